@@ -1,0 +1,70 @@
+"""What a queue keeps: jobs, leases and counts. Frozen values; times are aware and in UTC."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+__all__ = ["Job", "JobState", "Lease", "NewJob", "QueueDepth"]
+
+JobState = Literal["waiting", "running", "done", "dead", "cancelled"]
+"""`dead` is a job that will not be tried again; it keeps its reason until somebody requeues or drops it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A job to put into the queue."""
+
+    kind: str
+    """What a worker looks at to choose its handler, e.g. `preview.part`."""
+    payload: Mapping[str, Any]
+    """JSON values only."""
+    dedupe_key: str | None = None
+    """While a job with this key waits or runs, another one is not added."""
+    priority: int = 0
+    """Smaller runs sooner."""
+    delay: timedelta = timedelta(0)
+    max_attempts: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as the queue keeps it."""
+
+    id: UUID
+    kind: str
+    payload: Mapping[str, Any]
+    state: JobState
+    priority: int
+    dedupe_key: str | None
+    attempts: int
+    """How often the job was leased."""
+    max_attempts: int
+    run_at: datetime
+    """When it may run next."""
+    created_at: datetime
+    reason: str | None = None
+    """Why the last attempt failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right of one worker to one job until `expires_at`.
+
+    `fence` grows with every lease of the job: whoever shows an older one has lost the job and can change nothing.
+    """
+
+    job: Job
+    worker: str
+    fence: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueDepth:
+    """How much work there is."""
+
+    counts: Mapping[JobState, int] = field(default_factory=dict)
+    oldest_waiting: datetime | None = None
+    """When the job that has been runnable for longest could have started."""

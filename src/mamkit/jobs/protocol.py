@@ -1,0 +1,100 @@
+"""The contract of a durable queue with leases.
+
+Obligations that hold for every backend:
+
+* A job is handed out at least once, and to one holder at a time: a job whose lease has run out may be claimed again.
+* Time is the backend's own (the database's or Redis's) or one injected clock, never a worker's.
+* Once `claim` has handed out fence `n` of a job, `renew`, `complete`, `retry` and `bury` refuse every smaller fence.
+* Methods are synchronous and may be called from several threads and processes at once.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol, runtime_checkable
+from uuid import UUID
+
+from mamkit.jobs.models import Job, JobState, Lease, NewJob, QueueDepth
+
+__all__ = ["Queue"]
+
+
+@runtime_checkable
+class Queue(Protocol):
+    """A durable queue of jobs."""
+
+    def enqueue(self, *jobs: NewJob) -> list[UUID]:
+        """Add jobs, all or none, and return their ids in order.
+
+        A job whose dedupe key is taken by a waiting or running job is not added; the id of that job stands in its place.
+        """
+
+    def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
+        """Take the most urgent runnable job (priority, then age), or return None at once when there is none.
+
+        A job that was leased `max_attempts` times already and whose lease ran out is moved to `dead` instead.
+        """
+
+    def renew(self, lease: Lease, *, by: timedelta) -> Lease:
+        """Return the lease with a new end, `by` from now.
+
+        Raises:
+            LeaseLostError: The job was claimed by another worker, cancelled, or finished.
+        """
+
+    def holds(self, job_id: UUID, fence: int) -> bool:
+        """Return whether this is the newest fence of a job that is running (its lease may be overdue, but not taken)."""
+
+    def complete(self, lease: Lease) -> None:
+        """Mark the job as done.
+
+        Raises:
+            LeaseLostError: As for `renew`.
+        """
+
+    def retry(self, lease: Lease, *, reason: str, delay: timedelta) -> JobState:
+        """Hand the job back to be tried again after `delay`; with no attempts left it goes to `dead`. Return its state.
+
+        Raises:
+            LeaseLostError: As for `renew`.
+        """
+
+    def release(self, lease: Lease) -> None:
+        """Hand the job back unharmed, as if it had not been claimed: the attempt does not count.
+
+        Raises:
+            LeaseLostError: As for `renew`.
+        """
+
+    def bury(self, lease: Lease, *, reason: str) -> None:
+        """Move the job to `dead`: trying again would be no use.
+
+        Raises:
+            LeaseLostError: As for `renew`.
+        """
+
+    def cancel(self, job_id: UUID) -> None:
+        """Take a waiting or running job out; a worker that runs it learns so when it next renews.
+
+        Raises:
+            JobNotFoundError: There is no such job.
+        """
+
+    def requeue(self, job_id: UUID) -> None:
+        """Let a dead or cancelled job wait again, with its attempts counted anew.
+
+        Raises:
+            JobNotFoundError: There is no such job, or it is neither dead nor cancelled.
+        """
+
+    def get(self, job_id: UUID) -> Job:
+        """Return a job.
+
+        Raises:
+            JobNotFoundError: There is no such job.
+        """
+
+    def list(self, *, state: JobState | None = None, limit: int = 100) -> list[Job]:
+        """Return jobs, newest first."""
+
+    def depth(self) -> QueueDepth:
+        """Return how many jobs there are in each state, and how long the oldest runnable one has waited."""

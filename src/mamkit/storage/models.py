@@ -1,0 +1,54 @@
+"""What a store says about objects and requests: frozen values, sizes in bytes, times aware and in UTC."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+__all__ = ["ByteRange", "Expected", "ObjectInfo", "SignedRequest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectInfo:
+    """The facts of one stored object."""
+
+    key: str
+    size: int
+    etag: str
+    """Opaque, without quotes; changes whenever the bytes do."""
+    modified_at: datetime
+    content_type: str = "application/octet-stream"
+    sha256: str | None = None
+    """Lower-case hexadecimal digest, where the store computed or verified it itself; never a client's claim."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """A run of bytes, `start` included and `stop` not; `stop=None` means to the end.
+
+    Raises:
+        InvalidRangeError: `start` is negative, or `stop` is not larger than `start`.
+    """
+
+    start: int = 0
+    stop: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What the bytes of an upload must be; anything else is refused and leaves nothing under the key."""
+
+    size: int | None = None
+    sha256: str | None = None
+    """Lower-case hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedRequest:
+    """A request that somebody without credentials may send, as it is, until it expires."""
+
+    method: str
+    url: str = field(repr=False)  # whoever reads it from a log could send it
+    headers: Mapping[str, str]
+    """Headers that must be sent exactly so."""
+    expires_at: datetime

@@ -1,0 +1,165 @@
+"""The contract of a store, one Protocol a capability.
+
+Obligations that hold for every method:
+
+* Keys are what `mamkit.storage.keys.check_key` lets through; anything else raises `InvalidKeyError` before any I/O.
+* A reader sees an object whole or not at all: the old bytes until the new ones are complete and verified.
+* Methods are synchronous and may be called from several threads at once.
+* Everything raised is a `StorageError`; errors of the backend are chained.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import BinaryIO, Protocol, Self, runtime_checkable
+
+from mamkit.storage.models import ByteRange, Expected, ObjectInfo, SignedRequest
+
+__all__ = [
+    "ObjectBody",
+    "ObjectReader",
+    "ObjectStore",
+    "ObjectWriter",
+    "SignsDownloads",
+    "SignsUploads",
+    "Upload",
+]
+
+
+class ObjectBody(Protocol):
+    """An object opened for reading; a context manager, to be closed. Iterating yields blocks of bytes."""
+
+    @property
+    def info(self) -> ObjectInfo:
+        """The facts of the object whose bytes these are, even if it is replaced meanwhile."""
+
+    @property
+    def range(self) -> ByteRange:
+        """The range that was found, `stop` never None."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+
+    def read(self) -> bytes:
+        """Return all remaining bytes."""
+
+    def close(self) -> None:
+        """Free what the body holds; may be called twice."""
+
+
+@runtime_checkable
+class ObjectReader(Protocol):
+    """Reading."""
+
+    def head(self, key: str) -> ObjectInfo:
+        """Return the facts of an object.
+
+        Raises:
+            ObjectNotFoundError: Nothing is stored under the key.
+        """
+
+    def get(self, key: str, byte_range: ByteRange | None = None) -> ObjectBody:
+        """Open an object, or a run of its bytes.
+
+        A `stop` past the end is cut to the end.
+
+        Raises:
+            ObjectNotFoundError: Nothing is stored under the key.
+            RangeNotSatisfiableError: `start` is at or past the end (RFC 9110 section 15.5.17).
+        """
+
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
+        """Yield the objects whose keys start with `prefix` and sort after `after`, in order of the keys' UTF-8 bytes.
+
+        Memory stays flat however many there are.
+        """
+
+
+class Upload(Protocol):
+    """Bytes on their way into an object. Leaving the `with` block without `commit` leaves nothing behind."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+
+    def write(self, block: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            UploadRejectedError: There are more bytes than `Expected.size`.
+            StorageFullError: The store has no room left.
+        """
+
+    def commit(self) -> ObjectInfo:
+        """Make the object visible under its key, at once and whole.
+
+        Raises:
+            UploadRejectedError: Size or SHA-256 are not what was expected.
+            ObjectExistsError: `if_absent` was asked for, and the key is taken.
+        """
+
+
+@runtime_checkable
+class ObjectWriter(Protocol):
+    """Writing."""
+
+    def upload(
+        self,
+        key: str,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+        if_absent: bool = False,
+    ) -> AbstractContextManager[Upload]:
+        """Begin to write an object block by block."""
+
+    def put(
+        self,
+        key: str,
+        data: bytes | BinaryIO | Iterable[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+        if_absent: bool = False,
+    ) -> ObjectInfo:
+        """Write a whole object; as `upload`, `write` for each block, `commit`, with their errors."""
+
+    def copy(self, source: str, key: str, *, origin: ObjectReader | None = None, if_absent: bool = False) -> ObjectInfo:
+        """Copy an object of this store, or of the store `origin`, without carrying its bytes where that can be avoided.
+
+        Content type and metadata go with it.
+
+        Raises:
+            ObjectNotFoundError: Nothing is stored under `source`.
+            ObjectExistsError: `if_absent` was asked for, and the key is taken.
+        """
+
+    def delete(self, key: str) -> None:
+        """Remove an object; if there is none, do nothing."""
+
+
+@runtime_checkable
+class ObjectStore(ObjectReader, ObjectWriter, Protocol):
+    """A store as the rest of mamkit needs it."""
+
+
+@runtime_checkable
+class SignsDownloads(Protocol):
+    """A store that lets others read without credentials."""
+
+    def sign_get(self, key: str, *, expires_in: timedelta) -> SignedRequest:
+        """Return a request that reads the object until it expires; the object need not exist yet."""
+
+
+@runtime_checkable
+class SignsUploads(Protocol):
+    """A store that lets others write one object without credentials."""
+
+    def sign_put(self, key: str, *, content_type: str, expected: Expected, expires_in: timedelta) -> SignedRequest:
+        """Return a request that writes the object, with this type, size and SHA-256 and no other.
+
+        Raises:
+            ValueError: `expected.size` is None: an upload without a bound is not signed.
+        """

@@ -1,0 +1,224 @@
+"""What is said about media: the facts of a source, the plan of a preview, and the segments that come of it.
+
+All models are frozen, compare by value and go to JSON and back without loss (`model_dump_json`,
+`model_validate_json`): they travel between the processes of a transcode and stand in the catalog.
+Media time is a `Fraction` of a second, sizes are bytes, bit rates are bits per second.
+"""
+
+from fractions import Fraction
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = [
+    "AudioRendition",
+    "AudioStream",
+    "Init",
+    "KeyFrame",
+    "MediaInfo",
+    "Part",
+    "PartResult",
+    "Plan",
+    "Segment",
+    "VideoRendition",
+    "VideoStream",
+]
+
+
+class Model(BaseModel):
+    """Base of the models: frozen, and strict about names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class VideoStream(Model):
+    """One picture stream of a source, as it must be shown."""
+
+    index: int
+    """Index of the stream in its container."""
+    codec: str
+    """FFmpeg's name of the codec, e.g. `h264`."""
+    profile: str | None = None
+    width: int
+    """Coded width, pixels, before rotation."""
+    height: int
+    """Coded height, pixels, before rotation."""
+    sample_aspect_ratio: Fraction = Fraction(1)
+    """Width of a pixel over its height."""
+    rotation: Literal[0, 90, 180, 270] = 0
+    """Degrees to turn the decoded picture **clockwise** for display."""
+    mirrored: bool = False
+    """Whether the picture is flipped left to right, after the rotation."""
+    frame_rate: Fraction
+    """Average frames per second."""
+    variable_frame_rate: bool = False
+    pixel_format: str
+    bit_depth: int = 8
+    color_primaries: str | None = None
+    color_transfer: str | None = None
+    color_space: str | None = None
+    color_range: Literal["tv", "pc"] | None = None
+    hdr: Literal["hdr10", "hlg", "dolby-vision"] | None = None
+    interlaced: bool = False
+    start: Fraction = Fraction(0)
+    """Presentation time of the first frame, seconds on the container's clock."""
+    duration: Fraction | None = None
+    """Seconds from the first frame to the end of the last, if known."""
+    bit_rate: int | None = None
+
+
+class AudioStream(Model):
+    """One sound stream of a source."""
+
+    index: int
+    codec: str
+    sample_rate: int
+    """Samples per second."""
+    channels: int
+    layout: str
+    """FFmpeg's name of the channel layout, e.g. `stereo`, `5.1`."""
+    language: str | None = None
+    """RFC 5646 or ISO 639 tag as the container has it; None when it says nothing or `und`."""
+    title: str | None = None
+    default: bool = False
+    start: Fraction = Fraction(0)
+    duration: Fraction | None = None
+    bit_rate: int | None = None
+
+
+class MediaInfo(Model):
+    """The facts of one source file. At least one of `video` and `audio` is not empty."""
+
+    container: str
+    """FFmpeg's name of the demuxer, e.g. `mov,mp4,m4a,3gp,3g2,mj2`."""
+    size: int
+    """Bytes of the file."""
+    duration: Fraction
+    """Seconds from the earliest start of a usable stream to the latest end; > 0."""
+    start: Fraction = Fraction(0)
+    """Earliest start of a usable stream, seconds on the container's clock."""
+    bit_rate: int | None = None
+    video: tuple[VideoStream, ...] = ()
+    """Moving pictures only: cover art is not among them."""
+    audio: tuple[AudioStream, ...] = ()
+    subtitles: tuple[str, ...] = ()
+    """Codec names of the subtitle streams."""
+    cover_art: bool = False
+
+
+class VideoRendition(Model):
+    """One rung of the ladder as it will be encoded."""
+
+    name: str
+    """Folder of the rendition, e.g. `720p`: the short side of the picture."""
+    width: int
+    """Pixels, even."""
+    height: int
+    """Pixels, even."""
+    bit_rate: int
+    """Average that the encoder aims at."""
+    max_bit_rate: int
+    """Cap over the buffer of the rate control."""
+
+
+class AudioRendition(Model):
+    """One sound track as it will be encoded, AAC-LC."""
+
+    name: str
+    """Folder of the rendition, e.g. `audio`, `audio-fra-1`."""
+    stream: int
+    """Index of the source stream in its container."""
+    sample_rate: int
+    channels: int
+    bit_rate: int
+    language: str | None = None
+    title: str
+    """What a player's menu shows."""
+    default: bool
+
+
+class Part(Model):
+    """A run of segments that one worker encodes by itself: all video renditions, or all audio renditions."""
+
+    index: int
+    """Position in `Plan.parts`; the part to encode first is 0."""
+    kind: Literal["video", "audio"]
+    start: int
+    """First segment of the run."""
+    stop: int
+    """Segment after the last one of the run."""
+
+
+class Plan(Model):
+    """All that is decided before any frame is encoded.
+
+    Video segment `i` holds the frames `i * segment_frames` up to `(i + 1) * segment_frames` of a grid of constant rate
+    that starts with the source's first picture; the last segment may be shorter. Audio segment `i` holds the AAC frames
+    (1024 samples each) that start in the same stretch of time.
+    """
+
+    duration: Fraction
+    """Seconds that the output lasts: for video a whole number of frames."""
+    origin: Fraction
+    """Time of the output's zero on the source container's clock."""
+    video_stream: int | None
+    """Index of the source stream that is shown."""
+    frame_rate: Fraction | None
+    """Output frames per second, constant, at most 60; None without video."""
+    frame_count: int
+    """Output frames in all; 0 without video."""
+    gop_frames: int
+    """Frames from one key frame to the next: 2 s; 0 without video."""
+    segment_frames: int
+    """Frames in a segment: a multiple of `gop_frames`; 0 without video."""
+    segment_duration: Fraction
+    """Seconds of a full segment; about 6."""
+    segment_count: int
+    video: tuple[VideoRendition, ...]
+    """Largest first."""
+    audio: tuple[AudioRendition, ...]
+    parts: tuple[Part, ...]
+    """In the order in which they are best encoded."""
+
+
+class KeyFrame(Model):
+    """Where a key frame lies in its segment: a fragment that starts there and ends with the frame's last byte."""
+
+    offset: int
+    """Bytes from the segment's start to the fragment that begins with the frame."""
+    size: int
+    """Bytes from `offset` to the end of the frame."""
+    time: Fraction
+    """Presentation time on the output's clock, seconds."""
+
+
+class Init(Model):
+    """The initialisation segment of a rendition; the same bytes whichever part made it."""
+
+    rendition: str
+    size: int
+    codecs: str
+    """RFC 6381 name, e.g. `avc1.64001f`, `mp4a.40.2`."""
+    sha256: str
+    """Hexadecimal; parts encoded apart must agree on it."""
+
+
+class Segment(Model):
+    """One finished media segment."""
+
+    rendition: str
+    index: int
+    duration: Fraction
+    """Seconds."""
+    size: int
+    key_frames: tuple[KeyFrame, ...] = ()
+    """Empty for audio."""
+
+
+class PartResult(Model):
+    """What encoding one part made."""
+
+    part: int
+    """Index of the part."""
+    inits: tuple[Init, ...]
+    segments: tuple[Segment, ...]
