@@ -71,7 +71,7 @@ class MediaEncryptedError(MediaError):
 
 
 class MediaUnsupportedError(MediaError):
-    """The file is whole, but of a kind that is not accepted: a still image, a codec without a decoder, a size of 1x1."""
+    """The file is of a kind that is not accepted: a still image, a codec without a decoder, a picture of one pixel."""
 
     code = "transcode.media_unsupported"
 
