@@ -104,19 +104,20 @@ def make_clip(
     """
     start = Fraction(start)
     with av.open(str(path), "w", format=container, options=container_options or {}) as output:
+        film: av.VideoStream | None = None
         if video:
             x264 = {"preset": "ultrafast", "threads": "1"} if codec == "libx264" else {}
             stream = output.add_stream(codec, rate=Fraction(rate), options=x264 | (options or {}))
             assert isinstance(stream, av.VideoStream)
-            stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
-            stream.max_b_frames = b_frames
-            stream.gop_size = gop
+            film = stream
+            film.width, film.height, film.pix_fmt = width, height, pixel_format
+            film.max_b_frames, film.gop_size = b_frames, gop
             if sample_aspect_ratio is not None:
-                stream.codec_context.sample_aspect_ratio = sample_aspect_ratio
+                film.codec_context.sample_aspect_ratio = sample_aspect_ratio
             if times is not None:
-                stream.codec_context.time_base = Fraction(1, 90_000)
+                film.codec_context.time_base = Fraction(1, 90_000)
             if rotation or mirrored:
-                stream.set_display_matrix(_display_matrix(rotation, mirrored))
+                film.set_display_matrix(_display_matrix(rotation, mirrored))
         tracks = []
         for language in languages if audio else ():
             track = output.add_stream(audio_codec, rate=sample_rate, layout=layout)
@@ -125,15 +126,14 @@ def make_clip(
                 track.metadata["language"] = language
             tracks.append(track)
         output.start_encoding()
-        if video:
-            clock = stream.codec_context.time_base
-            shown = times if times is not None else [Fraction(n) / Fraction(rate) for n in range(round(seconds * rate))]
+        if film is not None:
+            shown = times if times is not None else [n / Fraction(rate) for n in range(round(seconds * rate))]
             for n, time in enumerate(shown):
                 frame = _rgb_frame(picture(n, width, height), width, height).reformat(format=pixel_format)
-                frame.pts = round((start + time) / clock)
-                frame.time_base = clock
-                output.mux(stream.encode(frame))
-            output.mux(stream.encode(None))
+                frame.time_base = film.codec_context.time_base
+                frame.pts = round((start + time) / frame.time_base)
+                output.mux(film.encode(frame))
+            output.mux(film.encode(None))
         for track in tracks:
             _write_sound(output, track, round(seconds * sample_rate), start, sound)
     return path
