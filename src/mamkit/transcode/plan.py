@@ -1,0 +1,206 @@
+"""The plan of a preview: all that is decided before a frame is encoded, from the facts of the source alone.
+
+    info = probe("holiday.mov")
+    plan = make_plan(info)
+    for part in plan.parts:          # in any order, by any worker
+        encode_part("holiday.mov", plan, part, sink)
+
+A plan depends on nothing but its arguments, so that whoever makes it again has the same one.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+from mamkit.transcode._rates import output_rate
+from mamkit.transcode.ladder import DEFAULT_LADDER, Ladder
+from mamkit.transcode.models import AudioRendition, AudioStream, MediaInfo, Part, Plan, VideoStream
+
+__all__ = ["AAC_FRAME_SAMPLES", "audio_frame_range", "display_size", "frame_range", "make_plan"]
+
+AAC_FRAME_SAMPLES = 1024
+"""Samples in a frame of AAC-LC (ISO/IEC 14496-3 section 4.5.1.1)."""
+
+_GOP = Fraction(2)  # seconds between key frames: HLS Authoring Specification, rule 1.13
+_GOPS_IN_SEGMENT = 3  # 6 s: rule 7.5
+_FIRST_AUDIO_SEGMENTS = 10  # one minute of sound is encoded in about a second, and playback can start
+_AUDIO_SEGMENTS = 100  # ten minutes
+_EARLY_SOUND = Fraction(1)  # seconds; less is how transport streams are multiplexed, more is meant to be heard
+_NO_FRAME_OF_ITS_OWN = Fraction(1, 4)  # of a frame: what an end rounded to milliseconds may be late
+_KEPT_SAMPLE_RATES = (44_100, 48_000)
+
+
+def make_plan(info: MediaInfo, *, ladder: Ladder = DEFAULT_LADDER, part_segments: int = 6) -> Plan:
+    """Return the plan for a source.
+
+    The largest picture stream is shown, and every sound stream becomes a track. The output lasts as long as the longest of
+    them: the last picture is held, and sound is padded with silence. It begins with the first picture, or with the first
+    sound where that is more than a second earlier.
+
+    Args:
+        info: The facts of the source.
+        ladder: Which sizes and bit rates to offer.
+        part_segments: Video segments (about 6 s each) in a part; the first part has one, so that playback starts early.
+
+    Raises:
+        MediaUnsupportedError: The picture is too small, or too narrow, for every rung of the ladder.
+        ValueError: `part_segments` is less than 1.
+    """
+    if part_segments < 1:
+        raise ValueError(f"a part needs at least one segment, not {part_segments}")
+    shown = max(info.video, key=lambda stream: stream.width * stream.height, default=None)
+    audio = tuple(_audio_renditions(info.audio, ladder))
+    if shown is None:
+        return _plan_sound(info, audio)
+    rate = output_rate(shown.frame_rate, variable=shown.variable_frame_rate)
+    gop_frames = round(_GOP * rate)
+    segment_frames = _GOPS_IN_SEGMENT * gop_frames
+    origin = shown.start
+    first_sound = min((stream.start for stream in info.audio), default=origin)
+    if first_sound < origin - _EARLY_SOUND:
+        origin = first_sound
+    end = max(_end(info, stream) for stream in (shown, *info.audio))
+    frame_count = _count((end - origin) * rate, segment=segment_frames, least=_least_frames(audio, 1 / rate))
+    segment_count = -(-frame_count // segment_frames)
+    return Plan(
+        duration=frame_count / rate,
+        origin=origin,
+        video_stream=shown.index,
+        frame_rate=rate,
+        frame_count=frame_count,
+        gop_frames=gop_frames,
+        segment_frames=segment_frames,
+        segment_duration=segment_frames / rate,
+        segment_count=segment_count,
+        video=ladder.renditions(*display_size(shown), rate),
+        audio=audio,
+        parts=_parts(segment_count, part_segments, picture=True, sound=bool(audio)),
+    )
+
+
+def frame_range(plan: Plan, segment: int) -> range:
+    """Return the output frames of a video segment; empty where the plan has no picture.
+
+    Raises:
+        IndexError: The plan has no such segment.
+    """
+    _check_segment(plan, segment)
+    first = segment * plan.segment_frames
+    return range(first, min(first + plan.segment_frames, plan.frame_count))
+
+
+def audio_frame_range(plan: Plan, rendition: AudioRendition, segment: int) -> range:
+    """Return the AAC frames of a segment of a sound track, counted from the track's start.
+
+    These are the frames that start within the segment's stretch of time; frame `n` starts at `n * 1024 / sample_rate`.
+
+    Raises:
+        IndexError: The plan has no such segment.
+    """
+    _check_segment(plan, segment)
+    frames_a_second = Fraction(rendition.sample_rate, AAC_FRAME_SAMPLES)
+    start = segment * plan.segment_duration
+    stop = min(start + plan.segment_duration, plan.duration)
+    return range(math.ceil(start * frames_a_second), math.ceil(stop * frames_a_second))
+
+
+def display_size(stream: VideoStream) -> tuple[int, int]:
+    """Return width and height of a picture as it is shown: pixels made square by their width, then turned upright."""
+    width, height = max(1, round(stream.width * stream.sample_aspect_ratio)), stream.height
+    return (height, width) if stream.rotation in (90, 270) else (width, height)
+
+
+def _plan_sound(info: MediaInfo, audio: tuple[AudioRendition, ...]) -> Plan:
+    """Plan a source without pictures: the segments keep to the grid of the first track's AAC frames."""
+    frame = Fraction(AAC_FRAME_SAMPLES, audio[0].sample_rate)
+    segment = round(_GOPS_IN_SEGMENT * _GOP / frame)
+    origin = min(stream.start for stream in info.audio)
+    end = max(_end(info, stream) for stream in info.audio)
+    frames = _count((end - origin) / frame, segment=segment, least=_least_frames(audio, frame))
+    segment_count = -(-frames // segment)
+    return Plan(
+        duration=frames * frame,
+        origin=origin,
+        video_stream=None,
+        frame_rate=None,
+        frame_count=0,
+        gop_frames=0,
+        segment_frames=0,
+        segment_duration=segment * frame,
+        segment_count=segment_count,
+        video=(),
+        audio=audio,
+        parts=_parts(segment_count, _AUDIO_SEGMENTS, picture=False, sound=True),
+    )
+
+
+def _end(info: MediaInfo, stream: VideoStream | AudioStream) -> Fraction:
+    return info.start + info.duration if stream.duration is None else stream.start + stream.duration
+
+
+def _count(length: Fraction, *, segment: int, least: int) -> int:
+    """Return how many frames cover `length` frames, such that the last of the segments holds `least` of them or more."""
+    count = max(1, math.ceil(length - _NO_FRAME_OF_ITS_OWN))
+    tail = count % segment
+    return count + max(0, least - tail) if tail else count
+
+
+def _least_frames(audio: tuple[AudioRendition, ...], frame: Fraction) -> int:
+    """Return how many frames of so many seconds a segment needs so that an AAC frame of each track starts within it."""
+    longest = max((Fraction(AAC_FRAME_SAMPLES, track.sample_rate) for track in audio), default=frame)
+    return math.ceil(longest / frame)
+
+
+def _audio_renditions(streams: tuple[AudioStream, ...], ladder: Ladder) -> Iterator[AudioRendition]:
+    """Yield a track for each stream, the default one first, with names and titles that do not repeat."""
+    default = next((stream for stream in streams if stream.default), streams[0] if streams else None)
+    ordered = sorted(streams, key=lambda stream: (stream is not default, stream.index))
+    titles: set[str] = set()
+    for number, stream in enumerate(ordered, 1):
+        language = _language(stream.language)
+        title = " ".join((stream.title or language or f"Audio {number}").split())
+        if title in titles:  # RFC 8216 section 4.3.4.1.1: unique within the group
+            title = f"{title} ({number})"
+        titles.add(title)
+        mono = stream.channels == 1
+        yield AudioRendition(
+            name="audio" if number == 1 else f"audio-{number}",
+            stream=stream.index,
+            sample_rate=stream.sample_rate if stream.sample_rate in _KEPT_SAMPLE_RATES else _KEPT_SAMPLE_RATES[-1],
+            channels=1 if mono else 2,
+            bit_rate=ladder.mono_bit_rate if mono else ladder.stereo_bit_rate,
+            language=language,
+            title=title,
+            default=number == 1,
+        )
+
+
+def _language(tag: str | None) -> str | None:
+    """Return a tag of the shape of RFC 5646 section 2.1, or None for anything else that stands in its place."""
+    return tag if tag and re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", tag) else None
+
+
+def _parts(segments: int, run: int, *, picture: bool, sound: bool) -> tuple[Part, ...]:
+    """Split a film so that it can be played from the start while the rest is being made."""
+    spans = []
+    if picture:
+        spans += [("video", *span) for span in _spans(segments, 1, run)]
+    if sound:
+        spans += [("audio", *span) for span in _spans(segments, _FIRST_AUDIO_SEGMENTS, _AUDIO_SEGMENTS)]
+    spans.sort(key=lambda span: (span[1], span[0] == "audio"))
+    return tuple(
+        Part(index=index, kind="video" if kind == "video" else "audio", start=start, stop=stop)
+        for index, (kind, start, stop) in enumerate(spans)
+    )
+
+
+def _spans(segments: int, first: int, run: int) -> Iterable[tuple[int, int]]:
+    """Cut `range(segments)` into a first run and then equal ones."""
+    starts = [0, *range(first, segments, run)]
+    return zip(starts, [*starts[1:], segments], strict=True)
+
+
+def _check_segment(plan: Plan, segment: int) -> None:
+    if not 0 <= segment < plan.segment_count:
+        raise IndexError(f"the plan has {plan.segment_count} segments, and none with the index {segment}")
