@@ -39,8 +39,8 @@ def output_rate(rate: Fraction, *, variable: bool) -> Fraction:
     """Return the frame rate for a source: 5 to 60 frames per second, standard wherever the source is near a standard.
 
     A steady rate that is no standard (18 frames per second of amateur film) is kept; one above 60 is divided by a whole
-    number, and one below 5 is multiplied by one. A variable rate becomes the standard rate near or above its average, and 24 at
-    least.
+    number, and one below 5 is multiplied by one. A variable rate becomes the standard rate near or above its average,
+    and 24 at least.
 
     Args:
         rate: Average frames per second of the source, > 0.

@@ -4,6 +4,7 @@ Video bit rates are those of Apple's "HLS Authoring Specification for Apple Devi
 30 frames per second; 480p, which has no line there, lies between its 432p (1,100 kb/s) and its 540p (2,000 kb/s).
 """
 
+import itertools
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -59,7 +60,7 @@ class Ladder:
 
     def __post_init__(self) -> None:
         sides = [rung.short_side for rung in self.rungs]
-        if not sides or any(above <= below for below, above in zip(sides, sides[1:], strict=False)):
+        if not sides or any(above <= below for below, above in itertools.pairwise(sides)):
             raise ValueError(f"a ladder needs rungs in ascending order of size, not {sides}")
         if len({rung.name for rung in self.rungs}) < len(self.rungs):
             raise ValueError(f"the rungs of a ladder need names of their own, not {[r.name for r in self.rungs]}")

@@ -34,9 +34,9 @@ _KEPT_SAMPLE_RATES = (44_100, 48_000)
 def make_plan(info: MediaInfo, *, ladder: Ladder = DEFAULT_LADDER, part_segments: int = 6) -> Plan:
     """Return the plan for a source.
 
-    The largest picture stream is shown, and every sound stream becomes a track. The output lasts as long as the longest of
-    them: the last picture is held, and sound is padded with silence. It begins with the first picture, or with the first
-    sound where that is more than a second earlier.
+    The largest picture stream is shown, and every sound stream becomes a track. The output lasts as long as the longest
+    of them: the last picture is held, and sound is padded with silence. It begins with the first picture, or with the
+    first sound where that is more than a second earlier.
 
     Args:
         info: The facts of the source.
@@ -60,7 +60,7 @@ def make_plan(info: MediaInfo, *, ladder: Ladder = DEFAULT_LADDER, part_segments
     first_sound = min((stream.start for stream in info.audio), default=origin)
     if first_sound < origin - _EARLY_SOUND:
         origin = first_sound
-    end = max(_end(info, stream) for stream in (shown, *info.audio))
+    end = max((_end(info, shown), *(_end(info, stream) for stream in info.audio)))
     frame_count = _count((end - origin) * rate, segment=segment_frames, least=_least_frames(audio, 1 / rate))
     segment_count = -(-frame_count // segment_frames)
     return Plan(
@@ -140,7 +140,7 @@ def _end(info: MediaInfo, stream: VideoStream | AudioStream) -> Fraction:
 
 
 def _count(length: Fraction, *, segment: int, least: int) -> int:
-    """Return how many frames cover `length` frames, such that the last of the segments holds `least` of them or more."""
+    """Return how many frames cover `length` frames, such that the last segment holds `least` of them or more."""
     count = max(1, math.ceil(length - _NO_FRAME_OF_ITS_OWN))
     tail = count % segment
     return count + max(0, least - tail) if tail else count
@@ -183,16 +183,14 @@ def _language(tag: str | None) -> str | None:
 
 def _parts(segments: int, run: int, *, picture: bool, sound: bool) -> tuple[Part, ...]:
     """Split a film so that it can be played from the start while the rest is being made."""
-    spans = []
-    if picture:
-        spans += [("video", *span) for span in _spans(segments, 1, run)]
-    if sound:
-        spans += [("audio", *span) for span in _spans(segments, _FIRST_AUDIO_SEGMENTS, _AUDIO_SEGMENTS)]
-    spans.sort(key=lambda span: (span[1], span[0] == "audio"))
-    return tuple(
-        Part(index=index, kind="video" if kind == "video" else "audio", start=start, stop=stop)
-        for index, (kind, start, stop) in enumerate(spans)
-    )
+    video = _spans(segments, 1, run) if picture else ()
+    audio = _spans(segments, _FIRST_AUDIO_SEGMENTS, _AUDIO_SEGMENTS) if sound else ()
+    parts = [
+        *(Part(index=0, kind="video", start=start, stop=stop) for start, stop in video),
+        *(Part(index=0, kind="audio", start=start, stop=stop) for start, stop in audio),
+    ]
+    parts.sort(key=lambda part: part.start)  # stable: video first where both start together
+    return tuple(part.model_copy(update={"index": index}) for index, part in enumerate(parts))
 
 
 def _spans(segments: int, first: int, run: int) -> Iterable[tuple[int, int]]:
