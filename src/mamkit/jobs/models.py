@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-__all__ = ["Job", "JobState", "Lease", "NewJob", "QueueDepth"]
+__all__ = ["FinishedState", "Job", "JobState", "Lease", "NewJob", "QueueDepth"]
 
-JobState = Literal["waiting", "running", "done", "dead", "cancelled"]
-"""`dead` is a job that will not be tried again; it keeps its reason until somebody requeues or drops it."""
+FinishedState = Literal["done", "dead", "cancelled"]
+"""`dead` is a job that will not be tried again; it keeps its reason until somebody requeues or purges it."""
+
+JobState = Literal["waiting", "running", FinishedState]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,12 @@ Obligations that hold for every backend:
 * Methods are synchronous and may be called from several threads and processes at once.
 """
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 from uuid import UUID
 
-from mamkit.jobs.models import Job, JobState, Lease, NewJob, QueueDepth
+from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
 
 __all__ = ["Queue"]
 
@@ -25,13 +25,19 @@ class Queue(Protocol):
     def enqueue(self, *jobs: NewJob) -> list[UUID]:
         """Add jobs, all or none, and return their ids in order.
 
-        A job whose dedupe key is taken by a waiting or running job is not added; the id of that job stands in its place.
+        A job whose dedupe key is taken by a waiting or running job is not added; that job's id stands in its place.
+
+        Raises:
+            InvalidJobError: A job has a field out of bounds, or a payload that is not JSON.
         """
 
     def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
-        """Take the most urgent runnable job (priority, then age), or return None at once when there is none.
+        """Take the most urgent runnable job (priority, then `run_at`), or return None at once when there is none.
 
         A job that was leased `max_attempts` times already and whose lease ran out is moved to `dead` instead.
+
+        Raises:
+            InvalidJobError: `lease` is not positive, or `worker` is empty.
         """
 
     def renew(self, lease: Lease, *, by: timedelta) -> Lease:
@@ -42,7 +48,7 @@ class Queue(Protocol):
         """
 
     def holds(self, job_id: UUID, fence: int) -> bool:
-        """Return whether this is the newest fence of a job that is running (its lease may be overdue, but not taken)."""
+        """Return whether this is the newest fence of a running job (its lease may be overdue, but not taken)."""
 
     def complete(self, lease: Lease) -> None:
         """Mark the job as done.
@@ -75,6 +81,8 @@ class Queue(Protocol):
     def cancel(self, job_id: UUID) -> None:
         """Take a waiting or running job out; a worker that runs it learns so when it next renews.
 
+        A job that is finished already stays as it is.
+
         Raises:
             JobNotFoundError: There is no such job.
         """
@@ -84,6 +92,7 @@ class Queue(Protocol):
 
         Raises:
             JobNotFoundError: There is no such job, or it is neither dead nor cancelled.
+            DedupeKeyTakenError: Another job with its dedupe key waits or runs.
         """
 
     def get(self, job_id: UUID) -> Job:
@@ -98,3 +107,6 @@ class Queue(Protocol):
 
     def depth(self) -> QueueDepth:
         """Return how many jobs there are in each state, and how long the oldest runnable one has waited."""
+
+    def purge(self, *, finished_before: datetime, states: Collection[FinishedState] = ("done", "cancelled")) -> int:
+        """Forget the jobs that came into one of these states before a moment, and return how many they were."""

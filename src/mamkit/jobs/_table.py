@@ -1,0 +1,84 @@
+"""The table of `SqlQueue`, and its rows as values.
+
+Moments are whole microseconds since 1970-01-01 UTC, so that they compare alike in every database.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mamkit.errors import MissingExtraError
+from mamkit.jobs.models import Job, Lease
+
+try:
+    from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Row, Table, Text, Uuid, text
+except ImportError as error:
+    raise MissingExtraError("jobs", package="sqlalchemy") from error
+
+__all__ = ["ACTIVE", "RUNNING", "WAITING", "jobs", "micros", "moment", "to_job", "to_lease"]
+
+# Literal text and no bound values: a database uses a partial index only where it can prove its condition.
+WAITING = text("state = 'waiting'")
+RUNNING = text("state = 'running'")
+ACTIVE = text("state IN ('waiting', 'running')")
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+jobs = Table(
+    "jobs",
+    MetaData(),
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", Uuid, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="waiting"),
+    Column("priority", Integer, nullable=False),
+    Column("dedupe_key", Text),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("max_attempts", Integer, nullable=False),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
+    Column("worker", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("run_at", BigInteger, nullable=False),
+    Column("lease_until", BigInteger),
+    Column("finished_at", BigInteger),
+    Column("reason", Text),
+    Index("jobs_by_urgency", "priority", "run_at", "sequence", sqlite_where=ACTIVE, postgresql_where=ACTIVE),
+    Index("jobs_by_lease", "lease_until", sqlite_where=RUNNING, postgresql_where=RUNNING),
+    Index("jobs_by_dedupe_key", "dedupe_key", unique=True, sqlite_where=ACTIVE, postgresql_where=ACTIVE),
+    Index("jobs_by_state", "state", "sequence"),
+)
+
+
+def micros(value: datetime | timedelta) -> int:
+    """Return a moment as microseconds since 1970-01-01 UTC, or a duration in microseconds."""
+    duration = value - EPOCH if isinstance(value, datetime) else value
+    return duration // MICROSECOND
+
+
+def moment(value: int) -> datetime:
+    """Return the moment of a number of microseconds since 1970-01-01 UTC."""
+    return EPOCH + value * MICROSECOND
+
+
+def to_job(row: Row[Any]) -> Job:
+    """Return a row of the table as a job."""
+    return Job(
+        id=row.id,
+        kind=row.kind,
+        payload=json.loads(row.payload),
+        state=row.state,
+        priority=row.priority,
+        dedupe_key=row.dedupe_key,
+        attempts=row.attempts,
+        max_attempts=row.max_attempts,
+        run_at=moment(row.run_at),
+        created_at=moment(row.created_at),
+        reason=row.reason,
+    )
+
+
+def to_lease(row: Row[Any]) -> Lease:
+    """Return a row of the table, which must be running, as the lease of its holder."""
+    return Lease(job=to_job(row), worker=row.worker, fence=row.fence, expires_at=moment(row.lease_until))

@@ -1,0 +1,237 @@
+"""A queue in the memory of one process: the reference that other backends are compared with, and for tests."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import RLock
+from typing import get_args
+from uuid import UUID
+
+from mamkit.clock import Clock, utc_now
+from mamkit.ids import uuid7
+from mamkit.jobs._check import (
+    LEASE_RAN_OUT,
+    check_duration,
+    check_job,
+    check_kinds,
+    check_limit,
+    check_name,
+    clip_reason,
+)
+from mamkit.jobs.errors import DedupeKeyTakenError, JobNotFoundError, LeaseLostError
+from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
+
+__all__ = ["MemoryQueue"]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Entry:
+    """A job and what its leases need; entries are changed only under the queue's lock."""
+
+    sequence: int
+    id: UUID
+    new: NewJob
+    payload: str
+    created_at: datetime
+    run_at: datetime
+    state: JobState = "waiting"
+    attempts: int = 0
+    fence: int = 0
+    worker: str = ""
+    lease_until: datetime | None = None
+    finished_at: datetime | None = None
+    reason: str | None = None
+
+    @property
+    def active(self) -> bool:
+        return self.state in {"waiting", "running"}
+
+    def runnable_since(self, now: datetime) -> datetime | None:
+        """Return since when the job could have been claimed, or None if it cannot be."""
+        since = {"waiting": self.run_at, "running": self.lease_until}.get(self.state)
+        return since if since is not None and since <= now else None
+
+    def to_job(self) -> Job:
+        return Job(
+            id=self.id,
+            kind=self.new.kind,
+            payload=json.loads(self.payload),
+            state=self.state,
+            priority=self.new.priority,
+            dedupe_key=self.new.dedupe_key,
+            attempts=self.attempts,
+            max_attempts=self.new.max_attempts,
+            run_at=self.run_at,
+            created_at=self.created_at,
+            reason=self.reason,
+        )
+
+
+class MemoryQueue:
+    """A `Queue` that lives and dies with its process, and may be used by several of its threads.
+
+    Args:
+        clock: Says what time it is for delays and leases.
+    """
+
+    def __init__(self, *, clock: Clock = utc_now) -> None:
+        self._clock = clock
+        self._entries: dict[UUID, _Entry] = {}
+        self._count = 0
+        self._lock = RLock()
+
+    def enqueue(self, *jobs: NewJob) -> list[UUID]:
+        """See `Queue.enqueue`."""
+        payloads = [check_job(job) for job in jobs]
+        with self._lock:
+            now = self._clock()
+            return [self._add(job, payload, now) for job, payload in zip(jobs, payloads, strict=True)]
+
+    def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
+        """See `Queue.claim`."""
+        check_name("worker", worker)
+        check_kinds(kinds)
+        check_duration("lease", lease, positive=True)
+        with self._lock:
+            now = self._clock()
+            runnable = [entry for entry in self._entries.values() if entry.runnable_since(now) is not None]
+            for entry in runnable:
+                if entry.attempts >= entry.new.max_attempts:
+                    self._finish(entry, "dead", reason=LEASE_RAN_OUT)
+            wanted = [entry for entry in runnable if entry.active and (kinds is None or entry.new.kind in kinds)]
+            if not wanted:
+                return None
+            entry = min(wanted, key=lambda entry: (entry.new.priority, entry.run_at, entry.sequence))
+            entry.state = "running"
+            entry.attempts += 1
+            entry.fence += 1
+            entry.worker = worker
+            return self._lease(entry, now + lease)
+
+    def renew(self, lease: Lease, *, by: timedelta) -> Lease:
+        """See `Queue.renew`."""
+        check_duration("by", by, positive=True)
+        with self._lock:
+            return self._lease(self._held(lease), self._clock() + by)
+
+    def holds(self, job_id: UUID, fence: int) -> bool:
+        """See `Queue.holds`."""
+        with self._lock:
+            entry = self._entries.get(job_id)
+            return entry is not None and entry.state == "running" and entry.fence == fence
+
+    def complete(self, lease: Lease) -> None:
+        """See `Queue.complete`."""
+        with self._lock:
+            self._finish(self._held(lease), "done", reason=None)
+
+    def retry(self, lease: Lease, *, reason: str, delay: timedelta) -> JobState:
+        """See `Queue.retry`."""
+        check_duration("delay", delay)
+        with self._lock:
+            entry = self._held(lease)
+            if entry.attempts >= entry.new.max_attempts:
+                self._finish(entry, "dead", reason=clip_reason(reason))
+            else:
+                entry.state, entry.reason, entry.run_at = "waiting", clip_reason(reason), self._clock() + delay
+            return entry.state
+
+    def release(self, lease: Lease) -> None:
+        """See `Queue.release`."""
+        with self._lock:
+            entry = self._held(lease)
+            entry.state = "waiting"
+            entry.attempts -= 1
+
+    def bury(self, lease: Lease, *, reason: str) -> None:
+        """See `Queue.bury`."""
+        with self._lock:
+            self._finish(self._held(lease), "dead", reason=clip_reason(reason))
+
+    def cancel(self, job_id: UUID) -> None:
+        """See `Queue.cancel`."""
+        with self._lock:
+            entry = self._entry(job_id)
+            if entry.active:
+                self._finish(entry, "cancelled", reason=entry.reason)
+
+    def requeue(self, job_id: UUID) -> None:
+        """See `Queue.requeue`."""
+        with self._lock:
+            entry = self._entries.get(job_id)
+            if entry is None or entry.state not in {"dead", "cancelled"}:
+                raise JobNotFoundError(job_id, "dead or cancelled job")
+            key = entry.new.dedupe_key
+            if key is not None and self._active_with(key) is not None:
+                raise DedupeKeyTakenError(job_id)
+            entry.state, entry.attempts, entry.run_at = "waiting", 0, self._clock()
+            entry.finished_at = entry.reason = None
+
+    def get(self, job_id: UUID) -> Job:
+        """See `Queue.get`."""
+        with self._lock:
+            return self._entry(job_id).to_job()
+
+    def list(self, *, state: JobState | None = None, limit: int = 100) -> list[Job]:
+        """See `Queue.list`."""
+        check_limit(limit)
+        with self._lock:
+            found = [entry for entry in reversed(self._entries.values()) if state is None or entry.state == state]
+            return [entry.to_job() for entry in found[:limit]]
+
+    def depth(self) -> QueueDepth:
+        """See `Queue.depth`."""
+        with self._lock:
+            now = self._clock()
+            counts = Counter(entry.state for entry in self._entries.values())
+            runnable = (entry.runnable_since(now) for entry in self._entries.values())
+            return QueueDepth(
+                counts={state: counts[state] for state in get_args(JobState)},
+                oldest_waiting=min((since for since in runnable if since is not None), default=None),
+            )
+
+    def purge(self, *, finished_before: datetime, states: Collection[FinishedState] = ("done", "cancelled")) -> int:
+        """See `Queue.purge`."""
+        with self._lock:
+            old = [
+                entry.id
+                for entry in self._entries.values()
+                if entry.state in states and entry.finished_at is not None and entry.finished_at < finished_before
+            ]
+            for job_id in old:
+                del self._entries[job_id]
+            return len(old)
+
+    def _add(self, new: NewJob, payload: str, now: datetime) -> UUID:
+        if new.dedupe_key is not None and (twin := self._active_with(new.dedupe_key)) is not None:
+            return twin
+        self._count += 1
+        entry = _Entry(
+            sequence=self._count, id=uuid7(), new=new, payload=payload, created_at=now, run_at=now + new.delay
+        )
+        self._entries[entry.id] = entry
+        return entry.id
+
+    def _active_with(self, dedupe_key: str) -> UUID | None:
+        twins = (entry.id for entry in self._entries.values() if entry.active and entry.new.dedupe_key == dedupe_key)
+        return next(twins, None)
+
+    def _entry(self, job_id: UUID) -> _Entry:
+        try:
+            return self._entries[job_id]
+        except KeyError:
+            raise JobNotFoundError(job_id) from None
+
+    def _held(self, lease: Lease) -> _Entry:
+        if not self.holds(lease.job.id, lease.fence):
+            raise LeaseLostError(lease.job.id, lease.fence)
+        return self._entries[lease.job.id]
+
+    def _lease(self, entry: _Entry, expires_at: datetime) -> Lease:
+        entry.lease_until = expires_at
+        return Lease(job=entry.to_job(), worker=entry.worker, fence=entry.fence, expires_at=expires_at)
+
+    def _finish(self, entry: _Entry, state: FinishedState, *, reason: str | None) -> None:
+        entry.state, entry.reason, entry.finished_at = state, reason, self._clock()

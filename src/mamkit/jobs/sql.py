@@ -1,0 +1,314 @@
+"""A queue in a table of PostgreSQL or SQLite, for any number of processes.
+
+Whatever changes a job is one `UPDATE` that checks state and fence, so that the database itself decides every race.
+PostgreSQL's claim steps over rows that another claim has locked (`FOR UPDATE SKIP LOCKED`); on SQLite writers wait for
+each other. An idle worker only reads: `claim` takes no lock before it has seen a runnable job.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, get_args
+from uuid import UUID
+
+from mamkit.clock import Clock
+from mamkit.errors import MissingExtraError
+from mamkit.ids import uuid7
+from mamkit.jobs._check import (
+    LEASE_RAN_OUT,
+    check_duration,
+    check_job,
+    check_kinds,
+    check_limit,
+    check_name,
+    clip_reason,
+)
+from mamkit.jobs._database import Database
+from mamkit.jobs._table import ACTIVE, RUNNING, WAITING, jobs, micros, moment, to_job, to_lease
+from mamkit.jobs.errors import DedupeKeyTakenError, JobNotFoundError, LeaseLostError, UnsupportedDatabaseError
+from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
+
+try:
+    from sqlalchemy import (
+        BigInteger,
+        ColumnElement,
+        Connection,
+        Engine,
+        Insert,
+        Row,
+        and_,
+        bindparam,
+        case,
+        delete,
+        false,
+        func,
+        not_,
+        or_,
+        select,
+        true,
+        update,
+    )
+    from sqlalchemy.dialects import postgresql, sqlite
+    from sqlalchemy.exc import IntegrityError
+    from sqlalchemy.schema import CreateIndex, CreateTable
+except ImportError as error:
+    raise MissingExtraError("jobs", package="sqlalchemy") from error
+
+__all__ = ["SqlQueue"]
+
+SCHEMA_LOCK = 0x6D616D6B6974  # "mamkit"; the key of PostgreSQL's advisory lock while the table is made
+MAX_FENCE = 2**63 - 1  # a 64-bit column; what a stranger shows may be larger
+PURGE_BATCH = 1000  # rows deleted in one transaction, so that a purge never holds SQLite's write lock for long
+
+
+class SqlQueue:
+    """A `Queue` in the table `jobs` of a database that other programs and threads may use at the same time.
+
+    The cost of a claim depends on the jobs that wait or run, and not on those that are finished.
+
+    Args:
+        engine: A synchronous engine for PostgreSQL, or for SQLite 3.35 or later in a file. Whoever made it may have set
+            it up as they like (events, pool, pragmas), except for PostgreSQL's autocommit.
+        clock: Says what time it is for delays and leases. By default it is PostgreSQL's own clock, and for SQLite that
+            of this machine, on which all users of the file must be.
+
+    Raises:
+        UnsupportedDatabaseError: The engine is for another database, or for an older SQLite.
+    """
+
+    def __init__(self, engine: Engine, *, clock: Clock | None = None) -> None:
+        dialect = engine.dialect
+        if dialect.name not in {"postgresql", "sqlite"} or not dialect.update_returning:
+            raise UnsupportedDatabaseError(dialect.name)
+        self._database = Database(engine, clock=clock)
+        self._insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+
+    def create_schema(self) -> None:
+        """Make the table and its indexes where they are missing; several processes may do so at once."""
+
+        def create(connection: Connection) -> None:
+            if connection.dialect.name == "postgresql":  # its IF NOT EXISTS fails when two are at it at once
+                connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
+            connection.execute(CreateTable(jobs, if_not_exists=True))
+            for index in sorted(jobs.indexes, key=lambda index: str(index.name)):
+                connection.execute(CreateIndex(index, if_not_exists=True))
+
+        self._database.write(create)
+
+    def enqueue(self, *new: NewJob) -> list[UUID]:
+        """See `Queue.enqueue`."""
+        payloads = [check_job(job) for job in new]
+        rows = [
+            {
+                "id": uuid7(),
+                "kind": job.kind,
+                "payload": payload,
+                "priority": job.priority,
+                "dedupe_key": job.dedupe_key,
+                "max_attempts": job.max_attempts,
+                "delay": micros(job.delay),
+            }
+            for job, payload in zip(new, payloads, strict=True)
+        ]
+
+        def add(connection: Connection) -> list[UUID]:
+            now = self._database.now()
+            insert = (
+                self._insert(jobs)
+                .values(created_at=now, run_at=now + bindparam("delay", type_=BigInteger))
+                .on_conflict_do_nothing(index_elements=[jobs.c.dedupe_key], index_where=ACTIVE)
+            )
+            connection.execute(insert, rows)
+            return [_added(connection, insert, row) for row in rows]
+
+        return self._database.write(add) if rows else []
+
+    def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
+        """See `Queue.claim`."""
+        check_name("worker", worker)
+        check_kinds(kinds)
+        check_duration("lease", lease, positive=True)
+        wanted = true() if kinds is None else jobs.c.kind.in_(kinds)
+        spent = jobs.c.attempts >= jobs.c.max_attempts
+
+        def see(connection: Connection) -> bool:
+            seen = select(jobs.c.id).where(_runnable(self._database.now()), or_(wanted, spent)).limit(1)
+            return connection.execute(seen).one_or_none() is not None
+
+        def take(connection: Connection) -> Row[Any] | None:
+            now = self._database.now()
+            given_up = select(jobs.c.id).where(_overdue(now), spent).with_for_update(skip_locked=True)
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.id.in_(given_up.correlate(None)))
+                .values(state="dead", reason=LEASE_RAN_OUT, finished_at=now)
+            )
+            most_urgent = (
+                select(jobs.c.id)
+                .where(_runnable(now), wanted, not_(spent))
+                .order_by(jobs.c.priority, jobs.c.run_at, jobs.c.sequence)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+                .correlate(None)
+                .scalar_subquery()
+            )
+            taken = {
+                "state": "running",
+                "worker": worker,
+                "attempts": jobs.c.attempts + 1,
+                "fence": jobs.c.fence + 1,
+                "lease_until": now + micros(lease),
+            }
+            return connection.execute(
+                update(jobs).where(jobs.c.id == most_urgent).values(taken).returning(jobs)
+            ).one_or_none()
+
+        row = self._database.write(take) if self._database.read(see) else None
+        return None if row is None else to_lease(row)
+
+    def renew(self, lease: Lease, *, by: timedelta) -> Lease:
+        """See `Queue.renew`."""
+        check_duration("by", by, positive=True)
+        return to_lease(self._change(lease, lambda now: {"lease_until": now + micros(by)}))
+
+    def holds(self, job_id: UUID, fence: int) -> bool:
+        """See `Queue.holds`."""
+        held = select(jobs.c.id).where(_held(job_id, fence))
+        return self._database.read(lambda connection: connection.execute(held).one_or_none()) is not None
+
+    def complete(self, lease: Lease) -> None:
+        """See `Queue.complete`."""
+        self._change(lease, lambda now: {"state": "done", "finished_at": now, "reason": None})
+
+    def retry(self, lease: Lease, *, reason: str, delay: timedelta) -> JobState:
+        """See `Queue.retry`."""
+        check_duration("delay", delay)
+        spent = jobs.c.attempts >= jobs.c.max_attempts
+        row = self._change(
+            lease,
+            lambda now: {
+                "state": case((spent, "dead"), else_="waiting"),
+                "run_at": case((spent, jobs.c.run_at), else_=now + micros(delay)),
+                "finished_at": case((spent, now)),
+                "reason": clip_reason(reason),
+            },
+        )
+        return to_job(row).state
+
+    def release(self, lease: Lease) -> None:
+        """See `Queue.release`."""
+        self._change(lease, lambda _: {"state": "waiting", "attempts": jobs.c.attempts - 1})
+
+    def bury(self, lease: Lease, *, reason: str) -> None:
+        """See `Queue.bury`."""
+        self._change(lease, lambda now: {"state": "dead", "finished_at": now, "reason": clip_reason(reason)})
+
+    def cancel(self, job_id: UUID) -> None:
+        """See `Queue.cancel`."""
+
+        def cancel(connection: Connection) -> None:
+            active = update(jobs).where(jobs.c.id == job_id, ACTIVE)
+            connection.execute(active.values(state="cancelled", finished_at=self._database.now()))
+            if connection.execute(select(jobs.c.id).where(jobs.c.id == job_id)).one_or_none() is None:
+                raise JobNotFoundError(job_id)
+
+        self._database.write(cancel)
+
+    def requeue(self, job_id: UUID) -> None:
+        """See `Queue.requeue`."""
+
+        def requeue(connection: Connection) -> None:
+            given_up = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(["dead", "cancelled"]))
+            waiting = {
+                "state": "waiting",
+                "attempts": 0,
+                "run_at": self._database.now(),
+                "reason": None,
+                "finished_at": None,
+            }
+            try:
+                row = connection.execute(given_up.values(waiting).returning(jobs.c.id)).one_or_none()
+            except IntegrityError as error:
+                raise DedupeKeyTakenError(job_id) from error.orig
+            if row is None:
+                raise JobNotFoundError(job_id, "dead or cancelled job")
+
+        self._database.write(requeue)
+
+    def get(self, job_id: UUID) -> Job:
+        """See `Queue.get`."""
+        wanted = select(jobs).where(jobs.c.id == job_id)
+        row = self._database.read(lambda connection: connection.execute(wanted).one_or_none())
+        if row is None:
+            raise JobNotFoundError(job_id)
+        return to_job(row)
+
+    def list(self, *, state: JobState | None = None, limit: int = 100) -> list[Job]:
+        """See `Queue.list`."""
+        check_limit(limit)
+        wanted = true() if state is None else jobs.c.state == state
+        newest = select(jobs).where(wanted).order_by(jobs.c.sequence.desc()).limit(limit)
+        return [to_job(row) for row in self._database.read(lambda connection: connection.execute(newest).all())]
+
+    def depth(self) -> QueueDepth:
+        """See `Queue.depth`."""
+        since = case((jobs.c.state == "waiting", jobs.c.run_at), else_=jobs.c.lease_until)
+
+        def measure(connection: Connection) -> QueueDepth:
+            counts = connection.execute(select(jobs.c.state, func.count()).group_by(jobs.c.state)).tuples()
+            oldest = connection.scalar(select(func.min(since)).where(_runnable(self._database.now())))
+            return QueueDepth(
+                counts=dict.fromkeys(get_args(JobState), 0) | dict(counts.all()),
+                oldest_waiting=None if oldest is None else moment(oldest),
+            )
+
+        return self._database.read(measure)
+
+    def purge(self, *, finished_before: datetime, states: Collection[FinishedState] = ("done", "cancelled")) -> int:
+        """See `Queue.purge`."""
+        old = (
+            select(jobs.c.id)
+            .where(jobs.c.state.in_(states), jobs.c.finished_at < micros(finished_before))
+            .limit(PURGE_BATCH)
+            .correlate(None)
+        )
+        batch = delete(jobs).where(jobs.c.id.in_(old)).returning(jobs.c.id)
+        total = 0
+        while gone := len(self._database.write(lambda connection: connection.execute(batch).all())):
+            total += gone
+        return total
+
+    def _change(self, lease: Lease, values: Callable[[ColumnElement[int]], Mapping[str, object]]) -> Row[Any]:
+        """Change the job of a lease to `values(now)` and return its row, unless the lease is lost."""
+
+        def change(connection: Connection) -> Row[Any] | None:
+            held = update(jobs).where(_held(lease.job.id, lease.fence))
+            return connection.execute(held.values(values(self._database.now())).returning(jobs)).one_or_none()
+
+        row = self._database.write(change)
+        if row is None:
+            raise LeaseLostError(lease.job.id, lease.fence)
+        return row
+
+
+def _added(connection: Connection, insert: Insert, row: Mapping[str, Any]) -> UUID:
+    """Return the id of a row that was inserted, or of the active job that has its dedupe key."""
+    holder = select(jobs.c.id).where(jobs.c.dedupe_key == row["dedupe_key"], ACTIVE)
+    job_id: UUID | None = row["id"] if row["dedupe_key"] is None else connection.scalar(holder)
+    while job_id is None:  # on PostgreSQL, the holder may have been finished since the insert was refused
+        connection.execute(insert, row)
+        job_id = connection.scalar(holder)
+    return job_id
+
+
+def _held(job_id: UUID, fence: int) -> ColumnElement[bool]:
+    if not 0 < fence <= MAX_FENCE:
+        return false()
+    return and_(jobs.c.id == job_id, jobs.c.fence == fence, RUNNING)
+
+
+def _overdue(now: ColumnElement[int]) -> ColumnElement[bool]:
+    return and_(RUNNING, jobs.c.lease_until <= now)
+
+
+def _runnable(now: ColumnElement[int]) -> ColumnElement[bool]:
+    return and_(ACTIVE, or_(and_(WAITING, jobs.c.run_at <= now), _overdue(now)))
