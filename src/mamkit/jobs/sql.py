@@ -23,7 +23,7 @@ from mamkit.jobs._check import (
     clip_reason,
 )
 from mamkit.jobs._database import Database
-from mamkit.jobs._table import ACTIVE, RUNNING, WAITING, jobs, micros, moment, to_job, to_lease
+from mamkit.jobs._table import ACTIVE, FINISHED, RUNNING, WAITING, jobs, micros, moment, to_job, to_lease
 from mamkit.jobs.errors import DedupeKeyTakenError, JobNotFoundError, LeaseLostError, UnsupportedDatabaseError
 from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
 
@@ -45,6 +45,7 @@ try:
         or_,
         select,
         true,
+        union_all,
         update,
     )
     from sqlalchemy.dialects import postgresql, sqlite
@@ -246,7 +247,8 @@ class SqlQueue:
         """See `Queue.list`."""
         check_limit(limit)
         wanted = true() if state is None else jobs.c.state == state
-        newest = select(jobs).where(wanted).order_by(jobs.c.sequence.desc()).limit(limit)
+        kept_apart = true() if state is None else ACTIVE if state in {"waiting", "running"} else FINISHED
+        newest = select(jobs).where(wanted, kept_apart).order_by(jobs.c.sequence.desc()).limit(limit)
         return [to_job(row) for row in self._database.read(lambda connection: connection.execute(newest).all())]
 
     def depth(self) -> QueueDepth:
@@ -254,7 +256,8 @@ class SqlQueue:
         since = case((jobs.c.state == "waiting", jobs.c.run_at), else_=jobs.c.lease_until)
 
         def measure(connection: Connection) -> QueueDepth:
-            counts = connection.execute(select(jobs.c.state, func.count()).group_by(jobs.c.state)).tuples()
+            by_state = select(jobs.c.state, func.count()).group_by(jobs.c.state)
+            counts = connection.execute(union_all(by_state.where(ACTIVE), by_state.where(FINISHED))).tuples()
             oldest = connection.scalar(select(func.min(since)).where(_runnable(self._database.now())))
             return QueueDepth(
                 counts=dict.fromkeys(get_args(JobState), 0) | dict(counts.all()),
