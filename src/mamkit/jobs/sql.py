@@ -256,11 +256,12 @@ class SqlQueue:
         since = case((jobs.c.state == "waiting", jobs.c.run_at), else_=jobs.c.lease_until)
 
         def measure(connection: Connection) -> QueueDepth:
-            by_state = select(jobs.c.state, func.count()).group_by(jobs.c.state)
-            counts = connection.execute(union_all(by_state.where(ACTIVE), by_state.where(FINISHED))).tuples()
+            by_state = select(jobs.c.state, func.count().label("total")).group_by(jobs.c.state)
+            rows = connection.execute(union_all(by_state.where(ACTIVE), by_state.where(FINISHED)))
+            counts = dict.fromkeys(get_args(JobState), 0) | {row.state: row.total for row in rows}
             oldest = connection.scalar(select(func.min(since)).where(_runnable(self._database.now())))
             return QueueDepth(
-                counts=dict.fromkeys(get_args(JobState), 0) | dict(counts.all()),
+                counts=counts,
                 oldest_waiting=None if oldest is None else moment(oldest),
             )
 
