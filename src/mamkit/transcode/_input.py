@@ -8,9 +8,11 @@ import stat
 from pathlib import Path
 
 from mamkit.errors import MissingExtraError
+from mamkit.transcode._encryption import is_encrypted
 from mamkit.transcode._signatures import SIGNATURE_BYTES, looks_like_media, looks_like_still_image
 from mamkit.transcode.errors import (
     EmptyFileError,
+    MediaEncryptedError,
     MediaUnreadableError,
     MediaUnsupportedError,
     NoMediaError,
@@ -87,6 +89,7 @@ def open_source(path: str | Path) -> InputContainer:
     Raises:
         SourceUnavailableError: There is no regular file there, or it may not be read.
         EmptyFileError: The file has no bytes.
+        MediaEncryptedError: A track is encrypted.
         MediaUnsupportedError: The file is a still image, or of a kind that is not accepted.
         MediaUnreadableError: The file begins like media, and cannot be opened: it is cut short or broken.
         NoMediaError: The file is not media.
@@ -95,6 +98,8 @@ def open_source(path: str | Path) -> InputContainer:
     head = _read_head(path)
     if looks_like_still_image(head):
         raise MediaUnsupportedError(f"{path.name!r} is a still image, not a film")
+    if is_encrypted(path):
+        raise MediaEncryptedError(f"{path.name!r} is encrypted; upload a copy without protection")
     try:
         source = av.open(
             f"file:{path}",

@@ -31,7 +31,7 @@ _STANDARD = tuple(
 _SLOWEST = Fraction(5)  # frames per second; slower pictures are repeated, so that a segment has whole GOPs of 2 s
 _FASTEST = Fraction(60)  # HLS Authoring Specification, rule 1.19
 _SLOWEST_FROM_VARIABLE = Fraction(24)  # a low average may hide bursts of motion
-_STEADY_TOLERANCE = Fraction(1, 100)  # how far a rate measured from rounded timestamps may be off
+_STEADY_TOLERANCE = Fraction(1, 400)  # how far a rate measured from rounded timestamps may be off
 _VARIABLE_TOLERANCE = Fraction(3, 100)
 
 

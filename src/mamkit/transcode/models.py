@@ -104,6 +104,8 @@ class MediaInfo(Model):
     subtitles: tuple[str, ...] = ()
     """Codec names of the subtitle streams."""
     cover_art: bool = False
+    unusable: tuple[str, ...] = ()
+    """What is left out of a preview because it cannot be decoded: one sentence a stream."""
 
 
 class VideoRendition(Model):
@@ -153,8 +155,8 @@ class Plan(Model):
     """All that is decided before any frame is encoded.
 
     Video segment `i` holds the frames `i * segment_frames` up to `(i + 1) * segment_frames` of a grid of constant rate
-    that starts with the source's first picture; the last segment may be shorter. Audio segment `i` holds the AAC frames
-    (1024 samples each) that start in the same stretch of time.
+    that holds the source's first picture, mostly as frame 0; the last segment may be shorter. Audio segment `i` holds
+    the AAC frames (1024 samples each) that start in the same stretch of time.
     """
 
     duration: Fraction

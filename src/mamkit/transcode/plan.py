@@ -26,7 +26,7 @@ _GOP = Fraction(2)  # seconds between key frames: HLS Authoring Specification, r
 _GOPS_IN_SEGMENT = 3  # 6 s: rule 7.5
 _FIRST_AUDIO_SEGMENTS = 10  # one minute of sound is encoded in about a second, and playback can start
 _AUDIO_SEGMENTS = 100  # ten minutes
-_EARLY_SOUND = Fraction(1)  # seconds; less is how transport streams are multiplexed, more is meant to be heard
+_EARLY_SOUND = Fraction(1, 4)  # seconds; less is how transport streams are multiplexed, more is meant to be heard
 _NO_FRAME_OF_ITS_OWN = Fraction(1, 4)  # of a frame: what an end rounded to milliseconds may be late
 _KEPT_SAMPLE_RATES = (44_100, 48_000)
 
@@ -35,8 +35,8 @@ def make_plan(info: MediaInfo, *, ladder: Ladder = DEFAULT_LADDER, part_segments
     """Return the plan for a source.
 
     The largest picture stream is shown, and every sound stream becomes a track. The output lasts as long as the longest
-    of them: the last picture is held, and sound is padded with silence. It begins with the first picture, or with the
-    first sound where that is more than a second earlier.
+    of them: the last picture is held, and sound is padded with silence. It begins with the first picture; where sound
+    begins more than a quarter of a second earlier, the first picture is shown as many frames longer.
 
     Args:
         info: The facts of the source.
@@ -59,9 +59,11 @@ def make_plan(info: MediaInfo, *, ladder: Ladder = DEFAULT_LADDER, part_segments
     origin = shown.start
     first_sound = min((stream.start for stream in info.audio), default=origin)
     if first_sound < origin - _EARLY_SOUND:
-        origin = first_sound
+        origin -= math.ceil((origin - first_sound) * rate) / rate
     end = max((_end(info, shown), *(_end(info, stream) for stream in info.audio)))
-    frame_count = _count((end - origin) * rate, segment=segment_frames, least=_least_frames(audio, 1 / rate))
+    frame_count = _count(
+        (end - origin) * rate - _NO_FRAME_OF_ITS_OWN, segment=segment_frames, least=_least_frames(audio, 1 / rate)
+    )
     segment_count = -(-frame_count // segment_frames)
     return Plan(
         duration=frame_count / rate,
@@ -141,7 +143,7 @@ def _end(info: MediaInfo, stream: VideoStream | AudioStream) -> Fraction:
 
 def _count(length: Fraction, *, segment: int, least: int) -> int:
     """Return how many frames cover `length` frames, such that the last segment holds `least` of them or more."""
-    count = max(1, math.ceil(length - _NO_FRAME_OF_ITS_OWN))
+    count = max(1, math.ceil(length))
     tail = count % segment
     return count + max(0, least - tail) if tail else count
 

@@ -1,0 +1,329 @@
+"""The facts of a source, found in this process: for `mamkit.transcode.contain.probe`, which looks at strangers' files.
+
+Headers are not believed where looking is cheap: the first pictures and sounds are decoded, and times come from packets.
+"""
+
+import math
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal, cast
+
+import av
+from av.codec.context import CodecContext
+from av.container import InputContainer
+from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import Type as SideDataType
+from av.stream import Disposition, Stream
+
+from mamkit.transcode._colours import MATRIX, PRIMARIES, TRANSFER
+from mamkit.transcode._input import describe, open_source
+from mamkit.transcode._scan import Timing, scan
+from mamkit.transcode.errors import (
+    MediaTooLargeError,
+    MediaUnreadableError,
+    MediaUnsupportedError,
+    NoMediaError,
+)
+from mamkit.transcode.limits import Limits
+from mamkit.transcode.models import AudioStream, MediaInfo, VideoStream
+
+__all__ = ["probe_here"]
+
+_PICTURES_LOOKED_AT = 8  # interlacing may not show in the first one
+_MOST_PACKETS = 5_000  # read in search of the first picture and sound
+_MOST_BYTES = 64 << 20  # of packets read in search of them
+_MOST_TITLE = 200  # characters of a track's title that are kept
+_TRUSTED_RATE = Fraction(1, 200)  # a rate from the headers is exact if it is this near to the measured one
+_LONGEST_LAST_PICTURE = Fraction(1, 5)  # seconds that a last picture without a duration of its own is shown
+_STRANGEST_PIXEL = 16  # a sample aspect ratio beyond this, or below its inverse, is a mistake
+
+
+@dataclass(slots=True)
+class _Sample:
+    """The first frames of a stream, or why there are none."""
+
+    pictures: list[av.VideoFrame] = field(default_factory=list)
+    sounds: list[av.AudioFrame] = field(default_factory=list)
+    problem: str = ""
+
+    def add(self, packet: "av.Packet[Stream]") -> None:
+        """Decode a packet."""
+        try:
+            frames = packet.decode()
+        except MemoryError:
+            raise
+        except av.FFmpegError as error:
+            self.problem = describe(error)
+            return
+        self.pictures += [frame for frame in frames if isinstance(frame, av.VideoFrame)]
+        self.sounds += [frame for frame in frames if isinstance(frame, av.AudioFrame)]
+
+    def __len__(self) -> int:
+        return len(self.pictures) + len(self.sounds)
+
+
+def probe_here(path: str | Path, limits: Limits | None = None) -> MediaInfo:
+    """Return the facts of a media file. The file is parsed and decoded in this process: use it on files that you trust.
+
+    A stream that cannot be decoded is left out, as long as another one can.
+
+    Args:
+        path: A regular file.
+        limits: What the file may ask for; `Limits()` if None.
+
+    Raises:
+        SourceUnavailableError: There is no regular file there, or it may not be read.
+        NoMediaError: The file is not media, or has neither picture nor sound.
+        MediaEncryptedError: A track is encrypted.
+        MediaUnsupportedError: The file is a still image, of a format that is not accepted, or has no stream of a codec
+            that is known.
+        MediaTooLargeError: The file is beyond the limits.
+        MediaUnreadableError: No stream of the file can be decoded.
+    """
+    path, limits = Path(path), limits or Limits()
+    with open_source(path) as source:
+        candidates = _candidates(source, path, limits)
+        samples = _decode_first_frames(source, candidates)
+        usable = [stream.index for stream in candidates if len(samples[stream.index])]
+        if not usable:
+            raise MediaUnreadableError(
+                f"{path.name!r} is cut short or broken: no picture or sound of it can be decoded",
+                detail=next((sample.problem for sample in samples.values() if sample.problem), ""),
+            )
+        timings = scan(path, usable)
+        video = tuple(
+            _video(stream, samples[stream.index].pictures, timings[stream.index])
+            for stream in source.streams.video
+            if stream.index in usable
+        )
+        audio = tuple(
+            _audio(stream, samples[stream.index].sounds[0], timings[stream.index])
+            for stream in source.streams.audio
+            if stream.index in usable
+        )
+        starts = [*(stream.start for stream in video), *(stream.start for stream in audio)]
+        ends = [*(_end(stream) for stream in video), *(_end(stream) for stream in audio)]
+        start, duration = min(starts), max(ends) - min(starts)
+        _check(path, "pixels", max((stream.width * stream.height for stream in video), default=0), limits.pixels)
+        _check(path, "seconds", float(duration), limits.duration.total_seconds())
+        return MediaInfo(
+            container=source.format.name,
+            size=path.stat().st_size,
+            duration=duration,
+            start=start,
+            bit_rate=source.bit_rate or None,
+            video=video,
+            audio=audio,
+            subtitles=tuple(_codec(stream) for stream in source.streams.subtitles),
+            cover_art=any(_is_cover_art(stream) for stream in source.streams.video),
+            unusable=tuple(_unusable(source, usable)),
+        )
+
+
+def _candidates(source: InputContainer, path: Path, limits: Limits) -> list[av.VideoStream | av.AudioStream]:
+    """Return the streams of moving pictures and of sound for which there is a decoder."""
+    _check(path, "streams", len(source.streams), limits.streams)
+    found: list[av.VideoStream | av.AudioStream] = [
+        *(stream for stream in source.streams.video if not _is_cover_art(stream)),
+        *source.streams.audio,
+    ]
+    if not found:
+        raise NoMediaError(f"{path.name!r} has neither moving pictures nor sound")
+    known = [stream for stream in found if _has_decoder(stream)]
+    if not known:
+        raise MediaUnsupportedError(f"{path.name!r} has only streams of unknown codecs")
+    for stream in known:
+        if isinstance(stream, av.VideoStream):
+            _check(path, "pixels", stream.codec_context.width * stream.codec_context.height, limits.pixels)
+    return known
+
+
+def _decode_first_frames(source: InputContainer, streams: list[av.VideoStream | av.AudioStream]) -> dict[int, _Sample]:
+    """Decode the first frames of each stream, reading no more of the file than is sensible."""
+    samples = {stream.index: _Sample() for stream in streams}
+    missing = {stream.index: _PICTURES_LOOKED_AT if stream.type == "video" else 1 for stream in streams}
+    for stream in streams:
+        stream.codec_context.thread_count = 1  # the first frames come at once
+    read = 0
+    packets = source.demux(*streams)
+    for _ in range(_MOST_PACKETS):
+        try:
+            packet = next(packets, None)
+        except MemoryError:
+            raise
+        except av.FFmpegError:  # a broken place
+            break
+        if packet is None or not missing or read > _MOST_BYTES:
+            break
+        read += packet.size
+        index = packet.stream_index
+        if index in missing:
+            samples[index].add(packet)
+            if len(samples[index]) >= missing[index]:
+                del missing[index]
+    return samples
+
+
+def _unusable(source: InputContainer, usable: list[int]) -> Iterator[str]:
+    for stream in (*source.streams.video, *source.streams.audio):
+        if stream.index not in usable and not _is_cover_art(stream):
+            kind = "picture" if isinstance(stream, av.VideoStream) else "sound"
+            yield f"stream {stream.index} ({kind}, {_codec(stream)}) cannot be decoded"
+
+
+def _video(stream: av.VideoStream, frames: list[av.VideoFrame], timing: Timing) -> VideoStream:
+    frame = frames[0]
+    rotation, mirrored = _orientation(frame)
+    interlaced = any(frame.interlaced_frame for frame in frames)
+    rate = _frame_rate(stream, timing, interlaced=interlaced)
+    start = _start(frame.pts, stream, timing)
+    pixel_format = frame.format
+    return VideoStream(
+        index=stream.index,
+        codec=_codec(stream),
+        profile=stream.profile,
+        width=frame.width,
+        height=frame.height,
+        sample_aspect_ratio=_pixel_shape(stream),
+        rotation=rotation,
+        mirrored=mirrored,
+        frame_rate=rate,
+        variable_frame_rate=timing.is_variable(),
+        pixel_format=pixel_format.name,
+        bit_depth=max(component.bits for component in pixel_format.components),
+        color_primaries=PRIMARIES.get(frame.color_primaries),
+        color_transfer=TRANSFER.get(frame.color_trc),
+        color_space=MATRIX.get(frame.colorspace),
+        color_range=_RANGES.get(frame.color_range),
+        hdr=_hdr(frame),
+        interlaced=interlaced,
+        start=start,
+        duration=_duration(start, timing, last=min(1 / rate, _LONGEST_LAST_PICTURE)),
+        bit_rate=stream.bit_rate or None,
+    )
+
+
+def _audio(stream: av.AudioStream, frame: av.AudioFrame, timing: Timing) -> AudioStream:
+    start = _start(frame.pts, stream, timing)
+    title = stream.metadata.get("title", "").strip()[:_MOST_TITLE]
+    return AudioStream(
+        index=stream.index,
+        codec=_codec(stream),
+        sample_rate=frame.sample_rate,
+        channels=frame.layout.nb_channels,
+        layout=_layout(frame),
+        language=None if stream.language in (None, "", "und") else stream.language,
+        title=title or None,
+        default=bool(stream.disposition & Disposition.default),
+        start=start,
+        duration=_duration(start, timing, last=Fraction(frame.samples, frame.sample_rate)),
+        bit_rate=stream.bit_rate or None,
+    )
+
+
+def _layout(frame: av.AudioFrame) -> str:
+    """Return the name of the channel layout; a file that gives only a number of channels means the usual layout."""
+    name, channels = frame.layout.name, frame.layout.nb_channels
+    return _USUAL_LAYOUTS.get(channels, name) if name == f"{channels} channels" else name
+
+
+def _start(pts: int | None, stream: Stream, timing: Timing) -> Fraction:
+    """Return when the first frame is shown, in doubt when the first packet is."""
+    if pts is not None:
+        return pts * timing.tick
+    if stream.start_time is not None:
+        return stream.start_time * timing.tick
+    return min(timing.times, default=Fraction(0))
+
+
+def _duration(start: Fraction, timing: Timing, *, last: Fraction) -> Fraction:
+    """Return the seconds to the end of the last packet, which lasts as long as a frame if it does not say."""
+    if timing.end is None:
+        return last
+    end = timing.end
+    if timing.times and end == max(timing.times):
+        end += last
+    return max(last, end - start)
+
+
+def _frame_rate(stream: av.VideoStream, timing: Timing, *, interlaced: bool) -> Fraction:
+    """Return the rate of the headers that agrees with the packets, or else that of the packets."""
+    claims = [rate for rate in (stream.guessed_rate, stream.base_rate, stream.average_rate) if rate]
+    measured = timing.rate()
+    if measured is None:
+        return min(claims, default=Fraction(25))
+    if interlaced and claims and abs(measured - 2 * claims[0]) <= measured * _TRUSTED_RATE:
+        measured /= 2  # a packet holds a field, half a frame
+    if not timing.is_variable():
+        for claim in claims:
+            if abs(claim - measured) <= measured * _TRUSTED_RATE:
+                return claim
+    return measured.limit_denominator(1001)
+
+
+def _orientation(frame: av.VideoFrame) -> tuple[Literal[0, 90, 180, 270], bool]:
+    """Return the turn, clockwise, and the reflection after it that the display matrix asks for.
+
+    The matrix (ISO/IEC 14496-12 section 8.2.2) takes a pixel at (x, y), y downwards, to (a*x + c*y, b*x + d*y).
+    """
+    matrix = _side_data(frame, SideDataType.DISPLAYMATRIX)
+    if matrix is None:
+        return 0, False
+    a, b, _, c, d, *_ = struct.unpack("=9i", matrix)
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        a = -a
+    quarters = round(math.degrees(math.atan2(b, a)) / 90) % 4
+    return cast("Literal[0, 90, 180, 270]", 90 * quarters), mirrored
+
+
+def _pixel_shape(stream: av.VideoStream) -> Fraction:
+    ratio = stream.sample_aspect_ratio
+    if not ratio or not Fraction(1, _STRANGEST_PIXEL) <= ratio <= _STRANGEST_PIXEL:
+        return Fraction(1)
+    return ratio
+
+
+_USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 8: "7.1"}
+_RANGES: dict[int, Literal["tv", "pc"]] = {1: "tv", 2: "pc"}
+_HDR_TRANSFERS: dict[str | None, Literal["hdr10", "hlg"]] = {"smpte2084": "hdr10", "arib-std-b67": "hlg"}
+
+
+def _hdr(frame: av.VideoFrame) -> Literal["hdr10", "hlg", "dolby-vision"] | None:
+    if _side_data(frame, SideDataType.DOVI_METADATA) is not None:
+        return "dolby-vision"
+    return _HDR_TRANSFERS.get(TRANSFER.get(frame.color_trc))
+
+
+def _side_data(frame: av.VideoFrame, kind: SideDataType) -> bytes | None:
+    data = cast("Mapping[SideDataType, SideData]", frame.side_data).get(kind)
+    return None if data is None else bytes(data)
+
+
+def _codec(stream: Stream) -> str:
+    return stream.codec_context.codec.canonical_name if _has_decoder(stream) else "unknown codec"
+
+
+def _has_decoder(stream: Stream) -> bool:
+    return cast("CodecContext | None", stream.codec_context) is not None  # PyAV's annotation leaves the None out
+
+
+def _end(stream: VideoStream | AudioStream) -> Fraction:
+    return stream.start + (stream.duration or 0)
+
+
+def _is_cover_art(stream: Stream) -> bool:
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def _check(path: Path, quantity: str, value: float, limit: float) -> None:
+    if value > limit:
+        raise MediaTooLargeError(
+            f"{path.name!r} has {value:g} {quantity}; at most {limit:g} are accepted",
+            quantity=quantity,
+            value=value,
+            limit=limit,
+        )
