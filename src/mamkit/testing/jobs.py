@@ -249,7 +249,7 @@ class QueueContract:
 
         with ThreadPoolExecutor(8) as threads:
             done = [job_id for ids in threads.map(drain, range(8)) for job_id in ids]
-        # A worker may find nothing while another's claim is being made, so that some jobs may be left for a later claim.
+        # A worker may find nothing while another is claiming, so that a job may be left for a later claim.
         while (lease := queue.claim("last", lease=LEASE)) is not None:
             done.append(lease.job.id)
         assert sorted(done, key=str) == sorted(ids, key=str)

@@ -1,0 +1,140 @@
+"""`SqlQueue` answers every sequence of calls as `MemoryQueue` does."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+from sqlalchemy import StaticPool, create_engine
+
+from mamkit.jobs import Job, Lease, MemoryQueue, NewJob, Queue, QueueError
+from mamkit.jobs.sql import SqlQueue
+from mamkit.testing.jobs import ManualClock
+
+Pair = tuple[Any, Any]
+"""What the memory queue gave, and what the SQL queue gave."""
+
+LEASE = timedelta(seconds=10)
+durations = st.sampled_from([timedelta(0), timedelta(seconds=1), LEASE, timedelta(days=1)])
+kinds = st.sampled_from(["a", "b"])
+new_jobs = st.builds(
+    NewJob,
+    kind=kinds,
+    payload=st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=3), max_size=2),
+    dedupe_key=st.none() | st.sampled_from(["k", "l"]),
+    priority=st.integers(-1, 1),
+    delay=durations,
+    max_attempts=st.integers(1, 3),
+)
+
+
+class Queues(RuleBasedStateMachine):
+    ids = Bundle("ids")
+    leases = Bundle("leases")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = ManualClock()
+        self.engine = create_engine("sqlite://", poolclass=StaticPool)
+        sql = SqlQueue(self.engine, clock=self.clock)
+        sql.create_schema()
+        self.queues: tuple[Queue, Queue] = (MemoryQueue(clock=self.clock), sql)
+        self.names: dict[UUID, int] = {}
+
+    def teardown(self) -> None:
+        self.engine.dispose()
+
+    def both(self, call: Callable[[Queue, int], Any]) -> Pair:
+        """Make the call on both queues, and check that the answers, or the errors, are alike."""
+        answers: list[Any] = []
+        for which, queue in enumerate(self.queues):
+            try:
+                answers.append(call(queue, which))
+            except QueueError as error:
+                answers.append(error)
+        memory, sql = answers
+        assert self.same(memory) == self.same(sql)
+        return memory, sql
+
+    def same(self, answer: Any) -> Any:
+        """Return an answer with ids replaced by the order in which they were first seen."""
+        if isinstance(answer, UUID):
+            return self.names[answer]
+        if isinstance(answer, list):
+            return [self.same(each) for each in answer]
+        if isinstance(answer, Job):
+            fields = {name: getattr(answer, name) for name in Job.__dataclass_fields__ if name != "id"}
+            return self.names[answer.id], fields
+        if isinstance(answer, Lease):
+            return self.same(answer.job), answer.worker, answer.fence, answer.expires_at
+        return type(answer) if isinstance(answer, Exception) else answer
+
+    @rule(target=ids, new=st.lists(new_jobs, min_size=1, max_size=4))
+    def enqueue(self, new: list[NewJob]) -> Any:
+        added = [queue.enqueue(*new) for queue in self.queues]
+        for pair in zip(*added, strict=True):
+            assert len({self.names.get(job_id) for job_id in pair}) == 1
+            for job_id in pair:
+                self.names.setdefault(job_id, len(self.names) // 2)
+        return multiple(*zip(*added, strict=True))
+
+    @rule(target=leases, wanted=st.none() | st.lists(kinds, max_size=2))
+    def claim(self, wanted: list[str] | None) -> Any:
+        pair = self.both(lambda queue, _: queue.claim("worker", kinds=wanted, lease=LEASE))
+        return multiple() if pair[0] is None else pair
+
+    @rule(lease=leases)
+    def renew(self, lease: Pair) -> None:
+        self.both(lambda queue, which: queue.renew(lease[which], by=LEASE))
+
+    @rule(lease=leases, fence=st.integers(-1, 4))
+    def holds(self, lease: Pair, fence: int) -> None:
+        self.both(lambda queue, which: queue.holds(lease[which].job.id, fence))
+
+    @rule(lease=leases)
+    def complete(self, lease: Pair) -> None:
+        self.both(lambda queue, which: queue.complete(lease[which]))
+
+    @rule(lease=leases, delay=durations, reason=st.text(max_size=5))
+    def retry(self, lease: Pair, delay: timedelta, reason: str) -> None:
+        self.both(lambda queue, which: queue.retry(lease[which], reason=reason, delay=delay))
+
+    @rule(lease=leases)
+    def release(self, lease: Pair) -> None:
+        self.both(lambda queue, which: queue.release(lease[which]))
+
+    @rule(lease=leases)
+    def bury(self, lease: Pair) -> None:
+        self.both(lambda queue, which: queue.bury(lease[which], reason="bad"))
+
+    @rule(job=ids)
+    def cancel(self, job: Pair) -> None:
+        self.both(lambda queue, which: queue.cancel(job[which]))
+
+    @rule(job=ids)
+    def requeue(self, job: Pair) -> None:
+        self.both(lambda queue, which: queue.requeue(job[which]))
+
+    @rule(job=consumes(ids))
+    def get(self, job: Pair) -> None:
+        self.both(lambda queue, which: queue.get(job[which]))
+
+    @rule(by=durations)
+    def wait(self, by: timedelta) -> None:
+        self.clock.advance(by)
+
+    @rule(states=st.lists(st.sampled_from(["done", "dead", "cancelled"]), max_size=2))
+    def purge(self, states: list[Any]) -> None:
+        self.both(lambda queue, _: queue.purge(finished_before=self.clock(), states=states))
+
+    @invariant()
+    def the_jobs_are_alike(self) -> None:
+        self.both(lambda queue, _: queue.list())
+        self.both(lambda queue, _: queue.depth())
+
+
+TestQueues = Queues.TestCase
+TestQueues.settings = settings(max_examples=40, stateful_step_count=40)
