@@ -23,7 +23,8 @@ _READ_THROUGH = 64 << 20  # bytes; read in well under a second
 _HEAD_PACKETS = 2_000  # of all streams: half a minute or more, and enough to measure a rate
 _TAIL = 10  # seconds before the end that the headers promise
 _KEPT_TIMES = 1_000  # first pictures of which the spacing is looked at
-_JITTER = Fraction(1, 4)  # of a frame; or two ticks of the clock, for clocks of milliseconds
+_JITTER = Fraction(1, 4)  # of a frame
+_COARSE_JITTER = Fraction(1, 2)  # of a frame, for fast films on a clock of milliseconds; two ticks at most
 _STEADY_SHARE = Fraction(95, 100)  # of frames that keep their distance in a film of constant rate
 
 
@@ -50,7 +51,7 @@ class Timing:
             self.times.append(time)
 
     def rate(self) -> Fraction | None:
-        """Return packets per second, or None where there are fewer than two; a gap in a constant rate does not count."""
+        """Return packets per second, or None where there are fewer than two; gaps in a constant rate do not count."""
         spacing = self._spacing()
         if not self.is_variable():
             spacing = self._steady(spacing)
@@ -70,7 +71,7 @@ class Timing:
         if not spacing:
             return []
         usual = statistics.median(spacing)
-        allowed = max(_JITTER * usual, 2 * self.tick)
+        allowed = max(_JITTER * usual, min(2 * self.tick, _COARSE_JITTER * usual))
         return [distance for distance in spacing if abs(distance - usual) <= allowed]
 
 

@@ -9,10 +9,10 @@ A plan depends on nothing but its arguments, so that whoever makes it again has 
 """
 
 import math
-import re
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
+from mamkit.transcode._languages import web_tag
 from mamkit.transcode._rates import output_rate
 from mamkit.transcode.ladder import DEFAULT_LADDER, Ladder
 from mamkit.transcode.models import AudioRendition, AudioStream, MediaInfo, Part, Plan, VideoStream
@@ -160,7 +160,7 @@ def _audio_renditions(streams: tuple[AudioStream, ...], ladder: Ladder) -> Itera
     ordered = sorted(streams, key=lambda stream: (stream is not default, stream.index))
     titles: set[str] = set()
     for number, stream in enumerate(ordered, 1):
-        language = _language(stream.language)
+        language = web_tag(stream.language)
         title = " ".join((stream.title or language or f"Audio {number}").split())
         if title in titles:  # RFC 8216 section 4.3.4.1.1: unique within the group
             title = f"{title} ({number})"
@@ -176,11 +176,6 @@ def _audio_renditions(streams: tuple[AudioStream, ...], ladder: Ladder) -> Itera
             title=title,
             default=number == 1,
         )
-
-
-def _language(tag: str | None) -> str | None:
-    """Return a tag of the shape of RFC 5646 section 2.1, or None for anything else that stands in its place."""
-    return tag if tag and re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", tag) else None
 
 
 def _parts(segments: int, run: int, *, picture: bool, sound: bool) -> tuple[Part, ...]:

@@ -1,0 +1,258 @@
+"""HLS playlists (RFC 8216, and its revision draft-pantos-hls-rfc8216bis), as text.
+
+Pure functions of what a plan promises and of the segments that are finished: the same call writes the growing playlist
+of a preview in the making and the final one. The names are those that every other part of mamkit writes under:
+
+    index.m3u8  720p/index.m3u8  720p/iframes.m3u8  720p/init.mp4  720p/segment_00000.m4s  audio/index.m3u8 …
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from mamkit.transcode.models import AudioRendition, Init, Plan, Segment, VideoRendition
+
+__all__ = [
+    "IFRAMES_NAME",
+    "INIT_NAME",
+    "PLAYLIST_NAME",
+    "Track",
+    "iframe_playlist",
+    "media_playlist",
+    "multivariant_playlist",
+    "segment_name",
+]
+
+PLAYLIST_NAME = "index.m3u8"
+"""The multivariant playlist, and in each rendition's folder its media playlist."""
+IFRAMES_NAME = "iframes.m3u8"
+INIT_NAME = "init.mp4"
+
+_VERSION = 7  # RFC 8216 section 7 asks for 6 where EXT-X-MAP stands in a media playlist, and defines up to 7
+_AUDIO_GROUP = "audio"
+_MUXING = Fraction(105, 100)  # what fragments add to a planned bit rate, and what the encoder may miss it by
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """What there is of one rendition: its initialisation segment, and the segments without a gap from the first."""
+
+    init: Init
+    segments: Sequence[Segment]
+
+    @classmethod
+    def of(cls, init: Init, segments: Iterable[Segment]) -> "Track":
+        """Make a track of segments in any order; those after the first one that is missing are left out."""
+        ordered = sorted(segments, key=lambda segment: segment.index)
+        return cls(init=init, segments=[segment for place, segment in enumerate(ordered) if segment.index == place])
+
+
+def segment_name(index: int) -> str:
+    """Return the name of a media segment within its rendition's folder."""
+    return f"segment_{index:05d}.m4s"
+
+
+def media_playlist(track: Track, *, plan: Plan, finished: bool) -> str:
+    """Return the playlist of one rendition.
+
+    Args:
+        track: What there is of the rendition.
+        plan: What it is made to.
+        finished: Whether that is all of it: then the playlist is of type VOD and has an end, else of type EVENT, to
+            which more may be added.
+
+    Raises:
+        ValueError: The rendition is said to be finished, and has not all segments of the plan.
+    """
+    _check_finished(track, plan, finished=finished)
+    lines = _head(track, plan, finished=finished)
+    for segment in track.segments:
+        lines += [f"#EXTINF:{_decimal(segment.duration)},", segment_name(segment.index)]
+    return _text(lines, finished=finished)
+
+
+def iframe_playlist(track: Track, *, plan: Plan, finished: bool) -> str:
+    """Return the playlist of the key frames of one rendition, for fast forward and previews (RFC 8216 section 4.3.3.6).
+
+    Each key frame lasts until the next one.
+
+    Args:
+        track: What there is of the rendition.
+        plan: What it is made to.
+        finished: As for `media_playlist`.
+
+    Raises:
+        ValueError: As for `media_playlist`.
+    """
+    _check_finished(track, plan, finished=finished)
+    frames = [(segment, frame) for segment in track.segments for frame in segment.key_frames]
+    end = sum((segment.duration for segment in track.segments), Fraction(0))
+    times = [*(frame.time for _, frame in frames), end]
+    lines = [*_head(track, plan, finished=finished), "#EXT-X-I-FRAMES-ONLY"]
+    for (segment, frame), (start, stop) in zip(frames, itertools.pairwise(times), strict=True):
+        lines += [
+            f"#EXTINF:{_decimal(stop - start)},",
+            f"#EXT-X-BYTERANGE:{frame.size}@{frame.offset}",
+            segment_name(segment.index),
+        ]
+    return _text(lines, finished=finished)
+
+
+def multivariant_playlist(plan: Plan, tracks: Mapping[str, Track], *, finished: bool) -> str:
+    """Return the playlist that names all renditions.
+
+    Bit rates are measured once the preview is finished, and until then those of the plan.
+
+    Args:
+        plan: What the preview is made to.
+        tracks: What there is of each rendition, by its name.
+        finished: Whether that is all.
+
+    Raises:
+        ValueError: A rendition of the plan has no track, or not all of its segments though all is finished.
+    """
+    names = [*(rendition.name for rendition in plan.video), *(rendition.name for rendition in plan.audio)]
+    missing = [name for name in names if name not in tracks]
+    if missing:
+        raise ValueError(f"there is nothing yet of {', '.join(missing)}; wait for the first segment of every rendition")
+    for name in names:
+        _check_finished(tracks[name], plan, finished=finished)
+    sound = [_Rates.of(rendition, tracks[rendition.name], finished=finished) for rendition in plan.audio]
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    grouped = bool(plan.video) or len(plan.audio) > 1
+    if grouped:
+        lines += [_tag("EXT-X-MEDIA", _media_attributes(audio)) for audio in plan.audio]
+    group = {"AUDIO": _quoted(_AUDIO_GROUP)} if grouped and plan.audio else {}
+    if not plan.video:
+        first = plan.audio[0]
+        attributes = sound[0].attributes() | {"CODECS": _quoted(tracks[first.name].init.codecs)} | group
+        lines += [_tag("EXT-X-STREAM-INF", attributes), f"{first.name}/{PLAYLIST_NAME}"]
+        return _text(lines, finished=False)
+    loudest = _Rates.of_any(sound)
+    sound_codecs = sorted({tracks[audio.name].init.codecs for audio in plan.audio})
+    for video in plan.video:
+        track = tracks[video.name]
+        rates = _Rates.of(video, track, finished=finished) + loudest
+        attributes = rates.attributes() | {
+            "CODECS": _quoted(",".join((track.init.codecs, *sound_codecs))),
+            "RESOLUTION": f"{video.width}x{video.height}",
+            "FRAME-RATE": f"{float(plan.frame_rate or 0):.3f}",
+            **group,
+        }
+        lines += [_tag("EXT-X-STREAM-INF", attributes), f"{video.name}/{PLAYLIST_NAME}"]
+    for video in plan.video:
+        track = tracks[video.name]
+        attributes = _key_frame_rates(video, track, plan).attributes() | {
+            "CODECS": _quoted(track.init.codecs),
+            "RESOLUTION": f"{video.width}x{video.height}",
+            "URI": _quoted(f"{video.name}/{IFRAMES_NAME}"),
+        }
+        lines.append(_tag("EXT-X-I-FRAME-STREAM-INF", attributes))
+    return _text(lines, finished=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rates:
+    """Bits per second of a variant."""
+
+    peak: int
+    average: int
+
+    def __add__(self, other: "_Rates") -> "_Rates":
+        return _Rates(self.peak + other.peak, self.average + other.average)
+
+    def attributes(self) -> dict[str, str]:
+        return {"BANDWIDTH": str(max(1, self.peak)), "AVERAGE-BANDWIDTH": str(max(1, self.average))}
+
+    @classmethod
+    def of(cls, rendition: VideoRendition | AudioRendition, track: Track, *, finished: bool) -> "_Rates":
+        """Measure a finished track, or say what is planned of one in the making.
+
+        The peak is that of the fastest segment, not counting those shorter than half of the longest: RFC 8216 section
+        4.3.4.2 measures over runs of half to one and a half target durations.
+        """
+        if not finished:
+            peak = rendition.max_bit_rate if isinstance(rendition, VideoRendition) else rendition.bit_rate
+            return cls(round(peak * _MUXING), round(rendition.bit_rate * _MUXING))
+        longest = max(segment.duration for segment in track.segments)
+        fastest = max(
+            8 * segment.size / segment.duration for segment in track.segments if 2 * segment.duration >= longest
+        )
+        seconds = sum((segment.duration for segment in track.segments), Fraction(0))
+        return cls(math.ceil(fastest), math.ceil(8 * sum(segment.size for segment in track.segments) / seconds))
+
+    @classmethod
+    def of_any(cls, alternatives: Iterable["_Rates"]) -> "_Rates":
+        """Return the most that one of several tracks, played together with the picture, may take."""
+        rates = list(alternatives)
+        return cls(max((rate.peak for rate in rates), default=0), max((rate.average for rate in rates), default=0))
+
+
+def _key_frame_rates(video: VideoRendition, track: Track, plan: Plan) -> _Rates:
+    """Measure the key frames that are there: one at a time is the peak, all over their time the average."""
+    sizes = [frame.size for segment in track.segments for frame in segment.key_frames]
+    seconds = sum((segment.duration for segment in track.segments), Fraction(0))
+    if not sizes or not plan.frame_rate:
+        return _Rates(video.max_bit_rate, video.bit_rate)
+    gop = plan.gop_frames / plan.frame_rate
+    return _Rates(math.ceil(8 * max(sizes) / gop), math.ceil(8 * sum(sizes) / seconds))
+
+
+def _media_attributes(audio: AudioRendition) -> dict[str, str]:
+    attributes = {
+        "TYPE": "AUDIO",
+        "GROUP-ID": _quoted(_AUDIO_GROUP),
+        "NAME": _quoted(audio.title),
+        "DEFAULT": "YES" if audio.default else "NO",
+        "AUTOSELECT": "YES",
+        "CHANNELS": _quoted(str(audio.channels)),
+        "URI": _quoted(f"{audio.name}/{PLAYLIST_NAME}"),
+    }
+    if audio.language is not None:
+        attributes["LANGUAGE"] = _quoted(audio.language)
+    return attributes
+
+
+def _head(track: Track, plan: Plan, *, finished: bool) -> list[str]:
+    longest = max((segment.duration for segment in track.segments), default=Fraction(0))
+    target = max(1, _rounded(plan.segment_duration), _rounded(longest))  # RFC 8216bis section 4.4.3.1
+    return [
+        "#EXTM3U",
+        f"#EXT-X-VERSION:{_VERSION}",
+        f"#EXT-X-TARGETDURATION:{target}",
+        "#EXT-X-MEDIA-SEQUENCE:0",
+        f"#EXT-X-PLAYLIST-TYPE:{'VOD' if finished else 'EVENT'}",
+        "#EXT-X-INDEPENDENT-SEGMENTS",
+        f'#EXT-X-MAP:URI="{INIT_NAME}"',
+    ]
+
+
+def _check_finished(track: Track, plan: Plan, *, finished: bool) -> None:
+    there = len(track.segments)
+    if finished and there != plan.segment_count:
+        raise ValueError(f"{track.init.rendition!r} has {there} segments in a row, and its plan {plan.segment_count}")
+
+
+def _tag(name: str, attributes: Mapping[str, str]) -> str:
+    return f"#{name}:{','.join(f'{key}={value}' for key, value in attributes.items())}"
+
+
+def _quoted(text: str) -> str:
+    """Quote an attribute, which has no way to hold a quote, nor a control character (RFC 8216 section 4.2)."""
+    return '"' + "".join(character if character.isprintable() else " " for character in text).replace('"', "'") + '"'
+
+
+def _decimal(seconds: Fraction) -> str:
+    """Return seconds to the microsecond."""
+    return f"{round(seconds * 1_000_000) / 1_000_000:.6f}"
+
+
+def _rounded(seconds: Fraction) -> int:
+    """Round to the nearest whole second, halves up."""
+    return math.floor(seconds + Fraction(1, 2))
+
+
+def _text(lines: Iterable[str], *, finished: bool) -> str:
+    return "\n".join([*lines, *(["#EXT-X-ENDLIST"] if finished else []), ""])
