@@ -1,1 +1,98 @@
-"""storage"""
+"""Object stores behind one contract, and the zones that an asset goes through.
+
+A store keeps bytes under keys: `MemoryStore` for tests, `LocalStore` in a folder. What each can do is said by small
+Protocols (`ObjectStore`, `SignsUploads`, …); `mamkit.testing.storage` holds the suite that a store of yours can run.
+
+    from mamkit.storage import LocalStore
+
+    store = LocalStore("objects")
+    store.put("films/intro.mp4", b"...", content_type="video/mp4")
+    with store.get("films/intro.mp4") as body:
+        print(body.info.size, body.read())
+"""
+
+from mamkit.storage.aio import AsyncBody, AsyncStore, AsyncUpload, to_async
+from mamkit.storage.digest import sha256_of
+from mamkit.storage.errors import (
+    InvalidKeyError,
+    InvalidMetadataError,
+    InvalidRangeError,
+    MasterConflictError,
+    ObjectChangedError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    RangeNotSatisfiableError,
+    StorageError,
+    StorageFullError,
+    StorageUnavailableError,
+    UnboundedUploadError,
+    UnsupportedOperationError,
+    UploadClosedError,
+    UploadRejectedError,
+)
+from mamkit.storage.keys import check_key, master_key, metadata_key, preview_prefix, staging_key
+from mamkit.storage.local import LocalStore
+from mamkit.storage.memory import MemoryStore
+from mamkit.storage.models import ByteRange, Expected, ObjectInfo, SignedRequest
+from mamkit.storage.protocols import (
+    HasLocalPath,
+    ObjectBody,
+    ObjectReader,
+    ObjectStore,
+    ObjectWriter,
+    RequestSigner,
+    SignsDownloads,
+    SignsUploads,
+    Upload,
+)
+from mamkit.storage.reader import ObjectFile, open_seekable
+from mamkit.storage.zones import MasterRecord, Zones, clear_staged, promote
+
+__all__ = [
+    "AsyncBody",
+    "AsyncStore",
+    "AsyncUpload",
+    "ByteRange",
+    "Expected",
+    "HasLocalPath",
+    "InvalidKeyError",
+    "InvalidMetadataError",
+    "InvalidRangeError",
+    "LocalStore",
+    "MasterConflictError",
+    "MasterRecord",
+    "MemoryStore",
+    "ObjectBody",
+    "ObjectChangedError",
+    "ObjectExistsError",
+    "ObjectFile",
+    "ObjectInfo",
+    "ObjectNotFoundError",
+    "ObjectReader",
+    "ObjectStore",
+    "ObjectWriter",
+    "RangeNotSatisfiableError",
+    "RequestSigner",
+    "SignedRequest",
+    "SignsDownloads",
+    "SignsUploads",
+    "StorageError",
+    "StorageFullError",
+    "StorageUnavailableError",
+    "UnboundedUploadError",
+    "UnsupportedOperationError",
+    "Upload",
+    "UploadClosedError",
+    "UploadRejectedError",
+    "Zones",
+    "check_key",
+    "clear_staged",
+    "master_key",
+    "metadata_key",
+    "open_seekable",
+    "preview_prefix",
+    "promote",
+    "sha256_of",
+    "staging_key",
+    "to_async",
+]

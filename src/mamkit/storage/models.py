@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mamkit.storage.errors import InvalidRangeError, RangeNotSatisfiableError
+
 __all__ = ["ByteRange", "Expected", "ObjectInfo", "SignedRequest"]
 
 
@@ -26,12 +28,35 @@ class ObjectInfo:
 class ByteRange:
     """A run of bytes, `start` included and `stop` not; `stop=None` means to the end.
 
+    From 0 to 0 is the whole of an empty object; there is no other empty range.
+
     Raises:
         InvalidRangeError: `start` is negative, or `stop` is not larger than `start`.
     """
 
     start: int = 0
     stop: int | None = None
+
+    def __post_init__(self) -> None:
+        start, stop = self.start, self.stop
+        if type(start) is not int or start < 0:
+            raise InvalidRangeError(start, stop)
+        if stop is not None and (type(stop) is not int or not (start < stop or start == stop == 0)):
+            raise InvalidRangeError(start, stop)
+
+    def __str__(self) -> str:
+        return f"{self.start}:{'' if self.stop is None else self.stop}"
+
+    def resolve(self, size: int) -> "ByteRange":
+        """Return the part of this range that an object of `size` bytes has: `stop` is known, and at most `size`.
+
+        Raises:
+            RangeNotSatisfiableError: It has none.
+        """
+        stop = size if self.stop is None else min(self.stop, size)
+        if self.start >= stop:
+            raise RangeNotSatisfiableError(str(self), size)
+        return ByteRange(self.start, stop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

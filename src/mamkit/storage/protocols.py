@@ -11,15 +11,18 @@ Obligations that hold for every method:
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from pathlib import Path
 from typing import BinaryIO, Protocol, Self, runtime_checkable
 
 from mamkit.storage.models import ByteRange, Expected, ObjectInfo, SignedRequest
 
 __all__ = [
+    "HasLocalPath",
     "ObjectBody",
     "ObjectReader",
     "ObjectStore",
     "ObjectWriter",
+    "RequestSigner",
     "SignsDownloads",
     "SignsUploads",
     "Upload",
@@ -41,8 +44,8 @@ class ObjectBody(Protocol):
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
 
-    def read(self) -> bytes:
-        """Return all remaining bytes."""
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, at most `size`; all that remain if it is negative; none at the end."""
 
     def close(self) -> None:
         """Free what the body holds; may be called twice."""
@@ -126,13 +129,23 @@ class ObjectWriter(Protocol):
     ) -> ObjectInfo:
         """Write a whole object; as `upload`, `write` for each block, `commit`, with their errors."""
 
-    def copy(self, source: str, key: str, *, origin: ObjectReader | None = None, if_absent: bool = False) -> ObjectInfo:
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        origin: ObjectReader | None = None,
+        if_match: str | None = None,
+        if_absent: bool = False,
+    ) -> ObjectInfo:
         """Copy an object of this store, or of the store `origin`, without carrying its bytes where that can be avoided.
 
-        Content type and metadata go with it.
+        Content type and metadata go with it. With `if_match`, what is copied is the object of this ETag and no other,
+        even if somebody replaces it at this moment.
 
         Raises:
             ObjectNotFoundError: Nothing is stored under `source`.
+            ObjectChangedError: The object under `source` has another ETag than `if_match`.
             ObjectExistsError: `if_absent` was asked for, and the key is taken.
         """
 
@@ -161,5 +174,42 @@ class SignsUploads(Protocol):
         """Return a request that writes the object, with this type, size and SHA-256 and no other.
 
         Raises:
-            ValueError: `expected.size` is None: an upload without a bound is not signed.
+            UnboundedUploadError: `expected.size` is None: an upload without a bound is not signed.
+        """
+
+
+class RequestSigner(Protocol):
+    """Signs requests for a store that has no server of its own; whoever serves the store's objects provides it."""
+
+    def sign(
+        self,
+        method: str,
+        key: str,
+        *,
+        content_type: str | None = None,
+        expected: Expected | None = None,
+        expires_in: timedelta,
+    ) -> SignedRequest:
+        """Return a request for one object. How long it may last at most is the signer's to say.
+
+        Args:
+            method: `GET` (which brings `HEAD` with it) or `PUT`.
+            key: The object.
+            content_type: Media type that a `PUT` must name.
+            expected: What the bytes of a `PUT` must be; `expected.size` is not None.
+            expires_in: How long the request is good, from now.
+        """
+
+
+@runtime_checkable
+class HasLocalPath(Protocol):
+    """A store whose objects are files of this machine."""
+
+    def local_path(self, key: str) -> Path:
+        """Return the file that holds an object, to be read only: it may be shared with other objects.
+
+        The path is good until the object is replaced or deleted.
+
+        Raises:
+            ObjectNotFoundError: Nothing is stored under the key.
         """

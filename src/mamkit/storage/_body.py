@@ -1,0 +1,76 @@
+"""An opened object over any file-like thing that holds its bytes."""
+
+from collections.abc import Iterator
+from typing import BinaryIO, Self
+
+from mamkit.storage.errors import StorageUnavailableError
+from mamkit.storage.models import ByteRange, ObjectInfo
+
+__all__ = ["BLOCK_SIZE", "FileBody", "found_range"]
+
+BLOCK_SIZE = 256 * 1024  # bytes; large enough that the system calls do not count, small enough for a thousand readers
+
+
+def found_range(byte_range: ByteRange | None, size: int) -> ByteRange:
+    """Return the range of an object of `size` bytes that is to be read; None asks for the whole, even if it is empty.
+
+    Raises:
+        RangeNotSatisfiableError: The object has no such byte.
+    """
+    return ByteRange(0, size) if byte_range is None else byte_range.resolve(size)
+
+
+class FileBody:
+    """An `ObjectBody` that reads from a file and closes it.
+
+    Args:
+        file: Holds the whole object; nobody else moves its position.
+        info: Facts of the object.
+        byte_range: What to read, as `found_range` returns it.
+    """
+
+    def __init__(self, file: BinaryIO, info: ObjectInfo, byte_range: ByteRange) -> None:
+        self._file = file
+        self._info = info
+        self._range = byte_range
+        self._left = (info.size if byte_range.stop is None else byte_range.stop) - byte_range.start
+        file.seek(byte_range.start)
+
+    @property
+    def info(self) -> ObjectInfo:
+        """Facts of the object whose bytes these are."""
+        return self._info
+
+    @property
+    def range(self) -> ByteRange:
+        """The range that was found."""
+        return self._range
+
+    def __iter__(self) -> Iterator[bytes]:
+        while block := self._block(BLOCK_SIZE):
+            yield block
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, at most `size`; all that remain if it is negative; none at the end."""
+        return b"".join(self) if size < 0 else self._block(size)
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        self._file.close()
+
+    def _block(self, size: int) -> bytes:
+        size = min(size, self._left)
+        try:
+            block = self._file.read(size)
+        except OSError as error:
+            raise StorageUnavailableError(self._info.key, error.strerror or "it cannot be read") from error
+        if not block and size:
+            raise StorageUnavailableError(self._info.key, f"{self._left} bytes of the object are missing")
+        self._left -= len(block)
+        return block

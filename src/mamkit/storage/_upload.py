@@ -1,0 +1,145 @@
+"""What all uploads share: counting, hashing, refusing; and the two ways to feed one."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Self
+
+from mamkit.storage._body import BLOCK_SIZE
+from mamkit.storage.errors import ObjectChangedError, UploadClosedError, UploadRejectedError
+from mamkit.storage.models import Expected, ObjectInfo
+from mamkit.storage.protocols import ObjectReader, ObjectWriter, Upload
+
+__all__ = ["CheckedUpload", "carry", "check_match", "feed"]
+
+
+class CheckedUpload(ABC):
+    """An `Upload` that holds the bytes against what was expected; a store says where they go.
+
+    Whatever goes wrong, also in the store, ends the upload and leaves nothing.
+
+    Args:
+        key: Under which the object will be.
+        expected: What the bytes must be.
+    """
+
+    def __init__(self, key: str, expected: Expected | None) -> None:
+        self._key = key
+        self._expected = expected or Expected()
+        self._size = 0
+        self._digest = hashlib.sha256()
+        self._open = False
+
+    def __enter__(self) -> Self:
+        self._begin()
+        self._open = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def write(self, block: bytes) -> None:
+        """Take the next bytes."""
+        self._check_open()
+        try:
+            view = memoryview(block).cast("B")
+            self._count(len(view))
+            self._digest.update(view)
+            self._append(view)
+        except BaseException:
+            self._end()
+            raise
+
+    def commit(self) -> ObjectInfo:
+        """Make the object visible under its key, at once and whole."""
+        self._check_open()
+        try:
+            return self._publish(self._check_whole())
+        finally:
+            self._end()
+
+    def _count(self, more: int) -> None:
+        self._size += more
+        if self._expected.size is not None and self._size > self._expected.size:
+            raise UploadRejectedError("size", expected=self._expected.size, actual=self._size, key=self._key)
+
+    def _check_whole(self) -> str:
+        """Return the digest of bytes that are all there and the right ones."""
+        size, sha256 = self._size, self._digest.hexdigest()
+        if self._expected.size is not None and self._expected.size != size:
+            raise UploadRejectedError("size", expected=self._expected.size, actual=size, key=self._key)
+        if self._expected.sha256 is not None and self._expected.sha256 != sha256:
+            raise UploadRejectedError("sha256", expected=self._expected.sha256, actual=sha256, key=self._key)
+        return sha256
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise UploadClosedError(self._key)
+
+    def _end(self) -> None:
+        if self._open:
+            self._open = False
+            self._discard()
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Make room for the bytes."""
+
+    @abstractmethod
+    def _append(self, block: memoryview) -> None:
+        """Keep a block."""
+
+    @abstractmethod
+    def _publish(self, sha256: str) -> ObjectInfo:
+        """Make the object visible."""
+
+    @abstractmethod
+    def _discard(self) -> None:
+        """Free everything that is not published."""
+
+
+def feed(upload: AbstractContextManager[Upload], data: bytes | BinaryIO | Iterable[bytes]) -> ObjectInfo:
+    """Write all of `data` into an upload and commit it."""
+    with upload as target:
+        for block in _blocks(data):
+            target.write(block)
+        return target.commit()
+
+
+def carry(
+    origin: ObjectReader, source: str, target: ObjectWriter, key: str, *, if_match: str | None, if_absent: bool
+) -> ObjectInfo:
+    """Copy an object through this process, block by block, its digest verified on the way where the origin knows it."""
+    with origin.get(source) as body:
+        check_match(body.info, if_match)
+        upload = target.upload(
+            key,
+            content_type=body.info.content_type,
+            metadata=body.info.metadata,
+            expected=Expected(size=body.info.size, sha256=body.info.sha256),
+            if_absent=if_absent,
+        )
+        return feed(upload, body)
+
+
+def check_match(info: ObjectInfo, if_match: str | None) -> None:
+    """Do nothing if the object is the one that was meant.
+
+    Raises:
+        ObjectChangedError: Its ETag is another.
+    """
+    if if_match is not None and info.etag != if_match:
+        raise ObjectChangedError(info.key, expected=if_match, actual=info.etag)
+
+
+def _blocks(data: bytes | BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
+    if isinstance(data, bytes | bytearray):
+        yield data
+    elif isinstance(data, memoryview):
+        yield data.tobytes()
+    elif callable(read := getattr(data, "read", None)):  # iterating a file would give lines, of any length
+        while block := read(BLOCK_SIZE):
+            yield block
+    else:
+        yield from data

@@ -1,0 +1,209 @@
+"""A store in a folder of this machine."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from mamkit.clock import Clock, utc_now
+from mamkit.storage._body import FileBody, found_range
+from mamkit.storage._facts import check_facts
+from mamkit.storage._shelf import Shelf
+from mamkit.storage._sidecar import Facts
+from mamkit.storage._tree import Scratch, Tree, os_errors
+from mamkit.storage._upload import CheckedUpload, carry, check_match, feed
+from mamkit.storage._walk import walk
+from mamkit.storage.errors import ObjectNotFoundError, UnboundedUploadError, UnsupportedOperationError
+from mamkit.storage.keys import check_key, check_prefix
+from mamkit.storage.models import ByteRange, Expected, ObjectInfo, SignedRequest
+from mamkit.storage.protocols import ObjectReader, RequestSigner, Upload
+
+__all__ = ["LocalStore"]
+
+_LINK_ATTEMPTS = 10  # against a source that is replaced just when it is to be linked; then its bytes are carried
+
+
+class LocalStore:
+    """An `ObjectStore` in a folder, for any number of threads and processes of one machine.
+
+    An object of a plain key lies under that very path below the root, so that a web server may serve it; other keys are
+    escaped (`mamkit.storage._paths` says how). Files are read only and always replaced, never written to, so a copy is
+    a hard link. A crash at any moment, `kill -9` included, leaves every key with its old bytes or its new ones; what
+    was written half is removed when the next store is opened on the root.
+
+    Whoever may write below the root is trusted: a symbolic link in place of an object is not followed, one in place of
+    a folder is. The file system must know hard links and `flock`, as those of Linux and macOS do. A file that somebody
+    puts below the root is an object if its path is one that a key stands for; its type is that of its extension.
+
+    Args:
+        root: Folder of the store, made if it is not there.
+        signer: Signs requests for `sign_get` and `sign_put`; without one the store signs nothing.
+        durable: Whether a finished write is on the disk (fsync) and so outlives a power cut; False is for what can be
+            made again.
+        clock: Tells when objects were modified.
+
+    Raises:
+        StorageUnavailableError: The folder cannot be made or written to.
+    """
+
+    def __init__(
+        self, root: Path | str, *, signer: RequestSigner | None = None, durable: bool = True, clock: Clock = utc_now
+    ) -> None:
+        self._root = Path(root).absolute()
+        self._signer = signer
+        self._clock = clock
+        with os_errors(str(root)):
+            self._shelf = Shelf(Tree(self._root, durable=durable))
+
+    def __repr__(self) -> str:
+        return f"LocalStore({str(self._root)!r})"
+
+    def head(self, key: str) -> ObjectInfo:
+        """Return the facts of an object."""
+        check_key(key)
+        with os_errors(key):
+            return self._shelf.find(key).info
+
+    def get(self, key: str, byte_range: ByteRange | None = None) -> FileBody:
+        """Open an object, or a run of its bytes."""
+        check_key(key)
+        with os_errors(key):
+            file, info = self._shelf.open(key)
+            try:
+                return FileBody(file, info, found_range(byte_range, info.size))
+            except BaseException:
+                file.close()
+                raise
+
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
+        """Yield the objects whose keys start with `prefix` and sort after `after`, in order of their UTF-8 bytes."""
+        return self._list(check_prefix(prefix), after)
+
+    def upload(
+        self,
+        key: str,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+        if_absent: bool = False,
+    ) -> AbstractContextManager[Upload]:
+        """Begin to write an object block by block."""
+        check_key(key)
+        metadata = check_facts(content_type, metadata)
+
+        def publish(scratch: Scratch, sha256: str) -> ObjectInfo:
+            facts = Facts(content_type=content_type, sha256=sha256, modified_at=self._clock(), metadata=metadata)
+            return self._shelf.publish(key, scratch, facts, if_absent=if_absent)
+
+        return _LocalUpload(key, expected, self._shelf.tree, publish)
+
+    def put(
+        self,
+        key: str,
+        data: bytes | BinaryIO | Iterable[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+        if_absent: bool = False,
+    ) -> ObjectInfo:
+        """Write a whole object."""
+        upload = self.upload(key, content_type=content_type, metadata=metadata, expected=expected, if_absent=if_absent)
+        return feed(upload, data)
+
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        origin: ObjectReader | None = None,
+        if_match: str | None = None,
+        if_absent: bool = False,
+    ) -> ObjectInfo:
+        """Copy an object of this store, or of another: by a hard link from a local store on the same file system."""
+        check_key(source)
+        check_key(key)
+        origin = origin or self
+        if isinstance(origin, LocalStore):
+            for _ in range(_LINK_ATTEMPTS):
+                with os_errors(source):
+                    found = origin._shelf.find(source)
+                check_match(found.info, if_match)
+                facts = Facts.of(found.info, modified_at=self._clock())
+                with os_errors(key):
+                    copied = self._shelf.link(key, origin._shelf, found, facts, if_absent=if_absent)
+                if copied is not None:
+                    return copied
+        return carry(origin, source, self, key, if_match=if_match, if_absent=if_absent)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; if there is none, do nothing."""
+        check_key(key)
+        with os_errors(key):
+            self._shelf.remove(key)
+
+    def local_path(self, key: str) -> Path:
+        """Return the file that holds an object, to be read only."""
+        check_key(key)
+        with os_errors(key):
+            return self._shelf.path(key)
+
+    def sign_get(self, key: str, *, expires_in: timedelta) -> SignedRequest:
+        """Return a request that reads the object until it expires.
+
+        Raises:
+            UnsupportedOperationError: The store was made without a signer.
+        """
+        return self._sign().sign("GET", check_key(key), expires_in=expires_in)
+
+    def sign_put(self, key: str, *, content_type: str, expected: Expected, expires_in: timedelta) -> SignedRequest:
+        """Return a request that writes the object, with this type, size and SHA-256 and no other.
+
+        Raises:
+            UnboundedUploadError: `expected.size` is None.
+            UnsupportedOperationError: The store was made without a signer.
+        """
+        signer = self._sign()
+        check_key(key)
+        check_facts(content_type, None)
+        if expected.size is None:
+            raise UnboundedUploadError(key)
+        return signer.sign("PUT", key, content_type=content_type, expected=expected, expires_in=expires_in)
+
+    def _sign(self) -> RequestSigner:
+        if self._signer is None:
+            raise UnsupportedOperationError(f"{self!r} signs no requests; make it with a signer")
+        return self._signer
+
+    def _list(self, prefix: str, after: str) -> Iterator[ObjectInfo]:
+        with os_errors(prefix or str(self._root)):
+            for key in walk(self._root, prefix, after):
+                with suppress(ObjectNotFoundError):  # it went away since its folder was read
+                    yield self._shelf.find(key).info
+
+
+class _LocalUpload(CheckedUpload):
+    def __init__(
+        self, key: str, expected: Expected | None, tree: Tree, publish: Callable[[Scratch, str], ObjectInfo]
+    ) -> None:
+        super().__init__(key, expected)
+        self._tree = tree
+        self._commit = publish
+        self._scratch: Scratch
+
+    def _begin(self) -> None:
+        with os_errors(self._key):
+            self._scratch = self._tree.scratch()
+
+    def _append(self, block: memoryview) -> None:
+        with os_errors(self._key):
+            self._scratch.write(block)
+
+    def _publish(self, sha256: str) -> ObjectInfo:
+        with os_errors(self._key):
+            return self._commit(self._scratch, sha256)
+
+    def _discard(self) -> None:
+        self._scratch.close()

@@ -1,0 +1,146 @@
+"""A store in memory: the reference for all others, and what tests use."""
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from threading import Lock
+from typing import BinaryIO
+
+from mamkit.clock import Clock, utc_now
+from mamkit.storage._body import FileBody, found_range
+from mamkit.storage._facts import check_facts
+from mamkit.storage._upload import CheckedUpload, carry, check_match, feed
+from mamkit.storage.errors import ObjectExistsError, ObjectNotFoundError
+from mamkit.storage.keys import check_key, check_prefix
+from mamkit.storage.models import ByteRange, Expected, ObjectInfo
+from mamkit.storage.protocols import ObjectReader, Upload
+
+__all__ = ["MemoryStore"]
+
+
+class MemoryStore:
+    """An `ObjectStore` that forgets everything when it is dropped.
+
+    Args:
+        clock: Tells when objects were modified.
+    """
+
+    def __init__(self, *, clock: Clock = utc_now) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._objects: dict[str, tuple[ObjectInfo, bytes]] = {}
+
+    def head(self, key: str) -> ObjectInfo:
+        """Return the facts of an object."""
+        return self._find(key)[0]
+
+    def get(self, key: str, byte_range: ByteRange | None = None) -> FileBody:
+        """Open an object, or a run of its bytes."""
+        info, data = self._find(key)
+        return FileBody(io.BytesIO(data), info, found_range(byte_range, info.size))
+
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
+        """Return the objects whose keys start with `prefix` and sort after `after`, as they are at this moment."""
+        check_prefix(prefix)
+        with self._lock:
+            objects = list(self._objects.items())
+        # Code points sort as their UTF-8 bytes do (RFC 3629 section 1).
+        return iter([info for key, (info, _) in sorted(objects) if key.startswith(prefix) and key > after])
+
+    def upload(
+        self,
+        key: str,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+        if_absent: bool = False,
+    ) -> AbstractContextManager[Upload]:
+        """Begin to write an object block by block."""
+        check_key(key)
+        metadata = check_facts(content_type, metadata)
+
+        def publish(data: bytes, sha256: str) -> ObjectInfo:
+            info = ObjectInfo(
+                key=key,
+                size=len(data),
+                etag=sha256,
+                modified_at=self._clock(),
+                content_type=content_type,
+                sha256=sha256,
+                metadata=metadata,
+            )
+            return self._place(info, data, if_absent=if_absent)
+
+        return _MemoryUpload(key, expected, publish)
+
+    def put(
+        self,
+        key: str,
+        data: bytes | BinaryIO | Iterable[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+        if_absent: bool = False,
+    ) -> ObjectInfo:
+        """Write a whole object."""
+        upload = self.upload(key, content_type=content_type, metadata=metadata, expected=expected, if_absent=if_absent)
+        return feed(upload, data)
+
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        origin: ObjectReader | None = None,
+        if_match: str | None = None,
+        if_absent: bool = False,
+    ) -> ObjectInfo:
+        """Copy an object of this store, or of another."""
+        if origin is not None and origin is not self:
+            return carry(origin, source, self, key, if_match=if_match, if_absent=if_absent)
+        info, data = self._find(source)
+        check_match(info, if_match)
+        return self._place(replace(info, key=check_key(key), modified_at=self._clock()), data, if_absent=if_absent)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; if there is none, do nothing."""
+        check_key(key)
+        with self._lock:
+            self._objects.pop(key, None)
+
+    def _find(self, key: str) -> tuple[ObjectInfo, bytes]:
+        check_key(key)
+        with self._lock:
+            found = self._objects.get(key)
+        if found is None:
+            raise ObjectNotFoundError(key)
+        return found
+
+    def _place(self, info: ObjectInfo, data: bytes, *, if_absent: bool) -> ObjectInfo:
+        with self._lock:
+            if if_absent and info.key in self._objects:
+                raise ObjectExistsError(info.key)
+            self._objects[info.key] = (info, data)
+        return info
+
+
+class _MemoryUpload(CheckedUpload):
+    def __init__(self, key: str, expected: Expected | None, publish: Callable[[bytes, str], ObjectInfo]) -> None:
+        super().__init__(key, expected)
+        self._commit = publish
+        self._data = bytearray()
+
+    def _begin(self) -> None:
+        self._data = bytearray()
+
+    def _append(self, block: memoryview) -> None:
+        self._data += block
+
+    def _publish(self, sha256: str) -> ObjectInfo:
+        return self._commit(bytes(self._data), sha256)
+
+    def _discard(self) -> None:
+        self._data = bytearray()
