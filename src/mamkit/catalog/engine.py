@@ -1,0 +1,215 @@
+"""How mamkit talks to its database: SQLite for one machine, PostgreSQL for many.
+
+SQLite lets one transaction write at a time. A transaction that reads first and writes later fails at once if another
+has written in between; so those that may write say so when they begin (`BEGIN IMMEDIATE`), and wait for their turn.
+Readers see the state in which they began and wait for nobody (write-ahead log).
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import datetime
+from importlib import import_module
+from typing import Any, NamedTuple, Self
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session
+
+from mamkit.catalog.errors import CatalogUnavailableError, DatabaseUrlError, ReadOnlyError
+from mamkit.clock import Clock, utc_now
+from mamkit.errors import MissingExtraError
+
+__all__ = ["Catalog", "now", "sync_engine"]
+
+BUSY_TIMEOUT = 10.0  # seconds a writer waits for SQLite's write lock; our transactions hold it for milliseconds
+_READ_ONLY = "mamkit_read_only"  # execution option of transactions that only read
+
+
+class _Drivers(NamedTuple):
+    """How a kind of database is reached: SQLAlchemy's names, the package, and the extra that brings it."""
+
+    synchronous: str
+    asynchronous: str
+    package: str
+    extra: str
+
+
+_DRIVERS = {
+    "sqlite": _Drivers("sqlite+pysqlite", "sqlite+aiosqlite", "aiosqlite", "catalog"),
+    "postgresql": _Drivers("postgresql+psycopg", "postgresql+psycopg", "psycopg", "postgres"),
+}
+_DRIVERS["postgres"] = _DRIVERS["postgresql"]  # as many hosts spell it
+
+
+class Catalog:
+    """A database of assets, their versions and previews, and their users.
+
+    Nothing is connected before the first use. The tables must be there: `upgrade(url)` makes them.
+
+    Args:
+        url: `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`; a driver named in it is ignored.
+        clock: What `created_at` and the like are taken from.
+
+    Raises:
+        DatabaseUrlError: The URL is malformed, of another kind of database, or of an SQLite database in memory, which
+            several connections could not share.
+        MissingExtraError: The driver is not installed.
+    """
+
+    def __init__(self, url: str, *, clock: Clock = utc_now) -> None:
+        self._engine = _async_engine(url)
+        readers = self._engine.execution_options(**{_READ_ONLY: True, "postgresql_readonly": True})
+        # Rows stay readable after their transaction.
+        options: dict[str, Any] = {"expire_on_commit": False, "info": {"clock": clock}}
+        self._writing = async_sessionmaker(self._engine, **options)
+        self._reading = async_sessionmaker(readers, sync_session_class=_ReadOnlySession, **options)
+
+    def __repr__(self) -> str:
+        return f"Catalog({self._engine.url.render_as_string(hide_password=True)!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncSession]:
+        """Open a session in one transaction: committed at the end of the block, rolled back if an error leaves it.
+
+        Keep the block short: on SQLite other writers wait for it.
+
+        Raises:
+            CatalogUnavailableError: The database does not answer, or another writer held it for 10 s.
+        """
+        with _translated():
+            async with self._writing() as session, session.begin():
+                yield session
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """Open a session that reads; it holds up no writer, and nothing is kept of what the block does.
+
+        Raises:
+            CatalogUnavailableError: The database does not answer.
+            ReadOnlyError: A row was added, changed or deleted in the block.
+        """
+        with _translated():
+            async with self._reading() as session:
+                yield session
+                await session.flush()  # complains of changes
+
+    async def close(self) -> None:
+        """Close the connections; the catalog can be used again, and then opens new ones."""
+        await self._engine.dispose()
+
+
+def now(session: AsyncSession) -> datetime:
+    """Return the time by the clock of the session's catalog; by this machine's where the session has no catalog."""
+    clock: Clock = session.info.get("clock", utc_now)
+    return clock()
+
+
+def sync_engine(url: str) -> sa.Engine:
+    """Return a synchronous engine for the same database, for stores and queues that bring their own statements.
+
+    Transactions begin as the driver begins them: on SQLite with the first statement that writes, so that this statement
+    should be the transaction's first. The caller disposes of the engine.
+
+    Args:
+        url: As for `Catalog`, with its errors.
+    """
+    return _prepared(sa.create_engine(_url(url, asynchronous=False), **_options(url)))
+
+
+def migration_engine(url: str, *, patience: float) -> sa.Engine:
+    """Return a synchronous engine on which tables can be rebuilt.
+
+    Every transaction holds SQLite's write lock from its start, waiting `patience` seconds for it, and foreign keys are
+    not enforced while it lasts.
+    """
+    options = _options(url, isolation_level=None, timeout=patience)
+    engine = _prepared(sa.create_engine(_url(url, asynchronous=False), **options), foreign_keys=False)
+    return _beginning_explicitly(engine)
+
+
+def _async_engine(url: str) -> AsyncEngine:
+    # Without isolation level the driver leaves BEGIN to the listener.
+    engine = create_async_engine(_url(url, asynchronous=True), **_options(url, isolation_level=None))
+    _beginning_explicitly(_prepared(engine.sync_engine))
+    return engine
+
+
+def _url(url: str, *, asynchronous: bool) -> sa.URL:
+    """Return the URL with our driver in it."""
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise DatabaseUrlError("it is malformed") from None  # the cause could show a piece of it
+    kind = parsed.get_backend_name()
+    if kind not in _DRIVERS:
+        raise DatabaseUrlError(f"{kind} is not supported")
+    drivers = _DRIVERS[kind]
+    if kind == "sqlite" and (parsed.database in {None, "", ":memory:"} or parsed.query.get("mode") == "memory"):
+        raise DatabaseUrlError("an SQLite database must be a file")
+    try:
+        import_module(drivers.package)
+    except ImportError as error:
+        raise MissingExtraError(drivers.extra, package=drivers.package) from error
+    return parsed.set(drivername=drivers.asynchronous if asynchronous else drivers.synchronous)
+
+
+def _options(url: str, **sqlite_arguments: Any) -> dict[str, Any]:
+    # Parameters are hidden from error messages: there are hashes and addresses among them.
+    if url.startswith("sqlite"):
+        return {"hide_parameters": True, "connect_args": {"timeout": BUSY_TIMEOUT, **sqlite_arguments}}
+    return {"hide_parameters": True, "pool_pre_ping": True}  # servers restart, and proxies drop idle connections
+
+
+def _prepared(engine: sa.Engine, *, foreign_keys: bool = True) -> sa.Engine:
+    """Let every new SQLite connection be set up."""
+    if engine.dialect.name != "sqlite":
+        return engine
+
+    @sa.event.listens_for(engine, "connect")
+    def set_up(connection: Any, _: object) -> None:
+        cursor = connection.cursor()
+        # It is refused while somebody writes in the old mode or switches to the new one. The mode is kept in the file,
+        # so that a later connection's attempt serves this one too.
+        with suppress(engine.dialect.loaded_dbapi.OperationalError):
+            cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = NORMAL")  # with WAL: a power cut may undo the last commits, never corrupt
+        cursor.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
+        cursor.close()
+
+    return engine
+
+
+def _beginning_explicitly(engine: sa.Engine) -> sa.Engine:
+    """Let every SQLite transaction take the write lock when it begins, or say that it only reads."""
+    if engine.dialect.name != "sqlite":
+        return engine
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        read_only = connection.get_execution_options().get(_READ_ONLY, False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+class _ReadOnlySession(Session):
+    """A session that refuses to write what was changed, rather than losing it."""
+
+    def flush(self, objects: Any = None) -> None:
+        if self.new or self.dirty or self.deleted:
+            raise ReadOnlyError
+        super().flush(objects)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+        raise CatalogUnavailableError from error

@@ -1,0 +1,237 @@
+"""How far previews are, part by part.
+
+What changes a preview or one of its parts locks the preview's row first and lets its revision grow, so that changes
+come one after the other, and whoever follows a preview sees by its revision alone that something is new.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from mamkit.catalog._rows import add, is_duplicate
+from mamkit.catalog.engine import now
+from mamkit.catalog.errors import (
+    InvalidProgressError,
+    PartNotFoundError,
+    PreviewNotFoundError,
+    PreviewStateError,
+    VersionNotFoundError,
+)
+from mamkit.catalog.models import PartStatus, Preview, PreviewPart, PreviewStatus
+
+__all__ = [
+    "create_preview",
+    "part_of",
+    "parts_of",
+    "preview_of",
+    "record_part",
+    "set_status",
+    "start_building",
+    "unfinished_previews",
+]
+
+_NEXT: Mapping[PreviewStatus, frozenset[PreviewStatus]] = {
+    "queued": frozenset({"building", "failed"}),
+    "building": frozenset({"playable", "ready", "failed"}),
+    "playable": frozenset({"ready", "failed"}),
+    "ready": frozenset({"queued", "building"}),  # built anew
+    "failed": frozenset({"queued", "building"}),  # tried again
+}
+
+
+async def create_preview(session: AsyncSession, version_id: UUID) -> Preview:
+    """Add the preview of a version, queued, and return it; one that is there already is returned as it is.
+
+    Raises:
+        VersionNotFoundError: There is no such version.
+    """
+    moment = now(session)
+    preview = Preview(version_id=version_id, created_at=moment, updated_at=moment)
+    try:
+        await add(session, preview)
+    except IntegrityError as error:
+        if is_duplicate(error):
+            return await preview_of(session, version_id)
+        raise VersionNotFoundError(version_id) from error
+    return preview
+
+
+async def preview_of(session: AsyncSession, version_id: UUID, *, for_update: bool = False) -> Preview:
+    """Return the preview of a version.
+
+    Args:
+        session: Of `Catalog.read` or `Catalog.begin`.
+        version_id: Of which version.
+        for_update: Let nobody else change it until the transaction ends.
+
+    Raises:
+        PreviewNotFoundError: It has none, or there is no such version.
+    """
+    preview = await session.get(Preview, version_id, with_for_update=for_update, populate_existing=for_update)
+    if preview is None:
+        raise PreviewNotFoundError(version_id)
+    return preview
+
+
+async def start_building(
+    session: AsyncSession, preview: Preview, *, plan: Mapping[str, Any], parts: Iterable[tuple[int, str]]
+) -> list[PreviewPart]:
+    """Give a preview its plan and its parts, all of them waiting; the parts of an earlier plan are forgotten.
+
+    Safe to repeat: where the same plan is there already, nothing changes.
+
+    Args:
+        session: Of `Catalog.begin`.
+        preview: Of which preview.
+        plan: JSON values only.
+        parts: Index and kind of each.
+
+    Returns:
+        The parts by index.
+
+    Raises:
+        PreviewStateError: The preview is being built by another plan.
+    """
+    preview = await preview_of(session, preview.version_id, for_update=True)
+    if preview.status in {"building", "playable", "ready"} and preview.plan == dict(plan):
+        return await parts_of(session, preview.version_id)
+    _go(session, preview, "building")
+    preview.plan = dict(plan)
+    await session.execute(delete(PreviewPart).where(PreviewPart.version_id == preview.version_id))
+    session.add_all(
+        PreviewPart(version_id=preview.version_id, index=index, kind=kind, updated_at=preview.updated_at)
+        for index, kind in parts
+    )
+    await session.flush()
+    return await parts_of(session, preview.version_id)
+
+
+async def set_status(
+    session: AsyncSession,
+    preview: Preview,
+    status: PreviewStatus,
+    *,
+    failure_code: str | None = None,
+    failure: str | None = None,
+) -> Preview:
+    """Move a preview on; to be in this state already changes nothing.
+
+    Plan and parts are kept, whatever the state, so that a preview that failed can go on where it was.
+
+    Args:
+        session: Of `Catalog.begin`.
+        preview: Which preview.
+        status: queued → building → playable → ready; building → ready; all but `ready` → failed; from `ready` and
+            `failed` back to queued or building.
+        failure_code: Stable code of what went wrong; forgotten when the preview moves on.
+        failure: The same in one sentence.
+
+    Raises:
+        PreviewStateError: There is no such way.
+    """
+    preview = await preview_of(session, preview.version_id, for_update=True)
+    if preview.status != status:
+        _go(session, preview, status)
+        preview.failure_code, preview.failure = failure_code, failure
+        await session.flush()
+    return preview
+
+
+async def parts_of(session: AsyncSession, version_id: UUID) -> list[PreviewPart]:
+    """Return the parts of a preview by index; none before it has a plan."""
+    query = select(PreviewPart).where(PreviewPart.version_id == version_id).order_by(PreviewPart.index)
+    return list(await session.scalars(query))
+
+
+async def part_of(session: AsyncSession, version_id: UUID, index: int) -> PreviewPart:
+    """Return one part of a preview.
+
+    Raises:
+        PartNotFoundError: The preview has no such part, or there is no such preview.
+    """
+    query = select(PreviewPart).where(PreviewPart.version_id == version_id, PreviewPart.index == index)
+    part = await session.scalar(query)
+    if part is None:
+        raise PartNotFoundError(index)
+    return part
+
+
+async def record_part(
+    session: AsyncSession,
+    version_id: UUID,
+    index: int,
+    *,
+    status: PartStatus | None = None,
+    progress: float | None = None,
+    result: Mapping[str, Any] | None = None,
+    job_id: UUID | None = None,
+) -> PreviewPart:
+    """Record what is known of a part, and return it. What is None stays as it is, and a part that is done stays so.
+
+    Args:
+        session: Of `Catalog.begin`.
+        version_id: Of which preview.
+        index: Of the part.
+        status: Its state.
+        progress: From 0 to 1; may shrink when another worker begins anew.
+        result: What encoding it made, JSON values only.
+        job_id: The job that encodes it.
+
+    Raises:
+        PreviewNotFoundError: There is no such preview.
+        PartNotFoundError: It has no such part.
+        InvalidProgressError: `progress` is out of bounds or no number.
+    """
+    if progress is not None and not (math.isfinite(progress) and 0 <= progress <= 1):
+        raise InvalidProgressError(progress)
+    preview = await preview_of(session, version_id, for_update=True)
+    part = await part_of(session, version_id, index)
+    if part.status == "done":
+        return part
+    given = {"status": status, "progress": progress, "result": result and dict(result), "job_id": job_id}
+    new = {name: value for name, value in given.items() if value is not None and value != getattr(part, name)}
+    if new:
+        for name, value in new.items():
+            setattr(part, name, value)
+        part.updated_at = preview.updated_at = now(session)
+        preview.revision += 1
+        await session.flush()
+    return part
+
+
+async def unfinished_previews(
+    session: AsyncSession, *, quiet_for: timedelta = timedelta(0), limit: int = 1000
+) -> list[Preview]:
+    """Return previews that are neither ready nor failed, those first that have not changed for longest.
+
+    Args:
+        session: Of `Catalog.read` or `Catalog.begin`.
+        quiet_for: Only those that have not changed for so long.
+        limit: At most so many.
+    """
+    query = select(Preview).where(
+        Preview.status.in_(["queued", "building", "playable"]), Preview.updated_at <= now(session) - quiet_for
+    )
+    return list(await session.scalars(query.order_by(Preview.updated_at).limit(limit)))
+
+
+def _go(session: AsyncSession, preview: Preview, status: PreviewStatus) -> None:
+    """Move a locked preview on, with the times that follow from it."""
+    if status not in _NEXT[preview.status]:
+        raise PreviewStateError(preview.version_id, status=preview.status, wanted=status)
+    moment = now(session)
+    if status in {"queued", "building"}:
+        preview.playable_at = preview.ready_at = preview.failure_code = preview.failure = None
+    elif status in {"playable", "ready"}:
+        preview.playable_at = preview.playable_at or moment
+    if status == "ready":
+        preview.ready_at = moment
+    preview.status = status
+    preview.revision += 1
+    preview.updated_at = moment

@@ -1,0 +1,219 @@
+"""Users and their roles."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from mamkit.catalog._rows import add, is_duplicate
+from mamkit.catalog.engine import now
+from mamkit.catalog.errors import EmailTakenError, InvalidEmailError, RoleNotFoundError, UserNotFoundError
+from mamkit.catalog.models import Role, User, UserRole, UserStatus
+
+__all__ = [
+    "bump_authz_version",
+    "count_users",
+    "create_user",
+    "ensure_roles",
+    "fold_email",
+    "grant_role",
+    "revoke_role",
+    "roles_of",
+    "set_password_hash",
+    "set_user_status",
+    "user_by_email",
+    "user_by_id",
+]
+
+_MAX_EMAIL = 254  # characters: a path has 256 octets with its brackets (RFC 5321 section 4.5.3.1.3)
+
+
+def fold_email(email: str) -> str:
+    """Return the form in which addresses are kept and compared: trimmed, Unicode form NFC, case-folded.
+
+    Raises:
+        InvalidEmailError: It has no text on both sides of an `@`, more than 254 characters, or white space or control
+            characters within.
+    """
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", email.strip()).casefold())
+    local, at, domain = folded.rpartition("@")
+    printable = folded.isprintable() and not any(character.isspace() for character in folded)
+    if not (local and at and domain and printable and len(folded) <= _MAX_EMAIL):
+        raise InvalidEmailError(email)
+    return folded
+
+
+async def create_user(
+    session: AsyncSession, *, email: str, display_name: str = "", password_hash: str | None = None
+) -> User:
+    """Add a user without roles.
+
+    Args:
+        session: Of `Catalog.begin`.
+        email: In any case; nobody else may have it.
+        display_name: At most 200 characters.
+        password_hash: As `mamkit.auth` makes it; None for somebody who logs in elsewhere.
+
+    Raises:
+        EmailTakenError: Somebody has this address, be it since a moment ago.
+        InvalidEmailError: It is no address.
+        InvalidTextError: The display name cannot be stored.
+    """
+    moment = now(session)
+    user = User(
+        email=fold_email(email),
+        display_name=display_name,
+        password_hash=password_hash,
+        created_at=moment,
+        updated_at=moment,
+    )
+    try:
+        await add(session, user)
+    except IntegrityError as error:
+        if is_duplicate(error):
+            raise EmailTakenError(fold_email(email)) from error
+        raise
+    return user
+
+
+async def user_by_email(session: AsyncSession, email: str) -> User | None:
+    """Return the user with an address, in whatever case; None if nobody has it or it is no address."""
+    try:
+        folded = fold_email(email)
+    except InvalidEmailError:
+        return None
+    return await session.scalar(select(User).where(User.email == folded))
+
+
+async def user_by_id(session: AsyncSession, user_id: UUID) -> User:
+    """Return a user.
+
+    Raises:
+        UserNotFoundError: There is none with this id.
+    """
+    user = await session.get(User, user_id)
+    if user is None:
+        raise UserNotFoundError(user_id)
+    return user
+
+
+async def count_users(session: AsyncSession) -> int:
+    """Return how many users there are, disabled ones included."""
+    return await session.scalar(select(func.count()).select_from(User)) or 0
+
+
+async def set_password_hash(session: AsyncSession, user_id: UUID, password_hash: str) -> User:
+    """Store a new hash, of a new password or of the same under a new profile; tokens stay valid.
+
+    Raises:
+        UserNotFoundError: There is no such user.
+    """
+    user = await _locked(session, user_id)
+    user.password_hash = password_hash
+    return await _touched(session, user)
+
+
+async def set_user_status(session: AsyncSession, user_id: UUID, status: UserStatus) -> User:
+    """Enable or disable a user; their access tokens are out of date if that changes anything.
+
+    Raises:
+        UserNotFoundError: There is no such user.
+    """
+    user = await _locked(session, user_id)
+    if user.status != status:
+        user.status = status
+        user.authz_version += 1
+    return await _touched(session, user)
+
+
+async def bump_authz_version(session: AsyncSession, user_id: UUID) -> User:
+    """Put the access tokens of a user out of date.
+
+    Raises:
+        UserNotFoundError: There is no such user.
+    """
+    user = await _locked(session, user_id)
+    user.authz_version += 1
+    return await _touched(session, user)
+
+
+async def ensure_roles(session: AsyncSession, roles: Mapping[str, Iterable[str]]) -> None:
+    """Make the roles that are missing, and give those that are there these permissions; others are left alone.
+
+    Args:
+        session: Of `Catalog.begin`.
+        roles: Permissions by name of the role, e.g. `mamkit.auth.ROLES`.
+    """
+    for name, permissions in sorted(roles.items()):
+        listed = sorted(permissions)
+        role = await session.scalar(select(Role).where(Role.name == name).with_for_update())
+        if role is None:
+            try:
+                await add(session, Role(name=name, permissions=listed))
+            except IntegrityError as error:  # another process made it this moment, from the same roles
+                if not is_duplicate(error):
+                    raise
+        elif role.permissions != listed:
+            role.permissions = listed
+    await session.flush()
+
+
+async def grant_role(session: AsyncSession, user_id: UUID, role: str) -> None:
+    """Give a user a role; their access tokens are then out of date. A role that they have changes nothing.
+
+    Raises:
+        UserNotFoundError: There is no such user.
+        RoleNotFoundError: There is no such role.
+    """
+    user = await _locked(session, user_id)
+    role_id = await _role_id(session, role)
+    if await session.get(UserRole, (user_id, role_id)) is None:
+        session.add(UserRole(user_id=user_id, role_id=role_id))
+        user.authz_version += 1
+        await _touched(session, user)
+
+
+async def revoke_role(session: AsyncSession, user_id: UUID, role: str) -> None:
+    """Take a role from a user; their access tokens are then out of date. A role that they lack changes nothing.
+
+    Raises:
+        UserNotFoundError: There is no such user.
+        RoleNotFoundError: There is no such role.
+    """
+    user = await _locked(session, user_id)
+    role_id = await _role_id(session, role)
+    held = await session.get(UserRole, (user_id, role_id))
+    if held is not None:
+        await session.delete(held)
+        user.authz_version += 1
+        await _touched(session, user)
+
+
+async def roles_of(session: AsyncSession, user_id: UUID) -> list[str]:
+    """Return the names of a user's roles, in order; none for a user who does not exist."""
+    query = select(Role.name).join(UserRole, UserRole.role_id == Role.id).where(UserRole.user_id == user_id)
+    return list(await session.scalars(query.order_by(Role.name)))
+
+
+async def _role_id(session: AsyncSession, name: str) -> UUID:
+    role_id = await session.scalar(select(Role.id).where(Role.name == name))
+    if role_id is None:
+        raise RoleNotFoundError(name)
+    return role_id
+
+
+async def _locked(session: AsyncSession, user_id: UUID) -> User:
+    """Return a user as they are now; nobody else changes them until the transaction ends."""
+    user = await session.get(User, user_id, with_for_update=True, populate_existing=True)
+    if user is None:
+        raise UserNotFoundError(user_id)
+    return user
+
+
+async def _touched(session: AsyncSession, user: User) -> User:
+    user.updated_at = now(session)
+    await session.flush()
+    return user
