@@ -57,6 +57,7 @@ except ImportError as error:
 __all__ = ["SqlQueue"]
 
 SCHEMA_LOCK = 0x6D616D6B6974  # "mamkit"; the key of PostgreSQL's advisory lock while the table is made
+URGENCY = (jobs.c.priority, jobs.c.run_at, jobs.c.sequence)  # in which order jobs are handed out
 MAX_FENCE = 2**63 - 1  # a 64-bit column; what a stranger shows may be larger
 PURGE_BATCH = 1000  # rows deleted in one transaction, so that a purge never holds SQLite's write lock for long
 
@@ -132,8 +133,9 @@ class SqlQueue:
         spent = jobs.c.attempts >= jobs.c.max_attempts
 
         def see(connection: Connection) -> bool:
-            seen = select(jobs.c.id).where(_runnable(self._database.now()), or_(wanted, spent)).limit(1)
-            return connection.execute(seen).one_or_none() is not None
+            # In order, although any would do: it keeps PostgreSQL from walking the table in search of the first.
+            seen = select(jobs.c.id).where(_runnable(self._database.now()), or_(wanted, spent)).order_by(*URGENCY)
+            return connection.execute(seen.limit(1)).one_or_none() is not None
 
         def take(connection: Connection) -> Row[Any] | None:
             now = self._database.now()
@@ -146,7 +148,7 @@ class SqlQueue:
             most_urgent = (
                 select(jobs.c.id)
                 .where(_runnable(now), wanted, not_(spent))
-                .order_by(jobs.c.priority, jobs.c.run_at, jobs.c.sequence)
+                .order_by(*URGENCY)
                 .limit(1)
                 .with_for_update(skip_locked=True)
                 .correlate(None)
