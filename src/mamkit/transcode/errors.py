@@ -9,6 +9,7 @@ from mamkit.errors import MamkitError
 __all__ = [
     "ChildCrashedError",
     "ChildMemoryError",
+    "ChildProtocolError",
     "ChildTimedOutError",
     "ContainmentError",
     "EmptyFileError",
@@ -19,7 +20,6 @@ __all__ = [
     "MediaUnreadableError",
     "MediaUnsupportedError",
     "NoMediaError",
-    "ScratchFullError",
     "SourceUnavailableError",
     "TranscodeError",
     "TranscodeInterruptedError",
@@ -116,12 +116,6 @@ class EncodeError(TranscodeError):
         self.detail = detail
 
 
-class ScratchFullError(TranscodeError):
-    """The scratch folder has no room for the next segment, or the segment is larger than a file may be there."""
-
-    code = "transcode.scratch_full"
-
-
 class TranscodeInterruptedError(TranscodeError):
     """The caller asked for the work to stop, and it stopped."""
 
@@ -186,3 +180,9 @@ class ChildMemoryError(ContainmentError):
     def __init__(self, message: str, *, limit: int, stderr: str = "") -> None:
         super().__init__(message, stderr=stderr)
         self.limit = limit
+
+
+class ChildProtocolError(ContainmentError):
+    """The child process said something that it must not: bytes of no rendition of the plan, or more than it may."""
+
+    code = "transcode.child_protocol"

@@ -15,20 +15,22 @@ from fractions import Fraction
 from mamkit.transcode.models import AudioRendition, Init, Plan, Segment, VideoRendition
 
 __all__ = [
-    "IFRAMES_NAME",
-    "INIT_NAME",
-    "PLAYLIST_NAME",
+    "INDEX_NAME",
     "Track",
     "iframe_playlist",
+    "iframe_playlist_name",
+    "init_name",
     "media_playlist",
+    "media_playlist_name",
     "multivariant_playlist",
     "segment_name",
 ]
 
-PLAYLIST_NAME = "index.m3u8"
-"""The multivariant playlist, and in each rendition's folder its media playlist."""
-IFRAMES_NAME = "iframes.m3u8"
-INIT_NAME = "init.mp4"
+INDEX_NAME = "index.m3u8"
+"""The multivariant playlist; all other names are relative to the folder that it lies in."""
+
+_INIT = "init.mp4"
+_SEGMENT = "segment_{:05d}.m4s"
 
 _VERSION = 7  # RFC 8216 section 7 asks for 6 where EXT-X-MAP stands in a media playlist, and defines up to 7
 _AUDIO_GROUP = "audio"
@@ -49,9 +51,24 @@ class Track:
         return cls(init=init, segments=[segment for place, segment in enumerate(ordered) if segment.index == place])
 
 
-def segment_name(index: int) -> str:
-    """Return the name of a media segment within its rendition's folder."""
-    return f"segment_{index:05d}.m4s"
+def init_name(rendition: str) -> str:
+    """Return the name of a rendition's initialisation segment."""
+    return f"{rendition}/{_INIT}"
+
+
+def segment_name(rendition: str, index: int) -> str:
+    """Return the name of a media segment."""
+    return f"{rendition}/{_SEGMENT.format(index)}"
+
+
+def media_playlist_name(rendition: str) -> str:
+    """Return the name of a rendition's media playlist."""
+    return f"{rendition}/index.m3u8"
+
+
+def iframe_playlist_name(rendition: str) -> str:
+    """Return the name of a rendition's playlist of key frames."""
+    return f"{rendition}/iframes.m3u8"
 
 
 def media_playlist(track: Track, *, plan: Plan, finished: bool) -> str:
@@ -69,7 +86,7 @@ def media_playlist(track: Track, *, plan: Plan, finished: bool) -> str:
     _check_finished(track, plan, finished=finished)
     lines = _head(track, plan, finished=finished)
     for segment in track.segments:
-        lines += [f"#EXTINF:{_decimal(segment.duration)},", segment_name(segment.index)]
+        lines += [f"#EXTINF:{_decimal(segment.duration)},", _SEGMENT.format(segment.index)]
     return _text(lines, finished=finished)
 
 
@@ -95,31 +112,32 @@ def iframe_playlist(track: Track, *, plan: Plan, finished: bool) -> str:
         lines += [
             f"#EXTINF:{_decimal(stop - start)},",
             f"#EXT-X-BYTERANGE:{frame.size}@{frame.offset}",
-            segment_name(segment.index),
+            _SEGMENT.format(segment.index),
         ]
     return _text(lines, finished=finished)
 
 
-def multivariant_playlist(plan: Plan, tracks: Mapping[str, Track], *, finished: bool) -> str:
+def multivariant_playlist(plan: Plan, tracks: Iterable[Track], *, finished: bool) -> str:
     """Return the playlist that names all renditions.
 
     Bit rates are measured once the preview is finished, and until then those of the plan.
 
     Args:
         plan: What the preview is made to.
-        tracks: What there is of each rendition, by its name.
+        tracks: What there is of each rendition, in any order.
         finished: Whether that is all.
 
     Raises:
         ValueError: A rendition of the plan has no track, or not all of its segments though all is finished.
     """
+    by_name = {track.init.rendition: track for track in tracks}
     names = [*(rendition.name for rendition in plan.video), *(rendition.name for rendition in plan.audio)]
-    missing = [name for name in names if name not in tracks]
+    missing = [name for name in names if name not in by_name]
     if missing:
         raise ValueError(f"there is nothing yet of {', '.join(missing)}; wait for the first segment of every rendition")
-    for name in names:
-        _check_finished(tracks[name], plan, finished=finished)
-    sound = [_Rates.of(rendition, tracks[rendition.name], finished=finished) for rendition in plan.audio]
+    for track in by_name.values():
+        _check_finished(track, plan, finished=finished)
+    sound = [_Rates.of(rendition, by_name[rendition.name], finished=finished) for rendition in plan.audio]
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     grouped = bool(plan.video) or len(plan.audio) > 1
     if grouped:
@@ -127,13 +145,13 @@ def multivariant_playlist(plan: Plan, tracks: Mapping[str, Track], *, finished: 
     group = {"AUDIO": _quoted(_AUDIO_GROUP)} if grouped and plan.audio else {}
     if not plan.video:
         first = plan.audio[0]
-        attributes = sound[0].attributes() | {"CODECS": _quoted(tracks[first.name].init.codecs)} | group
-        lines += [_tag("EXT-X-STREAM-INF", attributes), f"{first.name}/{PLAYLIST_NAME}"]
+        attributes = sound[0].attributes() | {"CODECS": _quoted(by_name[first.name].init.codecs)} | group
+        lines += [_tag("EXT-X-STREAM-INF", attributes), media_playlist_name(first.name)]
         return _text(lines, finished=False)
     loudest = _Rates.of_any(sound)
-    sound_codecs = sorted({tracks[audio.name].init.codecs for audio in plan.audio})
+    sound_codecs = sorted({by_name[audio.name].init.codecs for audio in plan.audio})
     for video in plan.video:
-        track = tracks[video.name]
+        track = by_name[video.name]
         rates = _Rates.of(video, track, finished=finished) + loudest
         attributes = rates.attributes() | {
             "CODECS": _quoted(",".join((track.init.codecs, *sound_codecs))),
@@ -141,13 +159,13 @@ def multivariant_playlist(plan: Plan, tracks: Mapping[str, Track], *, finished: 
             "FRAME-RATE": f"{float(plan.frame_rate or 0):.3f}",
             **group,
         }
-        lines += [_tag("EXT-X-STREAM-INF", attributes), f"{video.name}/{PLAYLIST_NAME}"]
+        lines += [_tag("EXT-X-STREAM-INF", attributes), media_playlist_name(video.name)]
     for video in plan.video:
-        track = tracks[video.name]
+        track = by_name[video.name]
         attributes = _key_frame_rates(video, track, plan).attributes() | {
             "CODECS": _quoted(track.init.codecs),
             "RESOLUTION": f"{video.width}x{video.height}",
-            "URI": _quoted(f"{video.name}/{IFRAMES_NAME}"),
+            "URI": _quoted(iframe_playlist_name(video.name)),
         }
         lines.append(_tag("EXT-X-I-FRAME-STREAM-INF", attributes))
     return _text(lines, finished=False)
@@ -208,7 +226,7 @@ def _media_attributes(audio: AudioRendition) -> dict[str, str]:
         "DEFAULT": "YES" if audio.default else "NO",
         "AUTOSELECT": "YES",
         "CHANNELS": _quoted(str(audio.channels)),
-        "URI": _quoted(f"{audio.name}/{PLAYLIST_NAME}"),
+        "URI": _quoted(media_playlist_name(audio.name)),
     }
     if audio.language is not None:
         attributes["LANGUAGE"] = _quoted(audio.language)
@@ -225,7 +243,7 @@ def _head(track: Track, plan: Plan, *, finished: bool) -> list[str]:
         "#EXT-X-MEDIA-SEQUENCE:0",
         f"#EXT-X-PLAYLIST-TYPE:{'VOD' if finished else 'EVENT'}",
         "#EXT-X-INDEPENDENT-SEGMENTS",
-        f'#EXT-X-MAP:URI="{INIT_NAME}"',
+        f'#EXT-X-MAP:URI="{_INIT}"',
     ]
 
 
