@@ -1,0 +1,127 @@
+"""What a token allows, and the one text that says so."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Self
+
+from mamkit.signing.errors import InvalidGrantError
+
+__all__ = ["ANY_ADDRESS", "Grant", "is_plain_key"]
+
+ANY_ADDRESS = "*"
+"""Stands for no bound address in the text of a grant."""
+
+_MAX_KEY_BYTES = 1024  # as an object store has it
+_MAX_TEXT_BYTES = 2048  # of a whole grant; its token then has less than 3 KiB, which every proxy takes in a URL
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]|%[0-9A-Fa-f]{2}")
+_METHOD = re.compile(r"[A-Z]{1,16}")
+_CONDITION = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_VALUE = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_SECONDS = re.compile(r"[0-9]{1,12}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """The right to use some methods on one key, or on all keys below a prefix, until a time.
+
+    Raises:
+        InvalidGrantError: A field is not what it is said to be below, or all of them together are longer than 2 KiB.
+    """
+
+    scope: str
+    """A key, or, if it ends with a slash, the start of all keys that are granted; see `is_plain_key`."""
+    expires_at: datetime
+    """Aware; kept in UTC and in whole seconds, rounded down."""
+    methods: frozenset[str] = frozenset({"GET", "HEAD"})
+    """Names of HTTP methods, capital letters."""
+    address: IPv4Network | IPv6Network | None = None
+    """Where the client must be; None for anywhere."""
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    """What else the verifier's caller must hold the request against, e.g. `length` and `type` of an upload. A name is a
+    lower-case letter and up to 31 letters, digits and hyphens; a value is text without control characters."""
+
+    def __post_init__(self) -> None:
+        if not is_plain_key(self.scope.removesuffix("/")):
+            raise InvalidGrantError("a scope", "it is no plain key, with or without a slash at its end")
+        if self.expires_at.utcoffset() is None:
+            raise InvalidGrantError("an expiry", "it has no time zone")
+        methods = frozenset(self.methods)
+        if not methods or not all(map(_METHOD.fullmatch, methods)):
+            raise InvalidGrantError("methods", "they must be a set of names in capital letters, and not empty")
+        for name, value in self.conditions.items():
+            if not _CONDITION.fullmatch(name) or not _VALUE.fullmatch(value):
+                raise InvalidGrantError(
+                    "conditions", f"{name!r:.40} or its value is not as such a name or value must be"
+                )
+        seconds = self.expires_at.astimezone(UTC).replace(microsecond=0)
+        if seconds.timestamp() < 0:
+            raise InvalidGrantError("an expiry", "it is before 1970")
+        object.__setattr__(self, "expires_at", seconds)
+        object.__setattr__(self, "methods", methods)
+        object.__setattr__(self, "conditions", dict(sorted(self.conditions.items())))
+        if len(self.text().encode()) > _MAX_TEXT_BYTES:
+            raise InvalidGrantError("many or long fields", f"the limit is {_MAX_TEXT_BYTES} bytes for all together")
+
+    def covers(self, key: str) -> bool:
+        """Return whether the scope grants a key, which is plain."""
+        if not is_plain_key(key):
+            return False
+        return key.startswith(self.scope) if self.scope.endswith("/") else key == self.scope
+
+    def admits(self, address: str | None) -> bool:
+        """Return whether a client at this address may use the grant; where an address is bound, an unknown one may not.
+
+        An IPv4 address in IPv6 clothes (`::ffff:192.0.2.1`, RFC 4291 section 2.5.5.2) counts as what it is.
+        """
+        if self.address is None:
+            return True
+        try:
+            client = ip_address(address or "")
+        except ValueError:
+            return False
+        return (getattr(client, "ipv4_mapped", None) or client) in self.address
+
+    def text(self) -> str:
+        """Return the grant as text, one field a line, the same for equal grants."""
+        address = ANY_ADDRESS if self.address is None else str(self.address)
+        fields = [str(int(self.expires_at.timestamp())), self.scope, ",".join(sorted(self.methods)), address]
+        return "\n".join(fields + [f"{name}={value}" for name, value in self.conditions.items()])
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the grant that a text stands for.
+
+        Raises:
+            InvalidGrantError: It is not the text of any grant.
+        """
+        try:
+            seconds, scope, methods, address, *conditions = text.split("\n")
+            if not _SECONDS.fullmatch(seconds):
+                raise InvalidGrantError("an expiry", "it is no number of seconds")
+            grant = cls(
+                scope=scope,
+                expires_at=datetime.fromtimestamp(int(seconds), UTC),
+                methods=frozenset(methods.split(",")),
+                address=None if address == ANY_ADDRESS else ip_network(address),
+                conditions=dict(condition.split("=", 1) for condition in conditions),
+            )
+        except (ValueError, OverflowError, OSError) as error:
+            raise InvalidGrantError("a text", "it does not have the fields of a grant") from error
+        if grant.text() != text:
+            raise InvalidGrantError("a text", "the same grant is written otherwise")
+        return grant
+
+
+def is_plain_key(key: object) -> bool:
+    """Return whether a key means the same to everybody on the way: client, proxy, verifier and store.
+
+    It is text, relative, has 1 to 1024 bytes of UTF-8 and no empty, "." or ".." segment, no backslash, no control
+    character, and nothing like `%2e`, which somebody might decode once more. Keys are compared byte by byte: letters
+    that look alike but are encoded otherwise (Unicode's NFC and NFD) are different, and nobody may normalise them.
+    """
+    if not isinstance(key, str) or _UNSAFE.search(key) or len(key.encode()) > _MAX_KEY_BYTES:
+        return False
+    return not {"", ".", ".."} & set(key.split("/"))
