@@ -1,1 +1,33 @@
-"""previews"""
+"""The workflow that makes the parts a video platform: stage → promote → plan → encode parts → publish.
+
+The one package of the library that uses the others. `Ingest` and `Publisher` belong into an API process,
+`PreviewWorker` into any number of worker processes; between them lie a queue, a store, and reports as plain messages.
+"""
+
+from mamkit.previews.builder import PreviewWorker, Reporter
+from mamkit.previews.errors import PreviewError, ReportNotTakenError, StagedUploadMissingError, StaleReportError
+from mamkit.previews.ingest import Ingest, PresignedUpload
+from mamkit.previews.messages import Ack, Failed, Finished, PartJob, PlanJob, Planned, Progress, Report, parse_report
+from mamkit.previews.publisher import PreviewState, Publisher
+
+__all__ = [
+    "Ack",
+    "Failed",
+    "Finished",
+    "Ingest",
+    "PartJob",
+    "PlanJob",
+    "Planned",
+    "PresignedUpload",
+    "PreviewError",
+    "PreviewState",
+    "PreviewWorker",
+    "Progress",
+    "Publisher",
+    "Report",
+    "ReportNotTakenError",
+    "Reporter",
+    "StagedUploadMissingError",
+    "StaleReportError",
+    "parse_report",
+]

@@ -1,0 +1,95 @@
+"""`/api/presign`, `/api/assets`, `/api/promote`: from a file on a client's disk to a master."""
+
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Router, get, post
+from litestar.params import Parameter
+
+from mamkit import catalog as db
+from mamkit.auth import Principal, Resource
+from mamkit_apps.api.access import require
+from mamkit_apps.api.schemas import (
+    AssetPage,
+    AssetView,
+    NewAsset,
+    PresignedView,
+    PresignRequest,
+    PromoteRequest,
+    VersionView,
+)
+from mamkit_apps.api.wiring import Parts
+from mamkit_apps.problems import InvalidRequestError
+
+__all__ = ["routes"]
+
+
+@post("/presign", status_code=HTTPStatus.OK)
+async def presign(data: PresignRequest, principal: Principal, parts: Parts) -> PresignedView:
+    """Return a signed request that uploads one file of just this size and type, past the API, into staging."""
+    require(principal, "asset.create", Resource(kind="asset", owner_id=principal.user_id))
+    if data.size > parts.settings.max_upload_bytes:
+        raise InvalidRequestError(f"size: at most {parts.settings.max_upload_bytes} bytes can be uploaded")
+    upload = parts.ingest.presign(
+        principal.user_id, data.filename, size=data.size, content_type=data.content_type, sha256=data.sha256
+    )
+    return PresignedView(
+        asset_id=upload.asset_id,
+        staging_key=upload.staging_key,
+        method=upload.request.method,
+        url=upload.request.url,
+        headers=dict(upload.request.headers),
+        expires_at=upload.request.expires_at,
+    )
+
+
+@post("/assets")
+async def create_asset(data: NewAsset, principal: Principal, parts: Parts) -> AssetView:
+    """Record the asset that an upload is to become; repeating it is harmless."""
+    require(principal, "asset.create", Resource(kind="asset", owner_id=principal.user_id))
+    asset = await parts.ingest.record(principal.user_id, data.asset_id, title=data.title, filename=data.filename)
+    return AssetView.of(asset)
+
+
+@get("/assets")
+async def list_assets(
+    principal: Principal,
+    parts: Parts,
+    after: UUID | None = None,
+    mine: bool = False,
+    limit: Annotated[int, Parameter(ge=1, le=100)] = 50,
+) -> AssetPage:
+    """List assets, newest first: all, or with `mine` those of whoever asks."""
+    require(principal, "asset.read", Resource(kind="asset", owner_id=principal.user_id if mine else None))
+    owner = principal.user_id if mine else None
+    async with parts.catalog.read() as session:
+        assets = await db.page_assets(session, owner_id=owner, after=after, limit=limit + 1)
+    page = assets[:limit]
+    return AssetPage(
+        items=tuple(AssetView.of(asset) for asset in page), next=page[-1].id if len(assets) > limit else None
+    )
+
+
+@get("/assets/{asset_id:uuid}")
+async def get_asset(asset_id: UUID, principal: Principal, parts: Parts) -> AssetView:
+    """Return one asset."""
+    async with parts.catalog.read() as session:
+        asset = await db.asset_by_id(session, asset_id)
+    require(principal, "asset.read", Resource(kind="asset", owner_id=asset.user_id))
+    return AssetView.of(asset)
+
+
+@post("/promote", status_code=HTTPStatus.OK)
+async def promote(data: PromoteRequest, principal: Principal, parts: Parts) -> VersionView:
+    """Make the uploaded file the asset's next master and start its preview; repeating it is harmless."""
+    async with parts.catalog.read() as session:
+        asset = await db.asset_by_id(session, data.asset_id)
+    require(principal, "asset.update", Resource(kind="asset", owner_id=asset.user_id))
+    version = await parts.ingest.promote(asset, sha256=data.sha256)
+    return VersionView.of(version)
+
+
+routes = [
+    Router("/api", route_handlers=[presign, create_asset, list_assets, get_asset, promote], tags=["assets"]),
+]

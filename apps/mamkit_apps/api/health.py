@@ -1,0 +1,54 @@
+"""`/healthz` for whoever restarts processes, `/api/health` for whoever wants to know what is wrong."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Response, get
+from sqlalchemy import text
+
+from mamkit.errors import MamkitError
+from mamkit_apps.api.wiring import Parts
+
+__all__ = ["routes"]
+
+
+@get("/healthz", sync_to_thread=False, include_in_schema=False)
+def healthz() -> dict[str, str]:
+    """Say that the process serves; looks at nothing else, so that a dead database restarts no API."""
+    return {"status": "ok"}
+
+
+@get("/api/health", tags=["health"])
+async def health(parts: Parts) -> Response[dict[str, Any]]:
+    """Try each dependency and say how it is and how long it took; 503 if one does not answer."""
+    checks = {
+        "database": await _try(_database(parts)),
+        "queue": await _try(asyncio.to_thread(parts.queue.depth)),
+        "storage": await _try(asyncio.to_thread(lambda: next(iter(parts.zones.previews.list("previews/")), None))),
+    }
+    ok = all(check["status"] == "ok" for check in checks.values())
+    status = HTTPStatus.OK if ok else HTTPStatus.SERVICE_UNAVAILABLE
+    return Response({"status": "ok" if ok else "failing", "checks": checks}, status_code=status)
+
+
+async def _database(parts: Parts) -> None:
+    async with parts.catalog.read() as session:
+        await session.execute(text("SELECT 1"))
+
+
+async def _try(check: Awaitable[object]) -> dict[str, Any]:
+    """Run a check; of an error only its kind is told, since anybody may ask."""
+    start = time.perf_counter()
+    try:
+        await asyncio.wait_for(check, timeout=5)
+    except MamkitError as error:
+        return {"status": "failing", "code": error.code}
+    except Exception as error:  # whatever it is, the dependency does not work
+        return {"status": "failing", "code": type(error).__name__}
+    return {"status": "ok", "latency_ms": round((time.perf_counter() - start) * 1000, 2)}
+
+
+routes = [healthz, health]

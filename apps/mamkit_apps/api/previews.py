@@ -1,0 +1,112 @@
+"""`/api/preview…`, `/api/sign-preview`: building previews, following them, and handing out playback URLs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Router, get, post
+from litestar.response import ServerSentEvent, ServerSentEventMessage
+from pydantic import ValidationError
+
+from mamkit import catalog as db
+from mamkit.auth import Principal, Resource
+from mamkit.clock import utc_now
+from mamkit.previews import Ack, parse_report
+from mamkit.signing import Grant
+from mamkit.transcode import INDEX_NAME
+from mamkit_apps.api.access import readable_version, require
+from mamkit_apps.api.schemas import PlaybackUrl, PreviewRequest, PreviewView, SignRequest
+from mamkit_apps.api.wiring import Parts
+from mamkit_apps.problems import InvalidRequestError
+
+__all__ = ["routes"]
+
+POLL = 0.25  # seconds between two looks at the catalog for one subscriber
+HEARTBEAT = 15.0  # seconds of silence after which a comment keeps proxies from closing an event stream
+
+
+@post("/preview", status_code=HTTPStatus.ACCEPTED)
+async def build_preview(data: PreviewRequest, principal: Principal, parts: Parts) -> PreviewView:
+    """Build the preview of a version, or try again if that has failed; one that is under way goes on."""
+    asset, _ = await readable_version(parts, principal, data.version_id)
+    require(principal, "asset.update", Resource(kind="asset", owner_id=asset.user_id))
+    await parts.publisher.restart(data.version_id)
+    return await _view(parts, data.version_id)
+
+
+@get("/preview/status")
+async def preview_status(version_id: UUID, principal: Principal, parts: Parts) -> PreviewView:
+    """Say how far a preview is."""
+    await readable_version(parts, principal, version_id)
+    return await _view(parts, version_id)
+
+
+@get("/preview/events")
+async def preview_events(version_id: UUID, principal: Principal, parts: Parts) -> ServerSentEvent:
+    """Tell of every change of a preview until it is ready or has failed."""
+    await readable_version(parts, principal, version_id)
+    return ServerSentEvent(_follow(parts, version_id))
+
+
+async def _follow(parts: Parts, version_id: UUID) -> AsyncIterator[ServerSentEventMessage]:
+    last, silent = "", 0.0
+    while True:
+        view = await _view(parts, version_id)
+        text = view.model_dump_json()
+        if text != last:
+            last, silent = text, 0.0
+            yield ServerSentEventMessage(data=text, event="preview")
+            if view.status in {"ready", "failed"}:
+                return
+        elif silent >= HEARTBEAT:
+            silent = 0.0
+            yield ServerSentEventMessage(comment="still here")
+        await asyncio.sleep(POLL)
+        silent += POLL
+
+
+@post("/preview/callback", status_code=HTTPStatus.OK)
+async def take_report(request: Request[Any, Any, Any], parts: Parts) -> Ack:
+    """Take a report of a worker; it is signed with the callback secret and fenced by the worker's lease."""
+    body = await request.body()
+    parts.callbacks.verify(request.headers, body)
+    try:
+        report = parse_report(body)
+    except ValidationError as error:
+        raise InvalidRequestError(f"the report does not fit: {error.error_count()} faults") from error
+    return await parts.publisher.take(report)
+
+
+@post("/sign-preview", status_code=HTTPStatus.OK)
+async def sign_preview(data: SignRequest, principal: Principal, parts: Parts) -> PlaybackUrl:
+    """Return a URL that plays a preview until it expires, for whoever holds it."""
+    _, version = await readable_version(parts, principal, data.version_id)
+    shortest, longest = parts.settings.sign_bounds
+    lifetime = longest if data.lifetime_seconds is None else timedelta(seconds=data.lifetime_seconds)
+    if not shortest <= lifetime <= longest:
+        raise InvalidRequestError(
+            f"lifetime_seconds: must lie between {shortest.total_seconds():.0f} and {longest.total_seconds():.0f}"
+        )
+    async with parts.catalog.read() as session:
+        preview = await db.preview_of(session, version.id)
+    if preview.status not in {"playable", "ready"}:
+        raise InvalidRequestError(f"the preview is {preview.status}, not yet playable; follow /api/preview/events")
+    grant = Grant(scope=version.preview_prefix, expires_at=utc_now() + lifetime)
+    url = parts.signer.url(parts.settings.edge_url, grant, version.preview_prefix + INDEX_NAME)
+    return PlaybackUrl(url=url, expires_at=grant.expires_at)
+
+
+async def _view(parts: Parts, version_id: UUID) -> PreviewView:
+    return PreviewView.of(await parts.publisher.state(version_id))
+
+
+routes = [
+    Router(
+        "/api",
+        route_handlers=[build_preview, preview_status, preview_events, take_report, sign_preview],
+        tags=["previews"],
+    )
+]

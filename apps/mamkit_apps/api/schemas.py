@@ -1,0 +1,217 @@
+"""The bodies of requests and answers. Unknown members are refused, so that a misspelt one is noticed."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from mamkit.catalog import Asset, User, Version
+from mamkit.previews import PreviewState
+
+__all__ = [
+    "AssetPage",
+    "AssetView",
+    "Credentials",
+    "NewAsset",
+    "PlaybackUrl",
+    "PresignRequest",
+    "PresignedView",
+    "PreviewRequest",
+    "PreviewView",
+    "PromoteRequest",
+    "RefreshRequest",
+    "Registration",
+    "SignRequest",
+    "Tokens",
+    "UserView",
+    "VersionView",
+]
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class Body(BaseModel):
+    """Base of the bodies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class Registration(Body):
+    """A new account."""
+
+    # An address is proven by a mail to it, not by its form: one @, something on both sides (RFC 5321 section 4.1.2).
+    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
+    password: SecretStr
+    display_name: Annotated[str, Field(max_length=100)] = ""
+
+
+class Credentials(Body):
+    """A login."""
+
+    email: Annotated[str, Field(max_length=254)]
+    password: SecretStr
+
+
+class RefreshRequest(Body):
+    """A refresh token, to be exchanged or revoked."""
+
+    refresh_token: SecretStr
+
+
+class Tokens(Body):
+    """What a login gives (member names of RFC 6749 section 5.1)."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the scheme, not a secret
+    expires_in: int
+    """Seconds."""
+    refresh_token: str
+
+
+class UserView(Body):
+    """An account."""
+
+    id: UUID
+    email: str
+    display_name: str
+    roles: tuple[str, ...]
+
+
+class PresignRequest(Body):
+    """A file that somebody wants to upload."""
+
+    filename: FileName
+    size: Annotated[int, Field(gt=0)]
+    """Bytes."""
+    content_type: Annotated[str, Field(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=127)] = "application/octet-stream"
+    sha256: Sha256 | None = None
+
+
+class PresignedView(Body):
+    """Where and how to upload it."""
+
+    asset_id: UUID
+    staging_key: str
+    method: str
+    url: str
+    headers: dict[str, str]
+    expires_at: datetime
+
+
+class NewAsset(Body):
+    """The asset that an upload is to become."""
+
+    asset_id: UUID
+    """As presigned."""
+    filename: FileName
+    """As presigned."""
+    title: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class AssetView(Body):
+    """An asset."""
+
+    id: UUID
+    user_id: UUID
+    title: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, asset: Asset) -> Self:
+        """Return the view of a row."""
+        return cls(id=asset.id, user_id=asset.user_id, title=asset.title, created_at=asset.created_at)
+
+
+class AssetPage(Body):
+    """Assets, newest first."""
+
+    items: tuple[AssetView, ...]
+    next: UUID | None
+    """To be sent as `after` for the next page; null on the last."""
+
+
+class PromoteRequest(Body):
+    """An uploaded asset that is to become a master."""
+
+    asset_id: UUID
+    sha256: Sha256 | None = None
+
+
+class VersionView(Body):
+    """A master of an asset."""
+
+    id: UUID
+    asset_id: UUID
+    number: int
+    size: int
+    sha256: str
+    facts: dict[str, Any] | None
+    """What the probe found; null until then."""
+    created_at: datetime
+
+    @classmethod
+    def of(cls, version: Version) -> Self:
+        """Return the view of a row."""
+        return cls(
+            id=version.id,
+            asset_id=version.asset_id,
+            number=version.number,
+            size=version.size,
+            sha256=version.sha256,
+            facts=version.facts or None,
+            created_at=version.created_at,
+        )
+
+
+class PreviewRequest(Body):
+    """A version whose preview is to be built."""
+
+    version_id: UUID
+
+
+class PreviewView(Body):
+    """How far a preview is."""
+
+    version_id: UUID
+    status: Literal["queued", "building", "playable", "ready", "failed"]
+    progress: Annotated[float, Field(ge=0, le=1)]
+    failure_code: str | None
+    failure: str | None
+    playable_at: datetime | None
+    ready_at: datetime | None
+
+    @classmethod
+    def of(cls, state: PreviewState) -> Self:
+        """Return the view of a state."""
+        preview = state.preview
+        return cls(
+            version_id=preview.version_id,
+            status=preview.status,
+            progress=state.progress,
+            failure_code=preview.failure_code,
+            failure=preview.failure,
+            playable_at=preview.playable_at,
+            ready_at=preview.ready_at,
+        )
+
+
+class SignRequest(Body):
+    """A preview that somebody wants to play."""
+
+    version_id: UUID
+    lifetime_seconds: Annotated[int, Field(gt=0)] | None = None
+    """None takes the service's longest."""
+
+
+class PlaybackUrl(Body):
+    """Where a player finds it."""
+
+    url: str
+    expires_at: datetime
+
+
+def user_view(user: User, roles: frozenset[str]) -> UserView:
+    """Return the view of a user's row."""
+    return UserView(id=user.id, email=user.email, display_name=user.display_name, roles=tuple(sorted(roles)))

@@ -1,0 +1,101 @@
+"""The API's parts, put together once a process."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from litestar import Litestar
+from litestar.datastructures import State
+
+from mamkit import catalog as db
+from mamkit.auth import ROLES, AccessTokens, PasswordHasher, Sessions
+from mamkit.auth.sql import SqlSessionStore
+from mamkit.catalog import Catalog, sync_engine
+from mamkit.catalog.models import Base
+from mamkit.jobs import Queue
+from mamkit.previews import Ingest, Publisher
+from mamkit.signing import UrlSigner, WebhookSigner
+from mamkit.storage import Zones
+from mamkit_apps.api.settings import ApiSettings
+from mamkit_apps.secrets import key_ring
+from mamkit_apps.wiring import open_queue, open_zones, url_signer
+
+__all__ = ["Parts", "build", "lifespan"]
+
+log = logging.getLogger(__name__)
+
+RECONCILE_EVERY = 10.0  # seconds between two looks for previews that a crash has left behind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What the routes work with."""
+
+    settings: ApiSettings
+    catalog: Catalog
+    zones: Zones
+    queue: Queue
+    passwords: PasswordHasher
+    tokens: AccessTokens
+    sessions: Sessions
+    signer: UrlSigner
+    callbacks: WebhookSigner
+    publisher: Publisher
+    ingest: Ingest
+
+
+def build(settings: ApiSettings) -> Parts:
+    """Return the parts; the database must be migrated.
+
+    Raises:
+        SettingsError: A setting cannot be used.
+    """
+    catalog = Catalog(settings.database)
+    queue = open_queue(settings)
+    zones = open_zones(settings, edge_url=settings.edge_url)
+    publisher = Publisher(catalog, queue, zones)
+    return Parts(
+        settings=settings,
+        catalog=catalog,
+        zones=zones,
+        queue=queue,
+        passwords=PasswordHasher(),
+        tokens=AccessTokens(key_ring(settings.secret("jwt_secret")), issuer="mamkit", audience="mamkit-api"),
+        sessions=Sessions(
+            SqlSessionStore(sync_engine(settings.database), Base.metadata.tables["sessions"]),
+            secret=settings.secret("session_secret").get_secret_value().encode(),
+        ),
+        signer=url_signer(settings),
+        callbacks=WebhookSigner(settings.secret("callback_secret").get_secret_value().encode()),
+        publisher=publisher,
+        ingest=Ingest(catalog, zones, publisher),
+    )
+
+
+@asynccontextmanager
+async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    """Look after unfinished previews while the application runs, and close what it opened."""
+    parts = build(app.state.settings)
+    async with parts.catalog.begin() as session:
+        await db.ensure_roles(session, ROLES)
+    app.state.update(State({"parts": parts}))
+    janitor = asyncio.create_task(_reconcile(parts.publisher))
+    try:
+        yield
+    finally:
+        janitor.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await janitor
+        await parts.catalog.close()
+
+
+async def _reconcile(publisher: Publisher) -> None:
+    while True:
+        try:
+            await publisher.reconcile()
+        except Exception:  # the next round may do better, and the API must go on serving
+            log.exception("looking after unfinished previews failed")
+        await asyncio.sleep(RECONCILE_EVERY)

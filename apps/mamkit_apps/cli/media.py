@@ -1,0 +1,37 @@
+"""`mamkit probe`, `mamkit transcode`: one part of the library each, without services."""
+
+import json
+from pathlib import Path
+
+import click
+
+__all__ = ["commands"]
+
+
+@click.command()
+@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def probe(*, source: Path) -> None:
+    """Print the facts of a media file as JSON."""
+    from mamkit import transcode as media
+
+    click.echo(media.probe(source).model_dump_json(indent=2, exclude_none=True))
+
+
+@click.command()
+@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print a report as one JSON object.")
+def transcode(*, source: Path, dest: Path, as_json: bool) -> None:
+    """Make an HLS tree of a media file in a folder."""
+    from mamkit import transcode as media
+    from mamkit_apps.terminal import progress_bar
+
+    with progress_bar("transcoding", hidden=as_json) as advance:
+        report = media.transcode(source, dest, on_progress=advance)
+    if as_json:
+        click.echo(json.dumps(json.loads(report.model_dump_json())))
+    else:
+        click.echo(f"{dest / 'index.m3u8'}")
+
+
+commands = [probe, transcode]

@@ -1,0 +1,112 @@
+"""`mamkit up`, and `mamkit api`, `edge`, `worker`: all services, or one."""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["commands"]
+
+WATCH = 0.5  # seconds between two looks whether the services live
+
+
+def _service_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--stop-with-parent", is_flag=True, hidden=True)(command)
+    return click.option("--fd", type=int, hidden=True, help="Listening socket handed down by the parent.")(command)
+
+
+def _prepare(*, stop_with_parent: bool) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for chatty in ("alembic", "httpx"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    if stop_with_parent:
+        from mamkit_apps import serving
+
+        serving.stop_with_parent()
+
+
+@click.command()
+@_service_options
+def api(*, fd: int | None, stop_with_parent: bool) -> None:
+    """Serve the API (settings from the environment)."""
+    from mamkit_apps.api.asgi import create_app, prepare
+    from mamkit_apps.api.settings import ApiSettings
+    from mamkit_apps.serving import listen, serve
+
+    _prepare(stop_with_parent=stop_with_parent)
+    settings = ApiSettings.load()
+    prepare(settings)
+    serve(create_app(settings), listen(settings.host, settings.port) if fd is None else socket.socket(fileno=fd))
+
+
+@click.command()
+@_service_options
+def edge(*, fd: int | None, stop_with_parent: bool) -> None:
+    """Serve the edge (settings from the environment)."""
+    from mamkit_apps.edge.asgi import create_app
+    from mamkit_apps.edge.settings import EdgeSettings
+    from mamkit_apps.serving import listen, serve
+
+    _prepare(stop_with_parent=stop_with_parent)
+    settings = EdgeSettings.load()
+    serve(create_app(settings), listen(settings.host, settings.port) if fd is None else socket.socket(fileno=fd))
+
+
+@click.command()
+@click.option("--stop-with-parent", is_flag=True, hidden=True)
+def worker(*, stop_with_parent: bool) -> None:
+    """Build previews (settings from the environment); run as many as you like."""
+    from mamkit_apps.worker.main import run
+    from mamkit_apps.worker.settings import WorkerSettings
+
+    _prepare(stop_with_parent=stop_with_parent)
+    run(WorkerSettings.load())
+
+
+@click.command()
+@click.option(
+    "--data-dir", type=click.Path(file_okay=False, path_type=Path), default=".mamkit", show_default=True,
+    help="Database, objects and secrets.",
+)  # fmt: skip
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--api-port", type=click.IntRange(0, 65535), default=3000, show_default=True)
+@click.option("--edge-port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+def up(*, data_dir: Path, host: str, api_port: int, edge_port: int) -> None:
+    """Run API, edge and a worker on this machine until Ctrl-C."""
+    from mamkit_apps.supervisor import Services
+
+    fresh = not (data_dir / "mamkit.db").exists()
+    with Services(data_dir, host=host, api_port=api_port, edge_port=edge_port) as running:
+        click.echo(f"API   {running.api_url}   (its paths: {running.api_url}/schema)")
+        click.echo(f"edge  {running.edge_url}")
+        click.echo(f"data  {data_dir.absolute()}" + ("   (made now, with new secrets)" if fresh else ""))
+        if fresh or asyncio.run(_no_users(data_dir)):
+            click.echo("There is no user yet. Make the first one, in another terminal in this folder:")
+            click.echo(f"  mamkit user add --data-dir {data_dir} --role admin you@example.com")
+        click.echo("Ctrl-C stops everything.")
+        try:
+            while True:
+                running.check()
+                time.sleep(WATCH)
+        except KeyboardInterrupt:
+            click.echo("\nstopping …", err=True)
+
+
+async def _no_users(data_dir: Path) -> bool:
+    from mamkit import catalog as db
+    from mamkit_apps.settings import ServiceSettings
+
+    catalog = db.Catalog(ServiceSettings.load(data_dir=data_dir).database)
+    try:
+        async with catalog.read() as session:
+            return await db.count_users(session) == 0
+    finally:
+        await catalog.close()
+
+
+commands = [up, api, edge, worker]

@@ -1,0 +1,117 @@
+"""Errors as RFC 9457 problem documents: one table from the library's errors to HTTP.
+
+An error that is not in the table is a fault of ours: it is logged with its traceback and answered with a bare 500.
+"""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
+
+from mamkit.auth import (
+    InvalidCredentialsError,
+    PasswordTooLongError,
+    PermissionDeniedError,
+    SessionError,
+    TokenError,
+    WeakPasswordError,
+)
+from mamkit.catalog import EmailTakenError, NotFoundError
+from mamkit.errors import MamkitError
+from mamkit.previews import StagedUploadMissingError, StaleReportError
+from mamkit.signing import SigningError
+from mamkit.storage import (
+    InvalidKeyError,
+    MasterConflictError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    RangeNotSatisfiableError,
+    StorageFullError,
+    StorageUnavailableError,
+    UploadRejectedError,
+)
+
+__all__ = ["STATUS", "InvalidRequestError", "exception_handlers", "problem"]
+
+log = logging.getLogger(__name__)
+
+
+class InvalidRequestError(MamkitError):
+    """A request is well formed and still cannot be served; the message says what to change."""
+
+    code = "apps.invalid_request"
+
+
+STATUS: Mapping[type[MamkitError], HTTPStatus] = {
+    InvalidRequestError: HTTPStatus.BAD_REQUEST,
+    InvalidKeyError: HTTPStatus.BAD_REQUEST,
+    WeakPasswordError: HTTPStatus.BAD_REQUEST,
+    PasswordTooLongError: HTTPStatus.BAD_REQUEST,
+    UploadRejectedError: HTTPStatus.BAD_REQUEST,
+    InvalidCredentialsError: HTTPStatus.UNAUTHORIZED,
+    TokenError: HTTPStatus.UNAUTHORIZED,
+    SessionError: HTTPStatus.UNAUTHORIZED,
+    PermissionDeniedError: HTTPStatus.FORBIDDEN,
+    SigningError: HTTPStatus.FORBIDDEN,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    ObjectNotFoundError: HTTPStatus.NOT_FOUND,
+    EmailTakenError: HTTPStatus.CONFLICT,
+    MasterConflictError: HTTPStatus.CONFLICT,
+    ObjectExistsError: HTTPStatus.CONFLICT,
+    StagedUploadMissingError: HTTPStatus.CONFLICT,
+    StaleReportError: HTTPStatus.CONFLICT,
+    RangeNotSatisfiableError: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+    StorageUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    StorageFullError: HTTPStatus.INSUFFICIENT_STORAGE,
+}
+"""Which status answers which error; the nearest class in an error's own line of ancestors counts."""
+
+
+def problem(
+    status: HTTPStatus, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
+) -> Response[dict[str, Any]]:
+    """Return a problem document (RFC 9457 section 3).
+
+    Args:
+        status: Of the answer.
+        code: Stable code of the kind of error.
+        detail: One sentence for a person.
+        headers: Sent with it.
+        more: Members that only this kind of problem has.
+    """
+    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, "code": code}
+    return Response(
+        body | more, status_code=status.value, media_type="application/problem+json", headers=dict(headers or {})
+    )
+
+
+def _from_mamkit(request: Request[Any, Any, Any], error: MamkitError) -> Response[dict[str, Any]]:
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
+    if status is None:
+        return _from_fault(request, error)
+    headers = {"www-authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None  # RFC 9110 section 11.6.1
+    return problem(status, error.code, str(error), headers=headers)
+
+
+def _from_http(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
+    status = HTTPStatus(error.status_code)
+    code = f"http.{status.name.lower()}"
+    more = {"errors": error.extra} if isinstance(error.extra, list) else {}
+    return problem(status, code, error.detail, headers=error.headers, **more)
+
+
+def _from_fault(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    log.error("%s failed", request.method, exc_info=error)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "apps.internal", "the server failed; its log says why")
+
+
+exception_handlers: ExceptionHandlersMap = {
+    MamkitError: _from_mamkit,
+    HTTPException: _from_http,
+    Exception: _from_fault,
+}
+"""To be given to a Litestar application."""

@@ -1,0 +1,78 @@
+"""Running an ASGI application as a process: on a port of its own, or on a socket that its parent opened."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+
+import uvicorn
+from litestar import Litestar
+
+from mamkit.errors import MamkitError
+
+__all__ = ["PortInUseError", "listen", "serve", "stop_with_parent"]
+
+BACKLOG = 2048
+GRACE = 5  # seconds that open requests get to end; an event stream would never end by itself
+
+
+class PortInUseError(MamkitError):
+    """A service cannot listen where it was told to.
+
+    Attributes:
+        host: Address.
+        port: Port.
+    """
+
+    code = "apps.port_in_use"
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(f"cannot listen at {host}:{port}: {reason}; stop what listens there, or choose another port")
+        self.host = host
+        self.port = port
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; port 0 takes a free one.
+
+    Raises:
+        PortInUseError: The address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise PortInUseError(host, port, error.strerror or str(error)) from error
+    return listener
+
+
+def serve(app: Litestar, listener: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT, then let open requests end."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,  # its lines would hold tokens
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=GRACE,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def stop_with_parent() -> None:
+    """End this process with SIGTERM as soon as the process that started it is gone, however it went.
+
+    Assumes that standard input is a pipe of which only the parent holds the other end.
+    """
+
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="stop-with-parent", daemon=True).start()

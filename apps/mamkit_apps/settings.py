@@ -1,0 +1,127 @@
+"""What the services share of their settings: names as operators know them, each also as `NAME_FILE`.
+
+With nothing set, everything lies under `./.mamkit/`: a database (SQLite), objects as files, and secrets made at the
+first start. A wrong value stops the start with one line that names it.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from mamkit.errors import MamkitError
+from mamkit_apps.secrets import load_or_create
+
+__all__ = ["HttpUrl", "ServiceSettings", "SettingsError"]
+
+
+class SettingsError(MamkitError):
+    """A setting is missing or has a value that cannot be used; the message names it, never its value if it is a secret.
+
+    Attributes:
+        names: The environment variables at fault.
+    """
+
+    code = "apps.settings"
+
+    def __init__(self, message: str, *, names: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.names = names
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError("must be an http(s) URL without query, such as https://video.example.com")
+    return value.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+"""An http(s) base URL, kept without a slash at its end."""
+
+
+class ServiceSettings(BaseSettings):
+    """Settings of every service."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    data_dir: Path = Path(".mamkit")
+    """Where the embedded default keeps its database, objects and secrets."""
+    database_url: SecretStr | None = None
+    """`sqlite:///…`; None is `mamkit.db` in `data_dir`. Secret, because it may hold a password."""
+    edge_signing_key: SecretStr | None = None
+    """Key ring of signed URLs, `id:key,id:key` newest first, or one secret; None is made in `data_dir`."""
+
+    @classmethod
+    def load(cls, **values: Any) -> Self:
+        """Return the settings of this process: `values` first, then the environment, then the defaults.
+
+        Raises:
+            SettingsError: A value cannot be used.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            faults = [(str(fault["loc"][0]).upper(), fault["msg"]) for fault in error.errors() if fault["loc"]]
+            text = "; ".join(f"{name}: {reason}" for name, reason in faults) or str(error)
+            raise SettingsError(text, names=tuple(name for name, _ in faults)) from None  # the cause shows values
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Look at the caller's values, then `NAME`, then `NAME_FILE`; no dotenv file is read unasked."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, _FileSource(settings_cls)
+
+    @property
+    def database(self) -> str:
+        """The URL of the database."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir.absolute() / 'mamkit.db'}"
+
+    def secret(self, name: str) -> SecretStr:
+        """Return the secret of this name, made in `data_dir` if the operator gave none.
+
+        Raises:
+            SettingsError: None was given, and the database is not the embedded one: services on several machines would
+                each make their own.
+        """
+        given = getattr(self, name)
+        if isinstance(given, SecretStr):
+            return given
+        if self.database_url is not None:
+            raise SettingsError(
+                f"{name.upper()}: must be set when DATABASE_URL is set, to the same value for every service",
+                names=(name.upper(),),
+            )
+        return load_or_create(self.data_dir / "secrets" / name)
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """Reads `NAME` from the file that `NAME_FILE` names, as container platforms mount secrets."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        del field
+        variable = f"{field_name.upper()}_FILE"
+        path = os.environ.get(variable)
+        if path is None:
+            return None, field_name, False
+        try:
+            return Path(path).read_text().strip(), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{variable}: cannot read {path!r}: {error}", names=(variable,)) from error
+
+    def __call__(self) -> dict[str, Any]:
+        values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in values.items() if value is not None}

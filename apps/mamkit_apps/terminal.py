@@ -1,0 +1,39 @@
+"""What the commands show: a progress bar on standard error, tables on standard output."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+__all__ = ["bytes_text", "progress_bar"]
+
+
+@contextmanager
+def progress_bar(title: str, *, hidden: bool = False) -> Iterator[Callable[[float], None]]:
+    """Show a bar with percentage and time left while the block runs, if standard error is a terminal.
+
+    Args:
+        title: Stands before the bar.
+        hidden: Show nothing.
+
+    Yields:
+        A function that takes how much is done, 0 to 1.
+    """
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:<12}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as progress:
+        task = progress.add_task(title, total=1.0)
+        yield lambda done: progress.update(task, completed=float(done))
+
+
+def bytes_text(count: int | None) -> str:
+    """Return a number of bytes as a person reads it, in powers of 1024 (IEC 80000-13)."""
+    if count is None:
+        return ""
+    size, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

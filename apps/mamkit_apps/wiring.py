@@ -1,0 +1,91 @@
+"""Where parts that do not know each other meet: stores get a signer, services get their stores and their queue."""
+
+from datetime import timedelta
+
+from mamkit.catalog import sync_engine, upgrade
+from mamkit.clock import Clock, utc_now
+from mamkit.jobs import Queue
+from mamkit.jobs.sql import SqlQueue
+from mamkit.signing import Grant, UrlSigner
+from mamkit.storage import Expected, LocalStore, SignedRequest, Zones
+from mamkit_apps.secrets import key_ring
+from mamkit_apps.settings import ServiceSettings
+
+__all__ = ["EdgeSigner", "migrate", "open_queue", "open_zones", "url_signer"]
+
+
+class EdgeSigner:
+    """Signs requests to the edge, for stores that have no server of their own.
+
+    Args:
+        edge_url: Base URL of the edge as clients reach it.
+        signer: Makes the tokens.
+        clock: Tells when a request expires.
+    """
+
+    def __init__(self, edge_url: str, signer: UrlSigner, *, clock: Clock = utc_now) -> None:
+        self._edge_url = edge_url
+        self._signer = signer
+        self._clock = clock
+
+    def sign(
+        self,
+        method: str,
+        key: str,
+        *,
+        content_type: str | None = None,
+        expected: Expected | None = None,
+        expires_in: timedelta,
+    ) -> SignedRequest:
+        """Return a request to the edge for one object; the edge enforces type, size and SHA-256 of an upload."""
+        conditions = {}
+        if content_type is not None:
+            conditions["type"] = content_type
+        if expected is not None and expected.size is not None:
+            conditions["length"] = str(expected.size)
+        if expected is not None and expected.sha256 is not None:
+            conditions["sha256"] = expected.sha256
+        expires_at = self._clock() + expires_in
+        methods = frozenset({"GET", "HEAD"}) if method == "GET" else frozenset({method})
+        grant = Grant(scope=key, expires_at=expires_at, methods=methods, conditions=conditions)
+        return SignedRequest(
+            method=method,
+            url=self._signer.url(self._edge_url, grant, key),
+            headers={} if content_type is None else {"content-type": content_type},
+            expires_at=expires_at,
+        )
+
+
+def url_signer(settings: ServiceSettings) -> UrlSigner:
+    """Return the signer and verifier of the installation's URLs."""
+    return UrlSigner(key_ring(settings.secret("edge_signing_key")))
+
+
+def open_zones(settings: ServiceSettings, *, edge_url: str | None = None) -> Zones:
+    """Return the three zones, on local disk.
+
+    Args:
+        settings: Say where.
+        edge_url: Base URL that signed requests point at; None for a service that signs none.
+    """
+    signer = None if edge_url is None else EdgeSigner(edge_url, url_signer(settings))
+    store = LocalStore(settings.data_dir / "objects", signer=signer)  # the zones' keys differ in their start
+    return Zones(staging=store, masters=store, previews=store)
+
+
+def migrate(settings: ServiceSettings) -> None:
+    """Bring the tables of catalog and queue up to date. Safe to repeat and to run twice at once.
+
+    Raises:
+        CatalogError: The database cannot be brought up to date.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    upgrade(settings.database)
+    open_queue(settings)
+
+
+def open_queue(settings: ServiceSettings) -> Queue:
+    """Return the queue, its table made if need be."""
+    queue = SqlQueue(sync_engine(settings.database))
+    queue.create_schema()
+    return queue

@@ -1,0 +1,88 @@
+"""The worker's loop, and its reports over HTTP."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from types import FrameType
+
+import httpx
+
+from mamkit.ids import uuid7
+from mamkit.jobs import QueueError
+from mamkit.previews import Ack, PreviewWorker, Report, ReportNotTakenError, StaleReportError
+from mamkit.signing import WebhookSigner
+from mamkit_apps.settings import ServiceSettings
+from mamkit_apps.wiring import open_queue, open_zones
+from mamkit_apps.worker.settings import WorkerSettings
+
+__all__ = ["HttpReporter", "run"]
+
+log = logging.getLogger(__name__)
+
+IDLE = 0.25  # seconds between two looks into an empty queue
+UNREACHABLE = 2.0  # seconds between two tries at a queue that does not answer
+REPORT_TIMEOUT = 30.0  # seconds; publishing takes a few writes to the store
+
+
+class HttpReporter:
+    """Delivers reports to the API's callback, signed in the Standard Webhooks form.
+
+    Args:
+        api_url: Base URL of the API.
+        signer: Holds the callback secret.
+    """
+
+    def __init__(self, api_url: str, signer: WebhookSigner) -> None:
+        self._url = f"{api_url}/api/preview/callback"
+        self._signer = signer
+        self._client = httpx.Client(timeout=REPORT_TIMEOUT)
+
+    def __call__(self, report: Report) -> Ack:
+        """Deliver one report; see `mamkit.previews.Reporter`."""
+        body = report.model_dump_json().encode()
+        headers = self._signer.sign(str(uuid7()), body) | {"content-type": "application/json"}
+        try:
+            response = self._client.post(self._url, content=body, headers=headers)
+        except httpx.TransportError as error:
+            raise ReportNotTakenError(f"the API does not answer at {self._url}: {error}") from error
+        if response.status_code == httpx.codes.CONFLICT:
+            raise StaleReportError(report.job_id, report.fence)
+        if not response.is_success:
+            raise ReportNotTakenError(f"the API answered {response.status_code} to a report: {response.text[:200]}")
+        return Ack.model_validate_json(response.content)
+
+
+def run(settings: WorkerSettings) -> None:
+    """Work until SIGTERM or SIGINT; then end the running child and hand its job back.
+
+    Raises:
+        SettingsError: A setting cannot be used.
+    """
+    stop = threading.Event()
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        log.info("stopping on %s", signal.Signals(number).name)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    worker = PreviewWorker(
+        f"{socket.gethostname()}:{os.getpid()}",
+        queue=open_queue(settings),
+        zones=open_zones(settings),
+        report=HttpReporter(settings.api_url, WebhookSigner(_callback_key(settings))),
+        lease=settings.lease,
+    )
+    while not stop.is_set():
+        try:
+            if not worker.run_once(stop):
+                stop.wait(IDLE)
+        except QueueError as error:
+            log.warning("the queue cannot be reached: %s", error)
+            stop.wait(UNREACHABLE)
+
+
+def _callback_key(settings: ServiceSettings) -> bytes:
+    return settings.secret("callback_secret").get_secret_value().encode()

@@ -1,0 +1,26 @@
+"""Settings of the worker."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from mamkit_apps.settings import HttpUrl, ServiceSettings
+
+__all__ = ["WorkerSettings"]
+
+
+class WorkerSettings(ServiceSettings):
+    """What a worker needs to know."""
+
+    api_url: HttpUrl = "http://127.0.0.1:3000"
+    """Base URL of the API, to which the worker reports."""
+    callback_secret: SecretStr | None = None
+    """Key with which reports are signed; the API's."""
+    lease_seconds: Annotated[int, Field(ge=3)] = 30
+    """How long a job stays a silent worker's: a job of a dead worker is taken up again after so long."""
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a job stays a silent worker's."""
+        return timedelta(seconds=self.lease_seconds)

@@ -1,0 +1,262 @@
+"""The worker's side: take a job, do it in a child process, put its objects into the store, report.
+
+A worker holds no state between jobs and writes nothing to the catalog. It can be killed at any moment: its lease runs
+out, another worker takes the job, encodes the same bytes again under the same keys, and reports under a newer fence.
+"""
+
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from fractions import Fraction
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from mamkit.errors import MamkitError
+from mamkit.jobs import Heartbeat, InvalidJobError, Lease, LeaseLostError, Queue, backoff
+from mamkit.previews.errors import ReportNotTakenError, StaleReportError
+from mamkit.previews.layout import MP4_TYPE, SEGMENT_TYPE, init_key, plan_key, segment_key
+from mamkit.previews.messages import (
+    PART_JOB,
+    PLAN_JOB,
+    Ack,
+    Failed,
+    Finished,
+    PartJob,
+    PlanJob,
+    Planned,
+    Progress,
+    Report,
+)
+from mamkit.storage import HasLocalPath, ObjectReader, ObjectStore, Zones
+from mamkit.transcode import (
+    DEFAULT_LADDER,
+    Init,
+    Ladder,
+    Limits,
+    MediaError,
+    Plan,
+    Segment,
+    TranscodeInterruptedError,
+    encode_part,
+    make_plan,
+    probe,
+)
+
+__all__ = ["PreviewWorker", "Reporter"]
+
+Reporter = Callable[[Report], Ack]
+"""Delivers a report to the API and returns its answer.
+
+Raises:
+    StaleReportError: The API refused it, because the job has another holder now.
+    ReportNotTakenError: The API did not answer, or not with success.
+"""
+
+PROGRESS_EVERY = 0.5  # seconds; a subscriber is told at most twice a second
+DOWNLOAD_BLOCK = 1 << 20  # bytes
+
+
+class PreviewWorker:
+    """Builds previews, one job at a time.
+
+    Args:
+        name: Who holds the leases, e.g. host name and process id.
+        queue: Where the jobs wait.
+        zones: Masters are read, previews are written.
+        report: Delivers reports to the API.
+        lease: How long a job stays this worker's without a sign of life; renewed all along.
+        ladder: Which renditions to make.
+        limits: Bounds of the child processes that open the media.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        queue: Queue,
+        zones: Zones,
+        report: Reporter,
+        lease: timedelta = timedelta(seconds=30),
+        ladder: Ladder = DEFAULT_LADDER,
+        limits: Limits | None = None,
+    ) -> None:
+        self._name = name
+        self._queue = queue
+        self._zones = zones
+        self._report = report
+        self._lease = lease
+        self._ladder = ladder
+        self._limits = limits or Limits()
+
+    def run_once(self, stop: threading.Event) -> bool:
+        """Take one job and bring it to an end: done, handed back, or given up; return False if none was waiting.
+
+        Whatever fails in the job is told to the queue and the API, never raised.
+
+        Args:
+            stop: When set, the running child is ended and the job handed back unharmed.
+
+        Raises:
+            QueueError: The queue itself cannot be reached.
+        """
+        lease = self._queue.claim(self._name, kinds=[PLAN_JOB, PART_JOB], lease=self._lease)
+        if lease is None:
+            return False
+        with Heartbeat(self._queue, lease, duration=self._lease) as heartbeat:
+            cancelled = _Either(stop, heartbeat.lost)
+            with suppress(
+                LeaseLostError, StaleReportError
+            ):  # somebody else holds the job now, and what they say counts
+                self._settle(lease, cancelled, stop)
+        return True
+
+    def _settle(self, lease: Lease, cancelled: "_Either", stop: threading.Event) -> None:
+        """Do the job and tell the queue how it ended."""
+        try:
+            self._do(lease, cancelled)
+        except TranscodeInterruptedError:
+            if stop.is_set():
+                self._queue.release(lease)
+            else:
+                self._queue.complete(lease)  # the preview is no longer wanted; a lost lease is refused here
+        except (StaleReportError, LeaseLostError):
+            raise
+        except (MediaError, InvalidJobError) as error:
+            self._give_up(lease, error)  # the input's own fault: the next try would fail alike
+        except (MamkitError, OSError) as error:
+            if lease.job.attempts >= lease.job.max_attempts:
+                self._give_up(lease, error)
+            else:
+                self._queue.retry(lease, reason=_reason(error), delay=backoff(lease.job.attempts))
+        else:
+            self._queue.complete(lease)
+
+    def _give_up(self, lease: Lease, error: Exception) -> None:
+        code = error.code if isinstance(error, MamkitError) else "previews.worker_failed"
+        version_id = lease.job.payload.get("version_id")
+        if version_id is not None:
+            try:
+                self._report(
+                    Failed(version_id=version_id, job_id=lease.job.id, fence=lease.fence, code=code, message=str(error))
+                )
+            except ReportNotTakenError:
+                if lease.job.attempts < lease.job.max_attempts:
+                    self._queue.retry(lease, reason=_reason(error), delay=backoff(lease.job.attempts))
+                    return  # the API must learn of the failure, so the next attempt tells it
+        self._queue.bury(lease, reason=_reason(error))
+
+    def _do(self, lease: Lease, cancelled: "_Either") -> None:
+        try:
+            if lease.job.kind == PLAN_JOB:
+                self._plan(lease, PlanJob.model_validate(lease.job.payload))
+            else:
+                self._encode(lease, PartJob.model_validate(lease.job.payload), cancelled)
+        except ValidationError as error:
+            raise InvalidJobError("payload", f"of job {lease.job.id} does not fit {lease.job.kind!r}") from error
+
+    def _plan(self, lease: Lease, job: PlanJob) -> None:
+        with _on_disk(self._zones.masters, job.master_key) as source:
+            info = probe(source, limits=self._limits)
+        plan = make_plan(info, ladder=self._ladder)
+        self._report(
+            Planned(
+                version_id=job.version_id,
+                job_id=lease.job.id,
+                fence=lease.fence,
+                facts=json.loads(info.model_dump_json()),
+                plan=plan,
+            )
+        )
+
+    def _encode(self, lease: Lease, job: PartJob, cancelled: "_Either") -> None:
+        plan = read_plan(self._zones.previews, job.prefix)
+        sink = _StoreSink(
+            self._zones.previews,
+            job.prefix,
+            lambda done: self._report(
+                Progress(
+                    version_id=job.version_id, job_id=lease.job.id, fence=lease.fence, part=job.part.index, done=done
+                )
+            ),
+        )
+        if not sink.announce():
+            return
+        with _on_disk(self._zones.masters, job.master_key) as source:
+            result = encode_part(source, plan, job.part, sink, limits=self._limits, cancelled=cancelled)
+        self._report(Finished(version_id=job.version_id, job_id=lease.job.id, fence=lease.fence, result=result))
+
+
+class _StoreSink:
+    """Puts segments into the store as they come, and tells the API how far the part is."""
+
+    def __init__(self, store: ObjectStore, prefix: str, tell: Callable[[Fraction], Ack]) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._tell = tell
+        self._next = 0.0
+
+    def announce(self) -> bool:
+        """Say that the part has begun; return whether it is still wanted."""
+        return self._tell(Fraction(0)).wanted
+
+    def init(self, init: Init, data: bytes) -> None:
+        self._store.put(init_key(self._prefix, init), data, content_type=MP4_TYPE)
+
+    def segment(self, segment: Segment, data: bytes) -> None:
+        self._store.put(segment_key(self._prefix, segment), data, content_type=SEGMENT_TYPE)
+
+    def progress(self, done: Fraction) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + PROGRESS_EVERY
+        try:
+            ack = self._tell(done.limit_denominator(1000))
+        except ReportNotTakenError:
+            return  # progress is worth no retry; the end of the part is
+        if not ack.wanted:
+            raise TranscodeInterruptedError("the preview is no longer wanted")
+
+
+class _Either:
+    """Set when either of two events is; the face of `threading.Event` that a transcode looks at."""
+
+    def __init__(self, *events: threading.Event) -> None:
+        self._events = events
+
+    def is_set(self) -> bool:
+        return any(event.is_set() for event in self._events)
+
+
+def read_plan(previews: ObjectReader, prefix: str) -> Plan:
+    """Return the plan that lies beside a preview.
+
+    Raises:
+        ObjectNotFoundError: There is none.
+    """
+    with previews.get(plan_key(prefix)) as body:
+        return Plan.model_validate_json(body.read())
+
+
+@contextmanager
+def _on_disk(store: ObjectReader, key: str) -> Iterator[Path]:
+    """Give an object as a file: its own where the store has one, else a copy that goes away afterwards."""
+    if isinstance(store, HasLocalPath):
+        yield store.local_path(key)
+        return
+    with tempfile.TemporaryDirectory(prefix="mamkit-") as folder:
+        path = Path(folder) / "source"
+        with store.get(key) as body, path.open("wb") as file:
+            for block in body:
+                file.write(block)
+        yield path
+
+
+def _reason(error: Exception) -> str:
+    code = error.code if isinstance(error, MamkitError) else type(error).__name__
+    return f"{code}: {error}"

@@ -1,0 +1,49 @@
+"""What can go wrong between a worker and the API that publishes its work."""
+
+from uuid import UUID
+
+from mamkit.errors import MamkitError
+
+__all__ = ["PreviewError", "ReportNotTakenError", "StagedUploadMissingError", "StaleReportError"]
+
+
+class PreviewError(MamkitError):
+    """Base of the errors of the workflow."""
+
+    code = "previews.error"
+
+
+class StaleReportError(PreviewError):
+    """A report came under a lease that is no longer the newest: its sender has lost the job and changed nothing.
+
+    Attributes:
+        job_id: The job.
+        fence: The fence that the report showed.
+    """
+
+    code = "previews.stale_report"
+
+    def __init__(self, job_id: UUID, fence: int) -> None:
+        super().__init__(f"the lease {fence} of job {job_id} is not the newest; the job has gone to another worker")
+        self.job_id = job_id
+        self.fence = fence
+
+
+class ReportNotTakenError(PreviewError):
+    """A report could not be delivered just now; the job is worth another try."""
+
+    code = "previews.report_not_taken"
+
+
+class StagedUploadMissingError(PreviewError):
+    """There is nothing under the staging key: the upload did not finish, or expired after 7 days.
+
+    Attributes:
+        key: The staging key.
+    """
+
+    code = "previews.staged_upload_missing"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"no upload lies under {key!r}; send the file to the presigned URL first, then promote")
+        self.key = key

@@ -1,0 +1,118 @@
+"""What travels between the API and its workers: the payloads of jobs, and the reports that come back.
+
+Everything is validated on arrival; a job or a report of another version of mamkit that does not fit is refused whole.
+"""
+
+from fractions import Fraction
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from mamkit.transcode import Part, PartResult, Plan
+
+__all__ = [
+    "PART_JOB",
+    "PLAN_JOB",
+    "Ack",
+    "Failed",
+    "Finished",
+    "PartJob",
+    "PlanJob",
+    "Planned",
+    "Progress",
+    "Report",
+    "parse_report",
+]
+
+PLAN_JOB = "preview.plan"
+"""Kind of the job that probes a master and plans its preview."""
+PART_JOB = "preview.part"
+"""Kind of the job that encodes one part of a plan."""
+
+
+class Message(BaseModel):
+    """Base of the messages: frozen, and strict about names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PlanJob(Message):
+    """Probe a master and plan its preview."""
+
+    version_id: UUID
+    master_key: str
+
+
+class PartJob(Message):
+    """Encode one part of a preview; the plan itself lies beside the preview, see `mamkit.previews.layout`."""
+
+    version_id: UUID
+    master_key: str
+    prefix: str
+    """Where the preview's objects lie, ends in `/`."""
+    part: Part
+
+
+class _Report(Message):
+    """What every report says: which preview, and by which lease the worker speaks."""
+
+    version_id: UUID
+    job_id: UUID
+    fence: int
+    """`Lease.fence`; a report with an older one than the queue's is refused."""
+
+
+class Planned(_Report):
+    """The master was probed, and this is the plan."""
+
+    type: Literal["planned"] = "planned"
+    facts: dict[str, object]
+    """The probe's facts as JSON, kept with the version."""
+    plan: Plan
+
+
+class Progress(_Report):
+    """A part is being encoded."""
+
+    type: Literal["progress"] = "progress"
+    part: int
+    done: Annotated[Fraction, Field(ge=0, le=1)]
+
+
+class Finished(_Report):
+    """A part is encoded, and all its segments are in the store."""
+
+    type: Literal["finished"] = "finished"
+    result: PartResult
+
+
+class Failed(_Report):
+    """The preview cannot be made: trying again would be no use, or was none."""
+
+    type: Literal["failed"] = "failed"
+    code: str
+    """Stable code of the error, e.g. `transcode.no_media`."""
+    message: str
+
+
+Report = Annotated[Planned | Progress | Finished | Failed, Field(discriminator="type")]
+"""Any report of a worker."""
+
+_REPORT: TypeAdapter[Planned | Progress | Finished | Failed] = TypeAdapter(Report)
+
+
+def parse_report(body: bytes) -> Planned | Progress | Finished | Failed:
+    """Return the report that a JSON document holds.
+
+    Raises:
+        pydantic.ValidationError: The document is not a report.
+    """
+    return _REPORT.validate_json(body)
+
+
+class Ack(Message):
+    """What the API answers to a report it has taken."""
+
+    wanted: bool
+    """False when the work is no longer wanted, e.g. because the preview has failed: the worker stops and completes."""

@@ -1,0 +1,348 @@
+"""The publisher: reports in any order, twice, late and false; what it publishes and what it refuses."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from fractions import Fraction
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from mamkit import catalog as db
+from mamkit.catalog import Catalog
+from mamkit.ids import uuid7
+from mamkit.jobs import Lease, MemoryQueue, NewJob
+from mamkit.previews import Failed, Finished, PartJob, Planned, Progress, Publisher, StaleReportError
+from mamkit.storage import MemoryStore, Zones, master_key, preview_prefix
+from mamkit.transcode import (
+    AudioStream,
+    Init,
+    KeyFrame,
+    MediaInfo,
+    Part,
+    PartResult,
+    Plan,
+    Segment,
+    VideoStream,
+    make_plan,
+)
+
+LEASE = timedelta(minutes=5)
+
+
+class Bench:
+    """A publisher with a real catalog, and a worker that reports what it is told to."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.queue = MemoryQueue()
+        store = MemoryStore()
+        self.zones = Zones(staging=store, masters=store, previews=store)
+        self.publisher = Publisher(catalog, self.queue, self.zones)
+
+    async def version(self) -> UUID:
+        """Record a version with a preview that has not begun."""
+        asset_id, version_id = uuid7(), uuid7()
+        async with self.catalog.begin() as session:
+            user = await db.create_user(session, email=f"{uuid4()}@example.com", display_name="Ada", password_hash="x")
+            await db.create_asset(
+                session, id=asset_id, user_id=user.id, title="A film", staging_key=f"uploads/{asset_id}"
+            )
+            await db.add_version(
+                session,
+                id=version_id,
+                asset_id=asset_id,
+                number=1,
+                master_key=master_key(asset_id, 1, "mp4"),
+                preview_prefix=preview_prefix(asset_id, version_id),
+                size=1,
+                sha256="0" * 64,
+            )
+            await db.create_preview(session, version_id)
+        return version_id
+
+    def claim(self) -> Lease | None:
+        return self.queue.claim("worker", lease=LEASE)
+
+    async def plan(self, version_id: UUID, info: MediaInfo) -> Plan:
+        """Start a preview and report its plan."""
+        await self.publisher.start(version_id)
+        lease = self.claim()
+        assert lease is not None
+        plan = make_plan(info, part_segments=2)
+        await self.publisher.take(
+            Planned(version_id=version_id, job_id=lease.job.id, fence=lease.fence, facts={}, plan=plan)
+        )
+        self.queue.complete(lease)
+        return plan
+
+    def leases(self) -> list[tuple[Lease, Part]]:
+        """Claim every part that waits."""
+        found = []
+        while (lease := self.claim()) is not None:
+            found.append((lease, PartJob.model_validate(lease.job.payload).part))
+        return found
+
+    async def status(self, version_id: UUID) -> str:
+        return (await self.publisher.state(version_id)).preview.status
+
+    def playlists(self) -> dict[str, str]:
+        found = {}
+        for info in self.zones.previews.list("previews/"):
+            if info.key.endswith(".m3u8"):
+                with self.zones.previews.get(info.key) as body:
+                    found["/".join(info.key.split("/")[3:])] = body.read().decode()
+        return found
+
+
+@asynccontextmanager
+async def bench(folder: Path) -> AsyncIterator[Bench]:
+    url = f"sqlite:///{folder / 'catalog.db'}"
+    await asyncio.to_thread(db.upgrade, url)
+    catalog = Catalog(url)
+    try:
+        yield Bench(catalog)
+    finally:
+        await catalog.close()
+
+
+def film(seconds: int = 40, *, sound: bool = True) -> MediaInfo:
+    """Say what a probe would of a film of 640x360 at 25 frames a second."""
+    video = VideoStream(
+        index=0, codec="h264", width=640, height=360, frame_rate=Fraction(25), pixel_format="yuv420p",
+        duration=Fraction(seconds),
+    )  # fmt: skip
+    audio = AudioStream(
+        index=1, codec="aac", sample_rate=48_000, channels=2, layout="stereo", duration=Fraction(seconds)
+    )
+    return MediaInfo(
+        container="mp4", size=1000, duration=Fraction(seconds), video=(video,), audio=(audio,) if sound else ()
+    )
+
+
+def result(plan: Plan, part: Part) -> PartResult:
+    """Make up what encoding a part would have made."""
+    names = [rendition.name for rendition in (plan.video if part.kind == "video" else plan.audio)]
+    codecs = "avc1.64001e" if part.kind == "video" else "mp4a.40.2"
+    segments = []
+    for name in names:
+        for index in range(part.start, part.stop):
+            start = index * plan.segment_duration
+            duration = min(plan.segment_duration, plan.duration - start)
+            keys = (KeyFrame(offset=0, size=500, time=start),) if part.kind == "video" else ()
+            segments.append(Segment(rendition=name, index=index, duration=duration, size=9000, key_frames=keys))
+    inits = tuple(Init(rendition=name, size=700, codecs=codecs, sha256="1" * 64) for name in names)
+    return PartResult(part=part.index, inits=inits, segments=tuple(segments))
+
+
+def finished(version_id: UUID, lease: Lease, plan: Plan, part: Part) -> Finished:
+    return Finished(version_id=version_id, job_id=lease.job.id, fence=lease.fence, result=result(plan, part))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_parts_in_any_order_and_twice_give_the_same_playlists(tmp_path: Path, seed: int) -> None:
+    async def deliver(folder: Path, shuffle: random.Random | None) -> dict[str, str]:
+        folder.mkdir()
+        async with bench(folder) as b:
+            version_id = await b.version()
+            plan = await b.plan(version_id, film())
+            reports = [finished(version_id, lease, plan, part) for lease, part in b.leases()]
+            if shuffle is not None:
+                reports = shuffle.sample(reports, len(reports))
+                reports += shuffle.choices(reports, k=3)  # late repetitions
+            lengths: list[int] = []
+            for report in reports:
+                await b.publisher.take(report)
+                if "index.m3u8" in b.playlists():
+                    assert await b.status(version_id) in {"playable", "ready"}
+                    lengths.append(b.playlists()["360p/index.m3u8"].count("#EXTINF"))
+            assert lengths == sorted(lengths), "a growing playlist must never shrink"
+            assert await b.status(version_id) == "ready"
+            return b.playlists()
+
+    async def both() -> tuple[dict[str, str], dict[str, str]]:
+        return await deliver(tmp_path / "1", None), await deliver(tmp_path / "2", random.Random(seed))
+
+    straight, shuffled = asyncio.run(both())
+    assert straight == shuffled
+    assert all("#EXT-X-ENDLIST" in text for name, text in straight.items() if "/" in name)
+
+
+def test_it_is_playable_with_the_first_parts_and_not_before(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await b.version()
+            plan = await b.plan(version_id, film())
+            leases = b.leases()
+            assert [part.start for _, part in leases[:2]] == [0, 0], "what makes it playable comes first"
+            (first, video), (second, audio) = leases[:2]
+            await b.publisher.take(finished(version_id, first, plan, video))
+            assert (await b.status(version_id), b.playlists()) == ("building", {})
+            await b.publisher.take(finished(version_id, second, plan, audio))
+            assert await b.status(version_id) == "playable"
+            assert "EVENT" in b.playlists()["360p/index.m3u8"]
+            assert "#EXT-X-ENDLIST" not in b.playlists()["360p/index.m3u8"]
+
+    asyncio.run(scenario())
+
+
+def test_a_report_under_an_older_lease_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await b.version()
+            plan = await b.plan(version_id, film())
+            [(old, part), *_] = b.leases()
+            b.queue.release(old)
+            new = b.claim()
+            assert new is not None
+            assert new.job.id == old.job.id
+            reports: Sequence[Failed | Finished | Progress] = (
+                Failed(version_id=version_id, job_id=old.job.id, fence=old.fence, code="x.y", message="gone"),
+                finished(version_id, old, plan, part),
+                Progress(version_id=version_id, job_id=old.job.id, fence=old.fence, part=part.index, done=Fraction(1)),
+            )
+            for report in reports:
+                with pytest.raises(StaleReportError):
+                    await b.publisher.take(report)
+            assert (await b.publisher.state(version_id)).progress == 0
+            assert await b.status(version_id) == "building"
+
+    asyncio.run(scenario())
+
+
+def test_a_failed_part_fails_its_own_preview_only_with_its_reason(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            bad, good = await b.version(), await b.version()
+            await b.plan(bad, film(6))
+            bad_leases = b.leases()
+            plan = await b.plan(good, film(6))
+            good_leases = b.leases()
+            lease, _ = bad_leases[0]
+            await b.publisher.take(
+                Failed(version_id=bad, job_id=lease.job.id, fence=lease.fence, code="transcode.encode", message="no")
+            )
+            preview = (await b.publisher.state(bad)).preview
+            assert (preview.status, preview.failure_code, preview.failure) == ("failed", "transcode.encode", "no")
+            later, part = bad_leases[1]
+            ack = await b.publisher.take(
+                Progress(version_id=bad, job_id=later.job.id, fence=later.fence, part=part.index, done=Fraction(1, 2))
+            )
+            assert ack.wanted is False, "work for a failed preview stops"
+            for lease, part in good_leases:
+                await b.publisher.take(finished(good, lease, plan, part))
+            assert await b.status(good) == "ready"
+
+    asyncio.run(scenario())
+
+
+def test_a_failed_preview_can_be_tried_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await b.version()
+            await b.plan(version_id, film(6))
+            for lease, _ in b.leases():
+                await b.publisher.take(
+                    Failed(version_id=version_id, job_id=lease.job.id, fence=lease.fence, code="x.y", message="no")
+                )
+                b.queue.bury(lease, reason="no")
+            await b.publisher.restart(version_id)
+            assert await b.status(version_id) == "queued"
+            plan = await b.plan(version_id, film(6))
+            for lease, part in b.leases():
+                await b.publisher.take(finished(version_id, lease, plan, part))
+            assert await b.status(version_id) == "ready"
+
+    asyncio.run(scenario())
+
+
+class _CrashError(Exception):
+    """Stands for a process that ends here."""
+
+
+class _CrashingQueue(MemoryQueue):
+    """Fails once where it is told to, before anything is enqueued."""
+
+    crash = False
+
+    def enqueue(self, *jobs: NewJob) -> list[UUID]:
+        if self.crash:
+            self.crash = False
+            raise _CrashError
+        return super().enqueue(*jobs)
+
+
+def test_what_a_crash_left_between_two_steps_is_taken_up_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            b.queue = _CrashingQueue()
+            b.publisher = Publisher(b.catalog, b.queue, b.zones)
+            version_id = await b.version()
+            b.queue.crash = True
+            with pytest.raises(_CrashError):
+                await b.publisher.start(version_id)
+            assert await b.publisher.reconcile() == 1
+            lease = b.claim()
+            assert lease is not None, "the plan job was put into the queue after all"
+            plan = make_plan(film())
+            report = Planned(version_id=version_id, job_id=lease.job.id, fence=lease.fence, facts={}, plan=plan)
+            b.queue.crash = True
+            with pytest.raises(_CrashError):
+                await b.publisher.take(report)
+            assert b.claim() is None
+            await b.publisher.reconcile()
+            await b.publisher.reconcile()  # twice is harmless
+            leases = b.leases()
+            assert sorted(part.index for _, part in leases) == [part.index for part in plan.parts]
+            for lease, part in leases:
+                await b.publisher.take(finished(version_id, lease, plan, part))
+            assert await b.status(version_id) == "ready"
+            assert await b.publisher.reconcile() == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_job_that_died_without_a_word_fails_its_preview(tmp_path: Path) -> None:
+    """A worker that is killed at every attempt reports nothing; the preview must not wait for ever."""
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await b.version()
+            await b.plan(version_id, film(6))
+            for lease, _ in b.leases():
+                b.queue.bury(lease, reason="the lease ran out 5 times")
+            await b.publisher.reconcile()
+            preview = (await b.publisher.state(version_id)).preview
+            assert (preview.status, preview.failure_code) == ("failed", "previews.gave_up")
+            assert "the lease ran out" in str(preview.failure)
+
+    asyncio.run(scenario())
+
+
+def test_reports_at_once_lose_nothing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await b.version()
+            plan = await b.plan(version_id, film(120))
+            reports = [finished(version_id, lease, plan, part) for lease, part in b.leases()]
+            await asyncio.gather(*(b.publisher.take(report) for report in reports for _ in range(2)))
+            assert await b.status(version_id) == "ready"
+            assert b.playlists()["360p/index.m3u8"].count("#EXTINF") == plan.segment_count
+
+    asyncio.run(scenario())
+
+
+def test_a_film_without_sound_needs_no_sound(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await b.version()
+            plan = await b.plan(version_id, film(12, sound=False))
+            for lease, part in b.leases():
+                await b.publisher.take(finished(version_id, lease, plan, part))
+            assert await b.status(version_id) == "ready"
+            assert not any("audio" in name for name in b.playlists())
+
+    asyncio.run(scenario())
