@@ -7,7 +7,6 @@ Inherit, and give the fixture:
         def store(self):
             return MyStore()
 """
-# ruff: noqa: S101
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
