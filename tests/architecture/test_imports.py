@@ -1,0 +1,76 @@
+"""Taking one part of mamkit brings that part: no other part, and no third-party package of another part."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.distributions import EXTRAS, brought_by, named_by, owners, third_party
+from tests.architecture.sources import APPS, AREAS, LIBRARY, files, importable, loaded_by, module_name, tree
+
+SIBLINGS = {"storage", "signing", "auth", "transcode", "jobs", "catalog"}
+"""The areas that never import each other; `previews` joins them and `testing` tests them."""
+
+WITHOUT_EXTRAS = ["mamkit", "mamkit.storage", "mamkit.signing", "mamkit.jobs", "mamkit.testing"]
+"""What can be imported where nothing but mamkit is installed."""
+
+NAMED = set().union(*(named_by(extra) for extra in EXTRAS))
+"""The distributions that pyproject.toml names for any extra."""
+
+
+def imported(path: Path) -> set[str]:
+    """Return the top-level packages that a file imports anywhere in it."""
+    found = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def areas(modules: frozenset[str]) -> set[str]:
+    """Return the areas of the library that loaded modules belong to."""
+    return {name.split(".")[1] for name in modules if name.startswith("mamkit.")} & set(AREAS)
+
+
+def test_every_area_has_its_place() -> None:
+    """A new folder fails here until it is said what it may import."""
+    assert set(AREAS) == SIBLINGS | {"previews", "testing"}
+
+
+@pytest.mark.parametrize("name", WITHOUT_EXTRAS)
+def test_a_bare_installation_can_import_it(name: str) -> None:
+    assert third_party(loaded_by(name)) == set()
+
+
+@pytest.mark.parametrize("area", sorted(SIBLINGS))
+def test_an_area_loads_itself_and_its_own_extra(area: str) -> None:
+    """All modules of the area together, not only what `__init__` imports."""
+    loaded = loaded_by(*importable(LIBRARY / area))
+    assert areas(loaded) == {area}
+    assert third_party(loaded) & NAMED <= brought_by(area)
+
+
+def test_the_workflow_loads_its_own_extra() -> None:
+    assert third_party(loaded_by(*importable(LIBRARY / "previews"))) & NAMED <= brought_by("previews")
+
+
+@pytest.mark.parametrize("path", sorted((LIBRARY / "testing").glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_a_contract_suite_loads_only_what_it_tests(path: Path) -> None:
+    """Whoever tests a store of theirs does not need a database."""
+    assert len(areas(loaded_by(module_name(path))) & SIBLINGS) == 1
+
+
+def test_the_services_load_what_their_extra_brings() -> None:
+    assert third_party(loaded_by(*importable(APPS))) & NAMED <= brought_by("apps")
+
+
+@pytest.mark.parametrize("root", [*(LIBRARY / area for area in AREAS), APPS], ids=lambda root: root.name)
+def test_only_packages_that_the_extra_names_are_imported(root: Path) -> None:
+    """Not those that happen to be installed because another package needs them."""
+    ours = {"mamkit", "mamkit_apps", "_typeshed"}  # the last is there for the type checker alone
+    packages = set().union(*(imported(path) for path in files(root))) - sys.stdlib_module_names - ours
+    named = named_by("apps" if root == APPS else root.name)
+    assert {package for package in packages if not owners(package) & named} == set()
