@@ -184,6 +184,8 @@ class Preview(Base):
 
     version_id: Mapped[UUID] = mapped_column(ForeignKey("versions.id", ondelete="CASCADE"), primary_key=True)
     status: Mapped[PreviewStatus] = mapped_column(_STATUS, default="queued")
+    job_id: Mapped[UUID | None]
+    """The job that makes the plan."""
     plan: Mapped[dict[str, Any] | None]
     failure_code: Mapped[str | None] = mapped_column(PlainText(100))
     failure: Mapped[str | None]

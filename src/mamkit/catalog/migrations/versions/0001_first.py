@@ -104,6 +104,7 @@ def upgrade() -> None:
         "previews",
         sa.Column("version_id", sa.Uuid, nullable=False),
         sa.Column("status", STATUS, nullable=False),
+        sa.Column("job_id", sa.Uuid),
         sa.Column("plan", sa.JSON),
         sa.Column("failure_code", sa.String(100)),
         sa.Column("failure", sa.String),
