@@ -17,7 +17,9 @@ ANY_ADDRESS = "*"
 _MAX_KEY_BYTES = 1024  # as an object store has it
 _MAX_TEXT_BYTES = 2048  # of a whole grant; its token then has less than 3 KiB, which every proxy takes in a URL
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]|%[0-9A-Fa-f]{2}")
-_METHOD = re.compile(r"[A-Z]{1,16}")
+_METHOD = re.compile(
+    r"[A-Z]{3,16}"
+)  # no registered method is shorter (IANA HTTP Method Registry); letters of a text are
 _CONDITION = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _VALUE = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _SECONDS = re.compile(r"[0-9]{1,12}")

@@ -18,8 +18,8 @@ _KID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 class KeyRing:
     """Secrets by key id, the newest first: it signs, all of them verify.
 
-    To change the secret, give a `rotated` ring to all that verify and then to all that sign, wait until what the old key
-    signed has expired, and take that key off with `retired`. Immutable; its `repr` shows ids only.
+    To change the secret, give a `rotated` ring to all that verify and then to all that sign, wait until what the old
+    key signed has expired, and take that key off with `retired`. Immutable; its `repr` shows ids only.
 
     Args:
         keys: Secrets by key id, the newest first. An id is 1 to 32 ASCII letters, digits, "-" and "_" and is public: it

@@ -62,7 +62,7 @@ class Threads:
 
 
 class AsyncBody:
-    """An object opened for reading: an async context manager, to be closed, and an async iterator over its blocks."""
+    """An object opened for reading: an async context manager, to be closed. Iterating yields blocks of bytes."""
 
     def __init__(self, body: ObjectBody, threads: Threads) -> None:
         self._body = body
@@ -79,14 +79,9 @@ class AsyncBody:
         """The range that was found, `stop` never None."""
         return self._body.range
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        block = await self._threads.run(next, self._blocks, None)
-        if block is None:
-            raise StopAsyncIteration
-        return block
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while block := await self._threads.run(next, self._blocks, b""):
+            yield block
 
     async def __aenter__(self) -> Self:
         return self
