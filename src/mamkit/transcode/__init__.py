@@ -1,1 +1,121 @@
-"""transcode"""
+"""From a film in any form to HLS that every player understands: probe, plan, encode, playlists.
+
+    from mamkit.transcode import transcode
+
+    report = transcode("holiday.mov", "holiday")
+    print(report.playlist, report.plan.duration)
+
+Or step by step, each part by whoever has time for it:
+
+    info = probe("holiday.mov")
+    plan = make_plan(info)
+    results = [encode_part("holiday.mov", plan, part, sink) for part in plan.parts]
+
+Files are opened in a child process that can do no harm. The modules `probing` and `encode` do the same in this process,
+for files that are trusted; they are not imported from here, so that a service that only reads plans loads no FFmpeg.
+"""
+
+from mamkit.transcode.contain import Cancellation, encode_part, probe
+from mamkit.transcode.errors import (
+    ChildCrashedError,
+    ChildMemoryError,
+    ChildProtocolError,
+    ChildTimedOutError,
+    ContainmentError,
+    DestinationNotEmptyError,
+    EmptyFileError,
+    EncodeError,
+    MediaEncryptedError,
+    MediaError,
+    MediaTooLargeError,
+    MediaUnreadableError,
+    MediaUnsupportedError,
+    NoMediaError,
+    SourceUnavailableError,
+    TranscodeError,
+    TranscodeInterruptedError,
+)
+from mamkit.transcode.ladder import DEFAULT_LADDER, UHD_LADDER, Ladder, Rung
+from mamkit.transcode.limits import Limits
+from mamkit.transcode.local import Report, transcode
+from mamkit.transcode.models import (
+    AudioRendition,
+    AudioStream,
+    Init,
+    KeyFrame,
+    MediaInfo,
+    Part,
+    PartResult,
+    Plan,
+    Segment,
+    VideoRendition,
+    VideoStream,
+)
+from mamkit.transcode.plan import audio_frame_range, display_size, frame_range, make_plan
+from mamkit.transcode.playlists import (
+    INDEX_NAME,
+    Track,
+    iframe_playlist,
+    iframe_playlist_name,
+    init_name,
+    media_playlist,
+    media_playlist_name,
+    multivariant_playlist,
+    segment_name,
+)
+from mamkit.transcode.sink import Sink
+
+__all__ = [
+    "DEFAULT_LADDER",
+    "INDEX_NAME",
+    "UHD_LADDER",
+    "AudioRendition",
+    "AudioStream",
+    "Cancellation",
+    "ChildCrashedError",
+    "ChildMemoryError",
+    "ChildProtocolError",
+    "ChildTimedOutError",
+    "ContainmentError",
+    "DestinationNotEmptyError",
+    "EmptyFileError",
+    "EncodeError",
+    "Init",
+    "KeyFrame",
+    "Ladder",
+    "Limits",
+    "MediaEncryptedError",
+    "MediaError",
+    "MediaInfo",
+    "MediaTooLargeError",
+    "MediaUnreadableError",
+    "MediaUnsupportedError",
+    "NoMediaError",
+    "Part",
+    "PartResult",
+    "Plan",
+    "Report",
+    "Rung",
+    "Segment",
+    "Sink",
+    "SourceUnavailableError",
+    "Track",
+    "TranscodeError",
+    "TranscodeInterruptedError",
+    "VideoRendition",
+    "VideoStream",
+    "audio_frame_range",
+    "display_size",
+    "encode_part",
+    "frame_range",
+    "iframe_playlist",
+    "iframe_playlist_name",
+    "init_name",
+    "make_plan",
+    "media_playlist",
+    "media_playlist_name",
+    "multivariant_playlist",
+    "probe",
+    "segment_name",
+    "transcode",
+]

@@ -12,6 +12,7 @@ __all__ = [
     "ChildProtocolError",
     "ChildTimedOutError",
     "ContainmentError",
+    "DestinationNotEmptyError",
     "EmptyFileError",
     "EncodeError",
     "MediaEncryptedError",
@@ -186,3 +187,9 @@ class ChildProtocolError(ContainmentError):
     """The child process said something that it must not: bytes of no rendition of the plan, or more than it may."""
 
     code = "transcode.child_protocol"
+
+
+class DestinationNotEmptyError(TranscodeError, FileExistsError):
+    """The folder that a film was to be written to has something in it."""
+
+    code = "transcode.destination_not_empty"

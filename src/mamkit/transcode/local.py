@@ -1,0 +1,155 @@
+"""The whole job in one call and one folder: for scripts, and for `mamkit transcode`."""
+
+import shutil
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from mamkit.transcode.contain import Cancellation, encode_part, probe
+from mamkit.transcode.errors import DestinationNotEmptyError
+from mamkit.transcode.ladder import DEFAULT_LADDER, Ladder
+from mamkit.transcode.limits import Limits
+from mamkit.transcode.models import Init, MediaInfo, Part, Plan, Segment
+from mamkit.transcode.plan import make_plan
+from mamkit.transcode.playlists import (
+    INDEX_NAME,
+    Track,
+    iframe_playlist,
+    iframe_playlist_name,
+    init_name,
+    media_playlist,
+    media_playlist_name,
+    multivariant_playlist,
+    segment_name,
+)
+
+__all__ = ["Report", "transcode"]
+
+_SOUND_WEIGHT = Fraction(1, 50)  # of the work that the pictures of the same seconds make
+
+
+class Report(BaseModel):
+    """What became of a film."""
+
+    model_config = ConfigDict(frozen=True)
+
+    playlist: Path
+    """The multivariant playlist."""
+    info: MediaInfo
+    plan: Plan
+    inits: tuple[Init, ...]
+    segments: tuple[Segment, ...]
+    size: int
+    """Bytes of all segments."""
+
+
+def transcode(
+    source: str | Path,
+    dest: str | Path,
+    *,
+    ladder: Ladder = DEFAULT_LADDER,
+    limits: Limits | None = None,
+    on_progress: Callable[[Fraction], object] | None = None,
+    cancelled: Cancellation | None = None,
+) -> Report:
+    """Make an HLS tree of a media file; `index.m3u8` is there once everything that it names is.
+
+    Args:
+        source: A regular file.
+        dest: A folder that is empty or not there yet; if the work fails, it is left as it was.
+        ladder: Which sizes and bit rates to offer.
+        limits: What the file may ask for; `Limits()` if None.
+        on_progress: Told how much is done, from 0 to 1, never less than before.
+        cancelled: Ends the work when set.
+
+    Raises:
+        DestinationNotEmptyError: There is something in `dest`.
+        TranscodeError: As for `probe`, `make_plan` and `encode_part`.
+        OSError: The folder cannot be written.
+    """
+    folder = Path(dest)
+    existed = folder.exists()
+    if existed and any(folder.iterdir()):
+        raise DestinationNotEmptyError(f"{str(folder)!r} is not empty; name a new folder")
+    info = probe(source, limits=limits, cancelled=cancelled)
+    plan = make_plan(info, ladder=ladder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        sink = _Folder(folder, plan, on_progress or _nobody)
+        for part in plan.parts:
+            sink.begin(part)
+            encode_part(source, plan, part, sink, limits=limits, cancelled=cancelled)
+        sink.write_playlists()
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        if existed:
+            folder.mkdir(exist_ok=True)
+        raise
+    return Report(
+        playlist=folder / INDEX_NAME,
+        info=info,
+        plan=plan,
+        inits=tuple(sink.inits.values()),
+        segments=tuple(sink.segments),
+        size=sum(segment.size for segment in sink.segments),
+    )
+
+
+class _Folder:
+    """A `Sink` that writes files, and keeps account of the parts before."""
+
+    def __init__(self, folder: Path, plan: Plan, on_progress: Callable[[Fraction], object]) -> None:
+        self.inits: dict[str, Init] = {}
+        self.segments: list[Segment] = []
+        self._folder = folder
+        self._plan = plan
+        self._on_progress = on_progress
+        self._total = sum((_work(part) for part in plan.parts), Fraction(0))
+        self._before = Fraction(0)
+        self._now = Fraction(0)
+
+    def begin(self, part: Part) -> None:
+        self._before, self._now = self._before + self._now, _work(part)
+
+    def init(self, init: Init, data: bytes) -> None:
+        self.inits[init.rendition] = init
+        self._write(init_name(init.rendition), data)
+
+    def segment(self, segment: Segment, data: bytes) -> None:
+        self.segments.append(segment)
+        self._write(segment_name(segment.rendition, segment.index), data)
+
+    def progress(self, done: Fraction) -> None:
+        self._on_progress((self._before + done * self._now) / self._total)
+
+    def write_playlists(self) -> None:
+        tracks = [
+            Track.of(init, (segment for segment in self.segments if segment.rendition == name))
+            for name, init in self.inits.items()
+        ]
+        pictures = {rendition.name for rendition in self._plan.video}
+        for track in tracks:
+            name = track.init.rendition
+            self._write(media_playlist_name(name), media_playlist(track, plan=self._plan, finished=True).encode())
+            if name in pictures:
+                text = iframe_playlist(track, plan=self._plan, finished=True)
+                self._write(iframe_playlist_name(name), text.encode())
+        self._write(INDEX_NAME, multivariant_playlist(self._plan, tracks, finished=True).encode())
+
+    def _write(self, name: str, data: bytes) -> None:
+        """Write a file, to be seen whole or not at all."""
+        path = self._folder / name
+        path.parent.mkdir(exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.part")
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
+
+
+def _work(part: Part) -> Fraction:
+    return (part.stop - part.start) * (Fraction(1) if part.kind == "video" else _SOUND_WEIGHT)
+
+
+def _nobody(_: Fraction) -> None:
+    """Take progress that nobody asked for."""
