@@ -48,11 +48,11 @@ def test_the_lock_file_stays_out() -> None:
 
 
 def test_every_pin_is_the_version_that_is_installed() -> None:
-    """`nox -s pins` writes them anew."""
-    installed = {
-        canonicalize_name(found.name): found.version for found in importlib.metadata.distributions() if found.name
-    }
-    assert {name: installed.get(name) for name in PINS} == PINS
+    """`nox -s pins` writes them anew. What another platform or Python needs may be pinned and not be here."""
+    installed = {str(canonicalize_name(found.name)): found.version for found in importlib.metadata.distributions()}
+    here = {name: version for name, version in PINS.items() if name in installed}
+    assert here == {name: installed[name] for name in here}
+    assert len(here) > len(PINS) / 2
 
 
 def test_everything_that_mamkit_brings_is_pinned() -> None:

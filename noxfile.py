@@ -1,0 +1,123 @@
+"""The one list of checks: `uv run nox` runs all of them, as CI does; `uv run nox -s tests -- -k jobs` one of them.
+
+The sessions use the environment that nox itself runs in, which `uv run` makes from pyproject.toml.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "types", "imports", "tests", "docs", "package"]
+
+ROOT = Path(__file__).parent
+PYPROJECT = ROOT / "pyproject.toml"
+BIN = Path(sys.executable).parent
+
+# What each extra is for. In the bare installation these modules say which extra they need.
+SERVED_BY = {
+    "auth": "mamkit.auth",
+    "transcode": "mamkit.transcode",
+    "jobs": "mamkit.jobs.sql",
+    "catalog": "mamkit.catalog",
+    "previews": "mamkit.previews",
+    "testing": "mamkit.testing.jobs",
+    "apps": "mamkit_apps.cli",
+}
+BARE = ["mamkit.storage", "mamkit.signing", "mamkit.jobs", "mamkit.testing"]
+
+
+def run(session: nox.Session, *command: str) -> None:
+    """Run a command of the environment that nox runs in."""
+    session.run(str(BIN / command[0]), *command[1:], external=True)
+
+
+def uv(session: nox.Session, *arguments: str) -> None:
+    """Run uv, however it was installed."""
+    module = importlib.util.find_spec("uv") is not None
+    command = [sys.executable, "-m", "uv"] if module else [os.environ.get("UV", "uv")]
+    session.run(*command, "--quiet", *arguments, external=True)
+
+
+@nox.session(venv_backend="none")
+def lint(session: nox.Session) -> None:
+    """Style, likely mistakes, format."""
+    run(session, "ruff", "check")
+    run(session, "ruff", "format", "--check")
+
+
+@nox.session(venv_backend="none")
+def types(session: nox.Session) -> None:
+    """Types, strict, of the library, the services and the tests."""
+    run(session, "mypy")
+
+
+@nox.session(venv_backend="none")
+def imports(session: nox.Session) -> None:
+    """The layers: who may import whom."""
+    run(session, "lint-imports")
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """All tests; the summary lists every skipped one with its reason. Arguments after `--` go to pytest."""
+    run(session, "python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def docs(session: nox.Session) -> None:
+    """The documentation builds without a warning."""
+    with tempfile.TemporaryDirectory() as site:
+        run(session, "mkdocs", "build", "--quiet", "--strict", "--site-dir", site)
+
+
+@nox.session(venv_backend="none")
+def package(session: nox.Session) -> None:
+    """The wheel, made from the source archive, works as it is and with each extra alone."""
+    project = nox.project.load_toml(PYPROJECT)
+    if set(project["project"]["optional-dependencies"]) != set(SERVED_BY):
+        session.error("SERVED_BY in noxfile.py must say what each extra is for")
+    with tempfile.TemporaryDirectory() as folder:
+        pins = Path(folder, "constraints.txt")
+        pins.write_text("\n".join(project["tool"]["uv"]["constraint-dependencies"]))
+        uv(session, "build", "--out-dir", folder, str(ROOT))
+        [wheel] = Path(folder).glob("*.whl")
+        for extra in ["", *SERVED_BY]:
+            python = str(Path(folder, f"venv-{extra}", "bin", "python"))
+            uv(session, "venv", "--python", sys.executable, str(Path(folder, f"venv-{extra}")))
+            wanted = f"mamkit[{extra}] @ {wheel.as_uri()}" if extra else str(wheel)
+            uv(session, "pip", "install", "--python", python, "--constraints", str(pins), wanted)
+            modules = [SERVED_BY[extra]] if extra else BARE
+            session.run(python, "-I", "-c", f"import {', '.join(modules)}", external=True)
+            if not extra:
+                for module in SERVED_BY.values():
+                    session.run(python, "-I", "-c", MISSING.format(module=module), external=True)
+        session.run(str(Path(folder, "venv-apps", "bin", "mamkit")), "--help", external=True, silent=True)
+
+
+MISSING = """
+try:
+    import {module}
+except ImportError as error:
+    assert "pip install" in str(error), f"{module} does not say which extra it needs: {{error}}"
+else:
+    raise SystemExit("{module} was imported without its extra")
+"""
+
+
+@nox.session(venv_backend="none", default=False)
+def pins(session: nox.Session) -> None:
+    """Write the versions that are installed here into pyproject.toml, the one place from which uv reads them."""
+    versions = {
+        re.sub(r"[-_.]+", "-", found.name).lower(): found.version for found in importlib.metadata.distributions()
+    }
+    lines = [f'    "{name}=={version}",\n' for name, version in sorted(versions.items()) if name != "mamkit"]
+    block = f"constraint-dependencies = [\n{''.join(lines)}]\n"
+    text = re.sub(r"(?ms)^constraint-dependencies = \[.*?^\]\n", "", PYPROJECT.read_text())
+    PYPROJECT.write_text(text.replace("\n[tool.uv]\n", f"\n[tool.uv]\n{block}"))
+    session.log(f"pinned {len(lines)} distributions")
