@@ -8,7 +8,12 @@ Media time is a `Fraction` of a second, sizes are bytes, bit rates are bits per 
 from fractions import Fraction
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from mamkit.errors import MissingExtraError
+
+try:
+    from pydantic import BaseModel, ConfigDict
+except ImportError as error:
+    raise MissingExtraError("transcode", package="pydantic") from error
 
 __all__ = [
     "AudioRendition",
