@@ -32,6 +32,18 @@ SERVED_BY = {
 BARE = ["mamkit.storage", "mamkit.signing", "mamkit.jobs", "mamkit.testing"]
 
 
+EACH_SAYS_ITS_EXTRA = """
+import importlib, sys
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        assert "pip install 'mamkit[" in str(error), f"{name} does not say which extra it needs: {error}"
+    else:
+        raise SystemExit(f"{name} was imported without its extra")
+"""
+
+
 def run(session: nox.Session, *command: str) -> None:
     """Run a command of the environment that nox runs in."""
     session.run(str(BIN / command[0]), *command[1:], external=True)
@@ -95,19 +107,8 @@ def package(session: nox.Session) -> None:
             modules = [SERVED_BY[extra]] if extra else BARE
             session.run(python, "-I", "-c", f"import {', '.join(modules)}", external=True)
             if not extra:
-                for module in SERVED_BY.values():
-                    session.run(python, "-I", "-c", MISSING.format(module=module), external=True)
+                session.run(python, "-I", "-c", EACH_SAYS_ITS_EXTRA, *SERVED_BY.values(), external=True)
         session.run(str(Path(folder, "venv-apps", "bin", "mamkit")), "--help", external=True, silent=True)
-
-
-MISSING = """
-try:
-    import {module}
-except ImportError as error:
-    assert "pip install" in str(error), f"{module} does not say which extra it needs: {{error}}"
-else:
-    raise SystemExit("{module} was imported without its extra")
-"""
 
 
 @nox.session(venv_backend="none", default=False)
