@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 
 import uvicorn
 from litestar import Litestar
@@ -61,7 +62,8 @@ def serve(app: Litestar, listener: socket.socket) -> None:
         lifespan="on",
         timeout_graceful_shutdown=GRACE,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has stopped in good order
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def stop_with_parent() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -10,7 +11,7 @@ __all__ = ["bytes_text", "progress_bar"]
 
 
 @contextmanager
-def progress_bar(title: str, *, hidden: bool = False) -> Iterator[Callable[[float], None]]:
+def progress_bar(title: str, *, hidden: bool = False) -> Iterator[Callable[[float | Fraction], None]]:
     """Show a bar with percentage and time left while the block runs, if standard error is a terminal.
 
     Args:

@@ -4,16 +4,20 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Request
+from litestar.di import NamedDependency
 
 from mamkit import catalog as db
 from mamkit.auth import Action, PermissionDeniedError, Principal, Resource, TokenInvalidError, decide
 from mamkit.catalog import Asset, Version
-from mamkit_apps.api.wiring import Parts
+from mamkit_apps.api.wiring import Parts, Wired
 
-__all__ = ["provide_principal", "readable_version", "require"]
+__all__ = ["Caller", "provide_principal", "readable_version", "require"]
+
+Caller = NamedDependency[Principal]
+"""Who sent the request, given to a handler by `provide_principal`."""
 
 
-async def provide_principal(request: Request[Any, Any, Any], parts: Parts) -> Principal:
+async def provide_principal(request: Request[Any, Any, Any], parts: Wired) -> Principal:
     """Return who sent a request, by its bearer token (RFC 6750 section 2.1).
 
     The user is looked up, so that a ban or a change of roles ends every token issued before.

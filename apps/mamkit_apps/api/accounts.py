@@ -4,12 +4,14 @@ import asyncio
 from http import HTTPStatus
 
 from litestar import Router, get, post
+from litestar.params import JSONBody
 
 from mamkit import catalog as db
-from mamkit.auth import InvalidCredentialsError, PermissionDeniedError, Principal, SessionGrant, check_strength
+from mamkit.auth import InvalidCredentialsError, PermissionDeniedError, SessionGrant, check_strength
 from mamkit.catalog import User
+from mamkit_apps.api.access import Caller
 from mamkit_apps.api.schemas import Credentials, RefreshRequest, Registration, Tokens, UserView, user_view
-from mamkit_apps.api.wiring import Parts
+from mamkit_apps.api.wiring import Parts, Wired
 
 __all__ = ["routes"]
 
@@ -17,7 +19,7 @@ NEW_USER_ROLE = "editor"  # whoever may register may upload
 
 
 @post("/register")
-async def register(data: Registration, parts: Parts) -> Tokens:
+async def register(data: JSONBody[Registration], parts: Wired) -> Tokens:
     """Make an account and log in to it."""
     if parts.settings.registration == "closed":
         raise PermissionDeniedError("register", "registration is closed; ask an administrator for an account")
@@ -33,7 +35,7 @@ async def register(data: Registration, parts: Parts) -> Tokens:
 
 
 @post("/login", status_code=HTTPStatus.OK)
-async def login(data: Credentials, parts: Parts) -> Tokens:
+async def login(data: JSONBody[Credentials], parts: Wired) -> Tokens:
     """Exchange e-mail and password for tokens; an unknown address and a wrong password cost and say the same."""
     async with parts.catalog.read() as session:
         user = await db.user_by_email(session, data.email)
@@ -52,7 +54,7 @@ async def login(data: Credentials, parts: Parts) -> Tokens:
 
 
 @post("/refresh", status_code=HTTPStatus.OK)
-async def refresh(data: RefreshRequest, parts: Parts) -> Tokens:
+async def refresh(data: JSONBody[RefreshRequest], parts: Wired) -> Tokens:
     """Exchange a refresh token for the next one; the old one works for 15 s more, with the same answer."""
     grant = await asyncio.to_thread(parts.sessions.refresh, data.refresh_token.get_secret_value())
     async with parts.catalog.read() as session:
@@ -64,13 +66,13 @@ async def refresh(data: RefreshRequest, parts: Parts) -> Tokens:
 
 
 @post("/logout", status_code=HTTPStatus.NO_CONTENT)
-async def logout(data: RefreshRequest, parts: Parts) -> None:
+async def logout(data: JSONBody[RefreshRequest], parts: Wired) -> None:
     """End the session of a refresh token; one that is unknown or ended already is no error."""
     await asyncio.to_thread(parts.sessions.revoke, data.refresh_token.get_secret_value())
 
 
 @get("/me")
-async def me(principal: Principal, parts: Parts) -> UserView:
+async def me(principal: Caller, parts: Wired) -> UserView:
     """Say who is logged in."""
     async with parts.catalog.read() as session:
         user = await db.user_by_id(session, principal.user_id)

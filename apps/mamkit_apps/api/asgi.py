@@ -10,7 +10,7 @@ import mamkit
 from mamkit_apps.api import accounts, assets, health, previews
 from mamkit_apps.api.access import provide_principal
 from mamkit_apps.api.settings import ApiSettings
-from mamkit_apps.api.wiring import lifespan
+from mamkit_apps.api.wiring import lifespan, provide_parts
 from mamkit_apps.problems import exception_handlers
 from mamkit_apps.wiring import migrate
 
@@ -46,7 +46,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
         state=State({"settings": settings or ApiSettings.load()}),
         lifespan=[lifespan],
         dependencies={
-            "parts": Provide(lambda state: state.parts, sync_to_thread=False),
+            "parts": Provide(provide_parts, sync_to_thread=False),
             "principal": Provide(provide_principal),
         },
         exception_handlers=exception_handlers,

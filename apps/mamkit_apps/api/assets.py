@@ -5,11 +5,11 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import Router, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from mamkit import catalog as db
-from mamkit.auth import Principal, Resource
-from mamkit_apps.api.access import require
+from mamkit.auth import Resource
+from mamkit_apps.api.access import Caller, require
 from mamkit_apps.api.schemas import (
     AssetPage,
     AssetView,
@@ -19,14 +19,14 @@ from mamkit_apps.api.schemas import (
     PromoteRequest,
     VersionView,
 )
-from mamkit_apps.api.wiring import Parts
+from mamkit_apps.api.wiring import Wired
 from mamkit_apps.problems import InvalidRequestError
 
 __all__ = ["routes"]
 
 
 @post("/presign", status_code=HTTPStatus.OK)
-async def presign(data: PresignRequest, principal: Principal, parts: Parts) -> PresignedView:
+async def presign(data: JSONBody[PresignRequest], principal: Caller, parts: Wired) -> PresignedView:
     """Return a signed request that uploads one file of just this size and type, past the API, into staging."""
     require(principal, "asset.create", Resource(kind="asset", owner_id=principal.user_id))
     if data.size > parts.settings.max_upload_bytes:
@@ -45,7 +45,7 @@ async def presign(data: PresignRequest, principal: Principal, parts: Parts) -> P
 
 
 @post("/assets")
-async def create_asset(data: NewAsset, principal: Principal, parts: Parts) -> AssetView:
+async def create_asset(data: JSONBody[NewAsset], principal: Caller, parts: Wired) -> AssetView:
     """Record the asset that an upload is to become; repeating it is harmless."""
     require(principal, "asset.create", Resource(kind="asset", owner_id=principal.user_id))
     asset = await parts.ingest.record(principal.user_id, data.asset_id, title=data.title, filename=data.filename)
@@ -54,11 +54,11 @@ async def create_asset(data: NewAsset, principal: Principal, parts: Parts) -> As
 
 @get("/assets")
 async def list_assets(
-    principal: Principal,
-    parts: Parts,
-    after: UUID | None = None,
-    mine: bool = False,
-    limit: Annotated[int, Parameter(ge=1, le=100)] = 50,
+    principal: Caller,
+    parts: Wired,
+    after: FromQuery[UUID | None] = None,
+    mine: FromQuery[bool] = False,
+    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
 ) -> AssetPage:
     """List assets, newest first: all, or with `mine` those of whoever asks."""
     require(principal, "asset.read", Resource(kind="asset", owner_id=principal.user_id if mine else None))
@@ -72,7 +72,7 @@ async def list_assets(
 
 
 @get("/assets/{asset_id:uuid}")
-async def get_asset(asset_id: UUID, principal: Principal, parts: Parts) -> AssetView:
+async def get_asset(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -> AssetView:
     """Return one asset."""
     async with parts.catalog.read() as session:
         asset = await db.asset_by_id(session, asset_id)
@@ -81,7 +81,7 @@ async def get_asset(asset_id: UUID, principal: Principal, parts: Parts) -> Asset
 
 
 @post("/promote", status_code=HTTPStatus.OK)
-async def promote(data: PromoteRequest, principal: Principal, parts: Parts) -> VersionView:
+async def promote(data: JSONBody[PromoteRequest], principal: Caller, parts: Wired) -> VersionView:
     """Make the uploaded file the asset's next master and start its preview; repeating it is harmless."""
     async with parts.catalog.read() as session:
         asset = await db.asset_by_id(session, data.asset_id)

@@ -10,7 +10,7 @@ from litestar import Response, get
 from sqlalchemy import text
 
 from mamkit.errors import MamkitError
-from mamkit_apps.api.wiring import Parts
+from mamkit_apps.api.wiring import Parts, Wired
 
 __all__ = ["routes"]
 
@@ -22,7 +22,7 @@ def healthz() -> dict[str, str]:
 
 
 @get("/api/health", tags=["health"])
-async def health(parts: Parts) -> Response[dict[str, Any]]:
+async def health(parts: Wired) -> Response[dict[str, Any]]:
     """Try each dependency and say how it is and how long it took; 503 if one does not answer."""
     checks = {
         "database": await _try(_database(parts)),

@@ -8,18 +8,19 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Request, Router, get, post
+from litestar.params import FromQuery, JSONBody
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from pydantic import ValidationError
 
 from mamkit import catalog as db
-from mamkit.auth import Principal, Resource
+from mamkit.auth import Resource
 from mamkit.clock import utc_now
 from mamkit.previews import Ack, parse_report
 from mamkit.signing import Grant
 from mamkit.transcode import INDEX_NAME
-from mamkit_apps.api.access import readable_version, require
+from mamkit_apps.api.access import Caller, readable_version, require
 from mamkit_apps.api.schemas import PlaybackUrl, PreviewRequest, PreviewView, SignRequest
-from mamkit_apps.api.wiring import Parts
+from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.problems import InvalidRequestError
 
 __all__ = ["routes"]
@@ -29,7 +30,7 @@ HEARTBEAT = 15.0  # seconds of silence after which a comment keeps proxies from 
 
 
 @post("/preview", status_code=HTTPStatus.ACCEPTED)
-async def build_preview(data: PreviewRequest, principal: Principal, parts: Parts) -> PreviewView:
+async def build_preview(data: JSONBody[PreviewRequest], principal: Caller, parts: Wired) -> PreviewView:
     """Build the preview of a version, or try again if that has failed; one that is under way goes on."""
     asset, _ = await readable_version(parts, principal, data.version_id)
     require(principal, "asset.update", Resource(kind="asset", owner_id=asset.user_id))
@@ -38,14 +39,14 @@ async def build_preview(data: PreviewRequest, principal: Principal, parts: Parts
 
 
 @get("/preview/status")
-async def preview_status(version_id: UUID, principal: Principal, parts: Parts) -> PreviewView:
+async def preview_status(version_id: FromQuery[UUID], principal: Caller, parts: Wired) -> PreviewView:
     """Say how far a preview is."""
     await readable_version(parts, principal, version_id)
     return await _view(parts, version_id)
 
 
 @get("/preview/events")
-async def preview_events(version_id: UUID, principal: Principal, parts: Parts) -> ServerSentEvent:
+async def preview_events(version_id: FromQuery[UUID], principal: Caller, parts: Wired) -> ServerSentEvent:
     """Tell of every change of a preview until it is ready or has failed."""
     await readable_version(parts, principal, version_id)
     return ServerSentEvent(_follow(parts, version_id))
@@ -69,7 +70,7 @@ async def _follow(parts: Parts, version_id: UUID) -> AsyncIterator[ServerSentEve
 
 
 @post("/preview/callback", status_code=HTTPStatus.OK)
-async def take_report(request: Request[Any, Any, Any], parts: Parts) -> Ack:
+async def take_report(request: Request[Any, Any, Any], parts: Wired) -> Ack:
     """Take a report of a worker; it is signed with the callback secret and fenced by the worker's lease."""
     body = await request.body()
     parts.callbacks.verify(request.headers, body)
@@ -81,7 +82,7 @@ async def take_report(request: Request[Any, Any, Any], parts: Parts) -> Ack:
 
 
 @post("/sign-preview", status_code=HTTPStatus.OK)
-async def sign_preview(data: SignRequest, principal: Principal, parts: Parts) -> PlaybackUrl:
+async def sign_preview(data: JSONBody[SignRequest], principal: Caller, parts: Wired) -> PlaybackUrl:
     """Return a URL that plays a preview until it expires, for whoever holds it."""
     _, version = await readable_version(parts, principal, data.version_id)
     shortest, longest = parts.settings.sign_bounds

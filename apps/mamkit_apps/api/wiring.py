@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from litestar import Litestar
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 
 from mamkit import catalog as db
 from mamkit.auth import ROLES, AccessTokens, PasswordHasher, Sessions
@@ -23,7 +24,7 @@ from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.secrets import key_ring
 from mamkit_apps.wiring import open_queue, open_zones, url_signer
 
-__all__ = ["Parts", "build", "lifespan"]
+__all__ = ["Parts", "Wired", "build", "lifespan", "provide_parts"]
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,10 @@ class Parts:
     callbacks: WebhookSigner
     publisher: Publisher
     ingest: Ingest
+
+
+Wired = NamedDependency[Parts]
+"""The parts, given to a handler by `provide_parts`."""
 
 
 def build(settings: ApiSettings) -> Parts:
@@ -90,6 +95,12 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         with contextlib.suppress(asyncio.CancelledError):
             await janitor
         await parts.catalog.close()
+
+
+def provide_parts(state: State) -> Parts:
+    """Return the parts of the application that serves a request."""
+    parts: Parts = state.parts
+    return parts
 
 
 async def _reconcile(publisher: Publisher) -> None:

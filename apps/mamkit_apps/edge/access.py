@@ -1,12 +1,13 @@
-"""What every request to the edge must pass: a token in the path that grants just this key and method."""
+"""What every request to the edge must pass, a token that grants this key and method, and the store it then reaches."""
 
 from typing import Any
 
 from litestar import Request
 
 from mamkit.signing import Grant, UrlSigner
+from mamkit.storage import AsyncStore, ObjectNotFoundError
 
-__all__ = ["authorize"]
+__all__ = ["authorize", "store_of"]
 
 
 def authorize(request: Request[Any, Any, Any], token: str, key: str) -> Grant:
@@ -20,3 +21,16 @@ def authorize(request: Request[Any, Any, Any], token: str, key: str) -> Grant:
     signer: UrlSigner = request.app.state.signer
     address = request.client.host if request.client else None
     return signer.verify(token, key=key, method=request.method, address=address)
+
+
+def store_of(request: Request[Any, Any, Any], key: str) -> AsyncStore:
+    """Return the store of the zone whose keys start as this one does.
+
+    Raises:
+        ObjectNotFoundError: There is no such zone.
+    """
+    stores: dict[str, AsyncStore] = request.app.state.stores
+    zone = key.partition("/")[0]
+    if zone not in stores:
+        raise ObjectNotFoundError(key)
+    return stores[zone]

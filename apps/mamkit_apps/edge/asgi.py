@@ -4,6 +4,7 @@ from litestar import Litestar, get
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 
+from mamkit.storage import to_async
 from mamkit_apps.edge.delivery import deliver
 from mamkit_apps.edge.settings import EdgeSettings
 from mamkit_apps.edge.uploads import accept_upload
@@ -38,9 +39,16 @@ def create_app(settings: EdgeSettings | None = None) -> Litestar:
         SettingsError: A setting cannot be used.
     """
     settings = settings or EdgeSettings.load()
+    zones = open_zones(settings)
+    stores = {  # by the first segment of their keys
+        "uploads": to_async(zones.staging),
+        "masters": to_async(zones.masters),
+        "previews": to_async(zones.previews),
+    }
     return Litestar(
         [deliver, accept_upload, health],
-        state=State({"signer": url_signer(settings), "zones": open_zones(settings)}),
+        state=State({"signer": url_signer(settings), "stores": stores}),
+        on_shutdown=[store.close for store in stores.values()],
         cors_config=CORS,
         exception_handlers=exception_handlers,
         openapi_config=None,

@@ -1,6 +1,5 @@
 """`GET` and `HEAD /s/{token}/{key}`: objects of the previews zone (and staged or master objects that were signed)."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -9,19 +8,17 @@ from http import HTTPStatus
 from typing import Any
 
 from litestar import HttpMethod, Request, Response, route
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from mamkit.signing import Grant
 from mamkit.storage import (
+    AsyncBody,
     ByteRange,
-    ObjectBody,
     ObjectInfo,
-    ObjectNotFoundError,
-    ObjectStore,
     RangeNotSatisfiableError,
-    Zones,
 )
-from mamkit_apps.edge.access import authorize
+from mamkit_apps.edge.access import authorize, store_of
 from mamkit_apps.problems import problem
 
 __all__ = ["deliver"]
@@ -33,12 +30,12 @@ RANGE = re.compile(r"bytes=(?:(\d{1,19})-(\d{0,19})|-(\d{1,19}))")
 
 
 @route("/s/{token:str}/{key:path}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
-async def deliver(request: Request[Any, Any, Any], token: str, key: str) -> Response[Any]:
+async def deliver(request: Request[Any, Any, Any], token: FromPath[str], key: FromPath[str]) -> Response[Any]:
     """Send an object, or the range of it that was asked for (RFC 9110 section 14)."""
     key = key.removeprefix("/")
     grant = authorize(request, token, key)
-    store = _store(request.app.state.zones, key)
-    info = await asyncio.to_thread(store.head, key)
+    store = store_of(request, key)
+    info = await store.head(key)
     headers = _headers(info, grant, now=request.app.state.signer.now())
     if _unchanged(request, info):
         return Response(None, status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
@@ -49,7 +46,7 @@ async def deliver(request: Request[Any, Any, Any], token: str, key: str) -> Resp
         byte_range = _parse_range(asked, info.size)
         if request.method == "HEAD":
             return _answer(b"", info.content_type, headers | {"content-length": str(info.size)})
-        body = await asyncio.to_thread(store.get, key, byte_range)
+        body = await store.get(key, byte_range)
     except RangeNotSatisfiableError as error:
         headers = {"content-range": f"bytes */{info.size}"}  # RFC 9110 section 15.5.17
         return problem(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, error.code, str(error), headers=headers)
@@ -61,16 +58,9 @@ async def deliver(request: Request[Any, Any, Any], token: str, key: str) -> Resp
         status = HTTPStatus.PARTIAL_CONTENT
         headers["content-range"] = f"bytes {found.start}-{stop - 1}/{body.info.size}"
     if stop - found.start <= SMALL:
-        return _answer(await asyncio.to_thread(_drain, body), info.content_type, headers, status)
+        async with body:
+            return _answer(await body.read(), info.content_type, headers, status)
     return Stream(_blocks(body), status_code=status, media_type=info.content_type, headers=headers)
-
-
-def _store(zones: Zones, key: str) -> ObjectStore:
-    """Return the zone whose keys start like this one; the token has already said that the key may be read."""
-    zone = {"previews": zones.previews, "masters": zones.masters, "uploads": zones.staging}.get(key.partition("/")[0])
-    if zone is None:
-        raise ObjectNotFoundError(key)
-    return zone
 
 
 def _headers(info: ObjectInfo, grant: Grant, *, now: datetime) -> dict[str, str]:
@@ -124,16 +114,8 @@ def _answer(
     return Response(content, status_code=status, media_type=media_type, headers=headers)
 
 
-def _drain(body: ObjectBody) -> bytes:
-    with body:
-        return body.read()
-
-
-async def _blocks(body: ObjectBody) -> AsyncIterator[bytes]:
-    """Read a body block by block in a thread; the next block is read when the client has taken the last one."""
-    try:
-        blocks = iter(body)
-        while block := await asyncio.to_thread(next, blocks, b""):
+async def _blocks(body: AsyncBody) -> AsyncIterator[bytes]:
+    """Yield a body block by block; the next one is read when the client has taken the last."""
+    async with body:
+        async for block in body:
             yield block
-    finally:
-        body.close()

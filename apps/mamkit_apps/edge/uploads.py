@@ -3,15 +3,15 @@
 The embedded default's counterpart of a presigned S3 request: the API signs it and never sees the bytes.
 """
 
-import asyncio
 from http import HTTPStatus
 from typing import Any
 
 from litestar import Request, Response, put
+from litestar.params import FromPath
 
 from mamkit.signing import Grant
-from mamkit.storage import Expected, UploadRejectedError, Zones
-from mamkit_apps.edge.access import authorize
+from mamkit.storage import Expected, UploadRejectedError
+from mamkit_apps.edge.access import authorize, store_of
 
 __all__ = ["accept_upload"]
 
@@ -19,24 +19,21 @@ BLOCK = 1 << 20  # bytes gathered before a thread writes them; memory of one upl
 
 
 @put("/s/{token:str}/{key:path}", status_code=HTTPStatus.CREATED, request_max_body_size=None)
-async def accept_upload(request: Request[Any, Any, Any], token: str, key: str) -> Response[None]:
+async def accept_upload(request: Request[Any, Any, Any], token: FromPath[str], key: FromPath[str]) -> Response[None]:
     """Store the body under the key, or refuse it and leave nothing."""
     key = key.removeprefix("/")
     grant = authorize(request, token, key)
     expected = _expected(request, grant)
-    zones: Zones = request.app.state.zones
-    upload = await asyncio.to_thread(
-        zones.staging.upload, key, content_type=grant.conditions["type"], expected=expected
-    )
-    with upload as target:
+    store = store_of(request, key)
+    async with store.upload(key, content_type=grant.conditions["type"], expected=expected) as upload:
         gathered = bytearray()
         async for chunk in request.stream():
             gathered += chunk
             if len(gathered) >= BLOCK:
-                await asyncio.to_thread(target.write, bytes(gathered))
+                await upload.write(bytes(gathered))
                 gathered.clear()
-        await asyncio.to_thread(target.write, bytes(gathered))
-        info = await asyncio.to_thread(target.commit)
+        await upload.write(bytes(gathered))
+        info = await upload.commit()
     return Response(None, status_code=HTTPStatus.CREATED, headers={"etag": f'"{info.etag}"'})
 
 

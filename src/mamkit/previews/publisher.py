@@ -225,18 +225,18 @@ class Publisher:
     async def _publish(self, prefix: str, plan: Plan, results: Iterable[PartResult], *, finished: bool) -> bool:
         """Write the playlists that the results allow; return whether there is something to play."""
         tracks = _tracks_of(results)
-        names = [rendition.name for rendition in (*plan.video, *plan.audio)]
-        if any(name not in tracks for name in names):
+        pictures = [rendition.name for rendition in plan.video]
+        if not tracks.keys() >= {*pictures, *(rendition.name for rendition in plan.audio)}:
             return False
         for track in tracks.values():
             name = track.init.rendition
             text = media_playlist(track, plan=plan, finished=finished)
             await self._put(prefix + media_playlist_name(name), text, PLAYLIST_TYPE)
-            if any(name == rendition.name for rendition in plan.video):
+            if name in pictures:
                 text = iframe_playlist(track, plan=plan, finished=finished)
                 await self._put(prefix + iframe_playlist_name(name), text, PLAYLIST_TYPE)
         # Last, so that whoever finds it finds all that it names.
-        text = multivariant_playlist(plan, [tracks[name] for name in names], finished=finished)
+        text = multivariant_playlist(plan, tracks.values(), finished=finished)
         await self._put(prefix + INDEX_NAME, text, PLAYLIST_TYPE)
         return True
 

@@ -243,17 +243,19 @@ def test_a_failed_preview_can_be_tried_again(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with bench(tmp_path) as b:
             version_id = await b.version()
-            await b.plan(version_id, film(6))
-            for lease, _ in b.leases():
-                await b.publisher.take(
-                    Failed(version_id=version_id, job_id=lease.job.id, fence=lease.fence, code="x.y", message="no")
-                )
-                b.queue.bury(lease, reason="no")
-            await b.publisher.restart(version_id)
-            assert await b.status(version_id) == "queued"
             plan = await b.plan(version_id, film(6))
-            for lease, part in b.leases():
-                await b.publisher.take(finished(version_id, lease, plan, part))
+            [(lease, part), (other, _)] = b.leases()
+            await b.publisher.take(finished(version_id, lease, plan, part))
+            b.queue.complete(lease)
+            await b.publisher.take(
+                Failed(version_id=version_id, job_id=other.job.id, fence=other.fence, code="x.y", message="no")
+            )
+            b.queue.bury(other, reason="no")
+            await b.publisher.restart(version_id)
+            assert await b.status(version_id) == "building"
+            [(lease, part)] = b.leases()
+            assert part.index == PartJob.model_validate(other.job.payload).part.index, "only what is missing"
+            await b.publisher.take(finished(version_id, lease, plan, part))
             assert await b.status(version_id) == "ready"
 
     asyncio.run(scenario())
