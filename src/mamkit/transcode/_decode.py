@@ -1,0 +1,147 @@
+"""Decoding from a given time on, whatever state the file is in."""
+
+import itertools
+from collections.abc import Generator, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mamkit.errors import MissingExtraError
+from mamkit.transcode._input import open_source
+
+try:
+    import av
+    from av.container import InputContainer
+    from av.stream import Discard
+except ImportError as error:
+    raise MissingExtraError("transcode", package="av") from error
+
+__all__ = ["Decoded", "decode_from"]
+
+AvStream = av.VideoStream | av.AudioStream
+
+_LEAD = Fraction(1, 2)
+"""Seconds before the wanted time at which decoding begins if it can: some sound decoders need 80 ms (Opus, RFC 7845
+section 4.6) until their output is right, and demuxers that seek by decode time land a few pictures late."""
+
+_LEAD_GROWTH = 8
+
+
+class Decoded(NamedTuple):
+    """A decoded frame."""
+
+    stream: int
+    """Index of its stream in the container."""
+    time: Fraction
+    """Presentation time on the container's clock, seconds."""
+    frame: av.VideoFrame | av.AudioFrame
+
+
+def decode_from(source: str | Path, streams: Sequence[int], time: Fraction | None) -> Generator[Decoded, None, None]:
+    """Yield the frames of some streams from a time on, in the order in which the file has them.
+
+    Some frames before the time come first, so that nothing of what is shown at that time is missing: if a seek lands
+    too late, on nothing at all, or is not possible, an earlier one is tried, and at last the whole file is read. What
+    cannot be decoded is left out. An error of the file in the middle of it is taken for its end.
+
+    Args:
+        source: The file.
+        streams: Indices of streams of pictures or of sound.
+        time: Seconds on the container's clock; None for all that there is.
+
+    Raises:
+        MediaError: The file cannot be opened, as for `open_source`.
+    """
+    with open_source(source) as container:
+        chosen = _decodable(container, streams)
+        if time is not None and chosen:
+            for start in _starts(container, time):
+                if not _seek(container, chosen[0], start):
+                    break
+                frames = _decode(container, chosen)
+                first = next(frames, None)
+                if first is not None and first.time <= time:
+                    yield first
+                    yield from frames
+                    return
+                frames.close()
+    with open_source(source) as container:
+        yield from _decode(container, _decodable(container, streams))
+
+
+def _decodable(container: InputContainer, indices: Sequence[int]) -> list[AvStream]:
+    """Return the streams that are picture or sound and have a decoder; all others are not even read."""
+    chosen: list[AvStream] = []
+    for stream in container.streams:
+        if stream.index not in indices:
+            stream.discard = Discard.all
+        elif isinstance(stream, av.VideoStream | av.AudioStream) and stream.codec_context is not None:
+            chosen.append(stream)
+    return chosen
+
+
+def _starts(container: InputContainer, time: Fraction) -> Iterator[Fraction]:
+    """Yield ever earlier times at which to begin, as long as they lie within the file."""
+    begin = Fraction(container.start_time or 0, av.time_base)
+    leads = (_LEAD * _LEAD_GROWTH**n for n in itertools.count())
+    return itertools.takewhile(lambda start: start > begin, (time - lead for lead in leads))
+
+
+def _seek(container: InputContainer, stream: AvStream, time: Fraction) -> bool:
+    """Go to the last key frame at or before a time; return whether the demuxer can."""
+    if stream.time_base is None:
+        return False
+    try:
+        container.seek(int(time / stream.time_base), stream=stream)
+    except MemoryError:
+        raise
+    except av.FFmpegError:
+        return False
+    return True
+
+
+def _decode(container: InputContainer, streams: Sequence[AvStream]) -> Generator[Decoded, None, None]:
+    """Yield all frames from where the container stands."""
+    clocks = {stream.index: _Clock(stream) for stream in streams}
+    for stream, packet in _packets(container, streams):
+        try:
+            frames = stream.codec_context.decode(packet)
+        except MemoryError:
+            raise
+        except av.FFmpegError:
+            continue
+        for frame in frames:
+            yield Decoded(stream.index, clocks[stream.index].time(frame), frame)
+
+
+def _packets(
+    container: InputContainer, streams: Sequence[AvStream]
+) -> Iterator[tuple[AvStream, "av.Packet[Any] | None"]]:
+    """Yield packets with their streams, and at the end a None for each stream, to empty its decoder."""
+    try:
+        for packet in container.demux(*streams):
+            if packet.size and isinstance(packet.stream, AvStream):
+                yield packet.stream, packet
+    except MemoryError:
+        raise
+    except av.FFmpegError:
+        pass
+    for stream in streams:
+        yield stream, None
+
+
+class _Clock:
+    """Tells the time of frames, of those too that have no timestamp."""
+
+    def __init__(self, stream: AvStream) -> None:
+        self._unit = stream.time_base or Fraction(1, av.time_base)
+        self._next = stream.start_time * self._unit if stream.start_time is not None else Fraction(0)
+        rate = stream.average_rate or stream.guessed_rate if isinstance(stream, av.VideoStream) else None
+        self._frame = 1 / rate if rate else Fraction(1, 25)
+
+    def time(self, frame: av.VideoFrame | av.AudioFrame) -> Fraction:
+        stamp = frame.pts if frame.pts is not None else frame.dts
+        time = self._next if stamp is None else stamp * self._unit
+        length = Fraction(frame.samples, frame.sample_rate) if isinstance(frame, av.AudioFrame) else self._frame
+        self._next = time + length
+        return time

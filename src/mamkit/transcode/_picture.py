@@ -1,0 +1,143 @@
+"""From decoded pictures of any kind to upright ones of one size: 8 bits, 4:2:0, BT.709, square pixels."""
+
+import math
+import struct
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from typing import Literal, NamedTuple, cast
+
+from mamkit.errors import MissingExtraError
+from mamkit.transcode._filters import Chain, Filter, PictureFilter, kind
+from mamkit.transcode._tone_map import needs_tone_mapping, tone_mapping
+
+try:
+    import av
+    from av.sidedata.sidedata import SideData
+    from av.sidedata.sidedata import Type as SideDataType
+    from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
+except ImportError as error:
+    raise MissingExtraError("transcode", package="av") from error
+
+__all__ = ["Orientation", "Standardiser", "deinterlaced", "orientation", "scaler"]
+
+_RGB, _BT709, _UNSPECIFIED, _BT601 = 0, 1, 2, 6  # matrices, ITU-T H.273 table 4
+_KNOWN_MATRICES = {_BT709, 4, 5, _BT601, 7, 9}  # those that swscale converts
+_HD_LINES = 720  # what does not say is BT.709 from here on and BT.601 below, as players take it
+
+_DEINTERLACER = Filter("bwdif", {"mode": "send_frame", "deint": "interlaced"})
+
+
+class Orientation(NamedTuple):
+    """How a decoded picture must be turned to be upright."""
+
+    rotation: Literal[0, 90, 180, 270]
+    """Degrees clockwise."""
+    mirrored: bool
+    """Whether it is flipped left to right after that."""
+
+    def before(self, width: int, height: int) -> tuple[int, int]:
+        """Return the width and height, before turning, of what has these when it is upright."""
+        return (width, height) if self.rotation in (0, 180) else (height, width)
+
+
+def orientation(picture: av.VideoFrame) -> Orientation:
+    """Return what the display matrix of a picture asks for, rounded to quarters of a turn.
+
+    The matrix (ISO/IEC 14496-12 section 8.2.2) takes a pixel at (x, y), y downwards, to (a*x + c*y, b*x + d*y).
+    """
+    matrix = cast("Mapping[SideDataType, SideData]", picture.side_data).get(SideDataType.DISPLAYMATRIX)
+    if matrix is None:
+        return Orientation(0, mirrored=False)
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix))
+    mirrored = a * d - b * c < 0
+    quarters = round(math.degrees(math.atan2(b, -a if mirrored else a)) / 90) % 4
+    return Orientation((0, 90, 180, 270)[quarters], mirrored)
+
+
+def deinterlaced(pictures: Iterable[tuple[Fraction, av.VideoFrame]]) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    """Yield the pictures, those whole that are flagged as two fields; times stay as they are.
+
+    The filter looks at the picture before and the one after, and is used from the first flagged picture on.
+    """
+    chain: Chain | None = None
+    likeness = None
+    times: deque[Fraction] = deque()
+    for time, picture in pictures:
+        if chain is not None and likeness != kind(picture):
+            yield from zip(_drain(times), chain.push(None), strict=False)
+            chain = None
+        if chain is None and picture.interlaced_frame:
+            chain, likeness = Chain(picture, [_DEINTERLACER]), kind(picture)
+        if chain is None:
+            yield time, picture
+            continue
+        times.append(time)
+        for made in chain.push(picture):
+            yield times.popleft(), made
+    if chain is not None:
+        yield from zip(_drain(times), chain.push(None), strict=False)
+
+
+def _drain(times: deque[Fraction]) -> Iterator[Fraction]:
+    while times:
+        yield times.popleft()
+
+
+class Standardiser:
+    """Makes pictures that say truly which BT.709 or BT.601 they are, so that a scaler needs to know no more.
+
+    What has more than BT.709's range of brightness or colours is converted, at no larger size than is wanted: all other
+    conversions are left to the scalers.
+
+    Args:
+        size: Width and height of the largest rendition before it is turned, pixels.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._scale = Filter("scale", {"w": str(size[0]), "h": str(size[1]), "flags": "bicubic"})
+        self._tone_map: PictureFilter | None = None
+        self._colours: tuple[int, int] | None = None
+
+    def __call__(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """Return the picture itself, with its tags completed, or what it is converted to."""
+        convert = needs_tone_mapping(picture)
+        colours = picture.color_trc, picture.color_primaries
+        _complete_tags(picture)
+        if convert:
+            if self._tone_map is None or self._colours != colours:
+                self._colours = colours
+                self._tone_map = PictureFilter([self._scale, *tone_mapping(*colours)], threads=0)
+            picture = self._tone_map(picture)
+            _complete_tags(picture)
+        return picture
+
+
+def _complete_tags(picture: av.VideoFrame) -> None:
+    """Give a picture a matrix and a range that FFmpeg can convert from, and take from it what it would refuse."""
+    rgb = picture.format.is_rgb
+    if rgb:
+        picture.colorspace = _RGB
+    elif picture.colorspace not in _KNOWN_MATRICES:
+        picture.colorspace = _BT709 if picture.height >= _HD_LINES else _BT601
+    if picture.color_range not in (ColorRange.MPEG, ColorRange.JPEG):
+        full = rgb or picture.format.name.startswith("yuvj")
+        picture.color_range = ColorRange.JPEG if full else ColorRange.MPEG
+    picture.color_trc = ColorTrc.BT709
+    picture.color_primaries = ColorPrimaries.BT709
+
+
+def scaler(width: int, height: int, turn: Orientation) -> PictureFilter:
+    """Return what makes upright pictures of a size, in pixels as shown, of those that a `Standardiser` gives."""
+    w, h = map(str, turn.before(width, height))
+    filters = [
+        Filter("scale", {"w": w, "h": h, "flags": "bicubic", "out_color_matrix": "bt709", "out_range": "tv"}),
+        Filter("format", {"pix_fmts": "yuv420p"}),
+    ]
+    if turn.rotation == 180:
+        filters += [Filter("hflip"), Filter("vflip")]
+    elif turn.rotation:
+        filters.append(Filter("transpose", {"dir": "clock" if turn.rotation == 90 else "cclock"}))
+    if turn.mirrored:
+        filters.append(Filter("hflip"))
+    return PictureFilter(filters)
