@@ -131,8 +131,8 @@ def _uuid(value: UUID) -> UUID:
     return value
 
 
-def _extension(extension: str) -> str:
-    lowered = str(extension).lower()
-    if not str(extension).isascii() or not _EXTENSION.fullmatch(lowered):
-        raise InvalidKeyError(extension, "an extension is 1 to 16 ASCII letters and digits, without a dot")
-    return lowered
+def _extension(extension: object) -> str:
+    # Lowered only if it is ASCII: lower() would make an ASCII letter of the Kelvin sign.
+    if isinstance(extension, str) and extension.isascii() and _EXTENSION.fullmatch(extension.lower()):
+        return extension.lower()
+    raise InvalidKeyError(extension, "an extension is 1 to 16 ASCII letters and digits, without a dot")
