@@ -122,4 +122,5 @@ def pins(session: nox.Session) -> None:
     block = f"constraint-dependencies = [\n{''.join(lines)}]\n"
     text = re.sub(r"(?ms)^constraint-dependencies = \[.*?^\]\n", "", PYPROJECT.read_text())
     PYPROJECT.write_text(text.replace("\n[tool.uv]\n", f"\n[tool.uv]\n{block}"))
+    uv(session, "lock", "--dry-run")  # they also fit together for the other Pythons and platforms
     session.log(f"pinned {len(lines)} distributions")
