@@ -122,7 +122,10 @@ class LocalStore:
         if_match: str | None = None,
         if_absent: bool = False,
     ) -> ObjectInfo:
-        """Copy an object of this store, or of another: by a hard link from a local store on the same file system."""
+        """Copy an object of this store, or of another: by a hard link from a local store on the same file system.
+
+        A file that was not written by a store is carried, so that nobody who has it open can change the copy.
+        """
         check_key(source)
         check_key(key)
         origin = origin or self
@@ -131,6 +134,8 @@ class LocalStore:
                 with os_errors(source):
                     found = origin._shelf.find(source)
                 check_match(found.info, if_match)
+                if found.info.sha256 is None:  # somebody else's file, which they may go on writing to
+                    break
                 facts = Facts.of(found.info, modified_at=self._clock())
                 with os_errors(key):
                     copied = self._shelf.link(key, origin._shelf, found, facts, if_absent=if_absent)

@@ -121,7 +121,9 @@ def test_a_file_that_was_put_there_is_an_object(store: LocalStore, root: Path) -
     path.write_bytes(b"other bytes")
     assert store.head("films/a.mp4").etag != info.etag
     copy = store.copy("films/a.mp4", "b")
-    assert (copy.content_type, copy.sha256) == ("video/mp4", None)
+    path.write_bytes(b"changed")
+    assert (copy.content_type, copy.sha256) == ("video/mp4", sha256_of(store, "b"))
+    assert read(store, "b") == b"other bytes"
 
 
 def test_files_that_no_key_stands_for_are_passed_over(store: LocalStore, root: Path, tmp_path: Path) -> None:
