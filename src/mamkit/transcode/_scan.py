@@ -83,9 +83,11 @@ def scan(path: Path, indices: Iterable[int]) -> dict[int, Timing]:
         large = path.stat().st_size > _READ_THROUGH
         _read(source, timings, at_most=_HEAD_PACKETS if large else None)
     if large:
+        tail = {index: Timing(tick=timing.tick) for index, timing in timings.items()}
         with open_source(path) as source:
-            tail = {index: Timing(tick=timing.tick) for index, timing in timings.items()}
-            if not _read_tail(source, tail):
+            found = _read_tail(source, tail)
+        if not found:
+            with open_source(path) as source:
                 _read(source, tail, at_most=None)
         for index, timing in tail.items():
             timings[index].end = timing.end or timings[index].end

@@ -14,7 +14,7 @@ from mamkit.transcode.models import VideoRendition
 __all__ = ["DEFAULT_LADDER", "UHD_LADDER", "Ladder", "Rung"]
 
 _SMALLEST_SIDE = 16  # pixels; one macroblock of H.264
-_WORTH_A_RUNG = Fraction(6, 5)  # a picture less than 1.2 times as wide as the one below looks the same on a screen
+_WORTH_A_RUNG = Fraction(11, 10)  # a picture that is less than a tenth larger than the one below looks the same
 _LEAST_BIT_RATE = 64_000  # bits per second: below, headers outweigh pictures
 
 
@@ -68,7 +68,7 @@ class Ladder:
     def renditions(self, width: int, height: int, frame_rate: Fraction) -> tuple[VideoRendition, ...]:
         """Return what to encode of a picture, largest first.
 
-        Each rung holds the picture scaled into its box, never enlarged. A rung that would add less than a fifth to the
+        Each rung holds the picture scaled into its box, never enlarged. A rung that would add less than a tenth to the
         width of the one below is left out, so that a picture smaller than every box is encoded once, at its own size.
 
         Args:

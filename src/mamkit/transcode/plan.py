@@ -8,6 +8,7 @@
 A plan depends on nothing but its arguments, so that whoever makes it again has the same one.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -163,7 +164,8 @@ def _audio_renditions(streams: tuple[AudioStream, ...], ladder: Ladder) -> Itera
         language = web_tag(stream.language)
         title = " ".join((stream.title or language or f"Audio {number}").split())
         if title in titles:  # RFC 8216 section 4.3.4.1.1: unique within the group
-            title = f"{title} ({number})"
+            numbered = (f"{title} ({n})" for n in itertools.count(2))
+            title = next(candidate for candidate in numbered if candidate not in titles)
         titles.add(title)
         mono = stream.channels == 1
         yield AudioRendition(

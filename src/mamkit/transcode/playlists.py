@@ -199,7 +199,8 @@ class _Rates:
             8 * segment.size / segment.duration for segment in track.segments if 2 * segment.duration >= longest
         )
         seconds = sum((segment.duration for segment in track.segments), Fraction(0))
-        return cls(math.ceil(fastest), math.ceil(8 * sum(segment.size for segment in track.segments) / seconds))
+        average = 8 * sum(segment.size for segment in track.segments) / seconds
+        return cls(math.ceil(max(fastest, average)), math.ceil(average))
 
     @classmethod
     def of_any(cls, alternatives: Iterable["_Rates"]) -> "_Rates":

@@ -1,0 +1,213 @@
+"""The facts of films that are known to the frame."""
+
+from datetime import timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from mamkit.transcode import (
+    Limits,
+    MediaInfo,
+    MediaTooLargeError,
+    MediaUnreadableError,
+    NoMediaError,
+    make_plan,
+)
+from mamkit.transcode import _scan as scan
+from mamkit.transcode.probing import probe_here
+from tests.media_factory import make_clip
+
+FRAME = Fraction(1, 25)
+
+
+def test_the_facts_of_an_ordinary_film(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", seconds=2, languages=("fra", None))
+    info = probe_here(path)
+    [video] = info.video
+    first, second = info.audio
+    assert info.container == "mov,mp4,m4a,3gp,3g2,mj2"
+    assert info.size == path.stat().st_size
+    assert info.start == video.start == first.start == 0
+    assert info.duration == video.duration == first.duration == 2
+    assert (video.codec, video.width, video.height, video.pixel_format) == ("h264", 128, 72, "yuv420p")
+    assert video.frame_rate == 25
+    assert (video.rotation, video.bit_depth, video.hdr) == (0, 8, None)
+    assert not any((video.variable_frame_rate, video.interlaced, video.mirrored))
+    assert (first.codec, first.sample_rate, first.channels, first.layout) == ("aac", 48_000, 2, "stereo")
+    assert (first.language, second.language) == ("fra", None)
+    assert first.default
+    assert info.unusable == ()
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "mov"])
+@pytest.mark.parametrize(
+    "rate", [Fraction(24_000, 1001), Fraction(25), Fraction(30_000, 1001), Fraction(60_000, 1001)], ids=str
+)
+def test_rates_are_exact_in_every_container(tmp_path: Path, suffix: str, rate: Fraction) -> None:
+    """Matroska rounds to milliseconds, and transport streams to 1/90000 s; the output's rate does not show it."""
+    info = probe_here(make_clip(tmp_path / f"clip.{suffix}", seconds=2, rate=rate, b_frames=2, audio=False))
+    assert abs(info.video[0].frame_rate - rate) < rate / 10_000
+    assert make_plan(info).frame_rate == rate
+    assert not info.video[0].variable_frame_rate
+    assert abs(info.duration - round(2 * rate) / rate) < Fraction(1, 500)
+
+
+def test_a_film_may_begin_later_than_its_clock(tmp_path: Path) -> None:
+    info = probe_here(make_clip(tmp_path / "clip.ts", seconds=1, start=10, b_frames=2))
+    assert info.video[0].start == 10
+    assert abs(info.video[0].start - info.audio[0].start) < Fraction(1, 20)
+    assert abs(info.duration - 1) < Fraction(1, 20)
+
+
+def test_a_rate_that_varies_is_averaged(tmp_path: Path) -> None:
+    times = [Fraction(n * n, 300) for n in range(30)]
+    info = probe_here(make_clip(tmp_path / "clip.mp4", times=times, audio=False))
+    assert info.video[0].variable_frame_rate
+    assert abs(info.video[0].frame_rate - 29 / times[-1]) < Fraction(1, 100)
+
+
+def test_pictures_that_were_dropped_do_not_make_a_rate_variable(tmp_path: Path) -> None:
+    times = [Fraction(n, 25) for n in range(75) if n not in (20, 40, 41)]
+    info = probe_here(make_clip(tmp_path / "clip.mkv", times=times, audio=False))
+    assert not info.video[0].variable_frame_rate
+    assert abs(info.video[0].frame_rate - 25) < Fraction(1, 50)
+    assert abs(info.duration - 3) < Fraction(1, 100)
+
+
+def test_a_single_picture_is_a_short_film(tmp_path: Path) -> None:
+    info = probe_here(make_clip(tmp_path / "clip.mp4", seconds=0.04, audio=False))
+    assert info.video[0].frame_rate == 25
+    assert info.duration == FRAME
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_orientation(tmp_path: Path, rotation: Literal[0, 90, 180, 270], mirrored: bool) -> None:
+    path = make_clip(tmp_path / "clip.mp4", seconds=0.2, audio=False, rotation=rotation, mirrored=mirrored)
+    [video] = probe_here(path).video
+    assert (video.rotation, video.mirrored) == (rotation, mirrored)
+    assert (video.width, video.height) == (128, 72)
+
+
+def test_pixels_that_are_not_square(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", seconds=0.2, audio=False, sample_aspect_ratio=Fraction(16, 15))
+    assert probe_here(path).video[0].sample_aspect_ratio == Fraction(16, 15)
+
+
+def test_interlacing_is_seen_in_the_pictures(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.ts", seconds=0.5, audio=False, options={"flags": "+ildct+ilme"})
+    assert probe_here(path).video[0].interlaced
+    assert probe_here(path).video[0].frame_rate == 25
+
+
+def test_colour_and_depth(tmp_path: Path) -> None:
+    path = make_clip(
+        tmp_path / "clip.mkv",
+        seconds=0.2,
+        audio=False,
+        pixel_format="yuv420p10le",
+        options={"color_primaries": "bt2020", "color_trc": "smpte2084", "colorspace": "bt2020nc", "color_range": "tv"},
+    )
+    [video] = probe_here(path).video
+    assert (video.pixel_format, video.bit_depth) == ("yuv420p10le", 10)
+    assert (video.color_primaries, video.color_transfer, video.color_space) == ("bt2020", "smpte2084", "bt2020nc")
+    assert (video.color_range, video.hdr) == ("tv", "hdr10")
+
+
+def test_sound_alone_is_a_source(tmp_path: Path) -> None:
+    info = probe_here(
+        make_clip(tmp_path / "a.wav", video=False, audio_codec="pcm_s16le", sample_rate=44_100, layout="mono")
+    )
+    [audio] = info.audio
+    assert info.video == ()
+    assert (audio.codec, audio.sample_rate, audio.channels, audio.layout) == ("pcm_s16le", 44_100, 1, "mono")
+    assert info.duration == 2
+
+
+def test_a_film_cut_short_is_as_long_as_what_is_there(tmp_path: Path) -> None:
+    """The header promises four seconds; half of the pictures are gone."""
+    path = make_clip(tmp_path / "clip.mp4", seconds=4, audio=False, container_options={"movflags": "faststart"})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert Fraction(1) < probe_here(path).duration < Fraction(3)
+
+
+def test_a_film_of_which_no_picture_is_left_is_unreadable(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", seconds=1, audio=False, container_options={"movflags": "faststart"})
+    data = path.read_bytes()
+    pictures = data.index(b"mdat") + 4
+    path.write_bytes(data[:pictures] + b"\xff" * (len(data) - pictures))
+    with pytest.raises(MediaUnreadableError, match="no picture or sound"):
+        probe_here(path)
+
+
+def test_a_stream_that_cannot_be_decoded_is_left_out_and_named(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mkv", seconds=1)
+    data = path.read_bytes()
+    assert data.count(b"A_AAC") == 1
+    path.write_bytes(data.replace(b"A_AAC", b"A_XYZ"))
+    info = probe_here(path)
+    assert len(info.video) == 1
+    assert info.audio == ()
+    assert info.unusable == ("stream 1 (sound, unknown codec) cannot be decoded",)
+
+
+def test_a_container_with_nothing_in_it_is_no_media(tmp_path: Path) -> None:
+    path = tmp_path / "empty.mp4"
+    path.write_bytes(b"\x00\x00\x00\x10ftypisom\x00\x00\x00\x00\x00\x00\x00\x08moov")
+    with pytest.raises(NoMediaError, match="neither moving pictures nor sound"):
+        probe_here(path)
+
+
+@pytest.mark.parametrize(
+    ("limits", "quantity", "value"),
+    [
+        (Limits(pixels=128 * 72 - 1), "pixels", 128 * 72),
+        (Limits(duration=timedelta(seconds=1)), "seconds", 2),
+        (Limits(streams=2), "streams", 3),
+    ],
+)
+def test_what_is_beyond_the_limits_is_refused(tmp_path: Path, limits: Limits, quantity: str, value: float) -> None:
+    path = make_clip(tmp_path / "clip.mp4", seconds=2, languages=("fra", "eng"))
+    with pytest.raises(MediaTooLargeError, match=quantity) as caught:
+        probe_here(path, limits)
+    assert (caught.value.quantity, caught.value.value) == (quantity, value)
+    assert caught.value.limit < value
+
+
+def test_limits_are_positive() -> None:
+    for wrong in ({"pixels": 0}, {"streams": -1}, {"memory": 0}, {"stall": timedelta(0)}, {"time": timedelta(-1)}):
+        with pytest.raises(ValueError, match="larger than zero"):
+            Limits(**wrong)
+
+
+def test_the_end_of_a_large_film_is_found_without_reading_it_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_clip(tmp_path / "clip.mp4", seconds=20, width=64, height=64)
+    whole = probe_here(path)
+    monkeypatch.setattr(scan, "_READ_THROUGH", 0)
+    monkeypatch.setattr(scan, "_HEAD_PACKETS", 100)
+    assert probe_here(path) == whole
+
+
+@pytest.mark.parametrize("cut", [0.4, 0.9])
+def test_the_end_of_a_large_film_cut_short_is_found_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: float
+) -> None:
+    options = {"movflags": "faststart"}
+    path = make_clip(tmp_path / "clip.mp4", seconds=20, width=64, height=64, audio=False, container_options=options)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * cut)])
+    whole: MediaInfo = probe_here(path)
+    monkeypatch.setattr(scan, "_READ_THROUGH", 0)
+    monkeypatch.setattr(scan, "_HEAD_PACKETS", 100)
+    assert abs(probe_here(path).duration - whole.duration) < Fraction(1, 10)
+
+
+def test_tags_in_an_encoding_that_nobody_knows_do_no_harm(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mkv", seconds=0.5, languages=("fra",))
+    data = path.read_bytes()
+    assert data.count(b"fra") >= 1
+    path.write_bytes(data.replace(b"fra", b"\xff\xfe\x00"))
+    assert len(probe_here(path).audio) == 1
