@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,6 +30,7 @@ SETTINGS = {
 }
 """Every environment variable that a service looks at."""
 
+LEAST_ROOM = 64 << 10  # bytes; with less, not even a log can be written
 START_TIMEOUT = 30.0  # seconds; a cold start on a small machine takes about 2
 STOP_TIMEOUT = 10.0  # seconds before what does not end is killed
 
@@ -203,4 +205,6 @@ def _last_line(log: Path | None) -> str:
     if log is None or not log.exists():
         return ""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()[-50:] if line.strip()]
-    return lines[-1] if lines else ""
+    if not lines and shutil.disk_usage(log.parent).free < LEAST_ROOM:
+        return f"the disk that holds {log.parent} is full"
+    return lines[-1].removeprefix("mamkit: ") if lines else ""

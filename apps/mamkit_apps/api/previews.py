@@ -9,7 +9,7 @@ from uuid import UUID
 
 from litestar import Request, Router, get, post
 from litestar.params import FromQuery, JSONBody
-from litestar.response import ServerSentEvent, ServerSentEventMessage
+from litestar.response import Stream
 from pydantic import ValidationError
 
 from mamkit import catalog as db
@@ -26,7 +26,7 @@ from mamkit_apps.problems import InvalidRequestError
 __all__ = ["routes"]
 
 POLL = 0.25  # seconds between two looks at the catalog for one subscriber
-HEARTBEAT = 15.0  # seconds of silence after which a comment keeps proxies from closing an event stream
+HEARTBEAT = 10.0  # seconds of silence after which a comment shows clients and proxies that the stream lives
 
 
 @post("/preview", status_code=HTTPStatus.ACCEPTED)
@@ -46,25 +46,27 @@ async def preview_status(version_id: FromQuery[UUID], principal: Caller, parts: 
 
 
 @get("/preview/events")
-async def preview_events(version_id: FromQuery[UUID], principal: Caller, parts: Wired) -> ServerSentEvent:
-    """Tell of every change of a preview until it is ready or has failed."""
+async def preview_events(version_id: FromQuery[UUID], principal: Caller, parts: Wired) -> Stream:
+    """Tell of every change of a preview, as server-sent events, until it is ready or has failed."""
     await readable_version(parts, principal, version_id)
-    return ServerSentEvent(_follow(parts, version_id))
+    headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # nginx would hold events back
+    return Stream(_follow(parts, version_id), media_type="text/event-stream", headers=headers)
 
 
-async def _follow(parts: Parts, version_id: UUID) -> AsyncIterator[ServerSentEventMessage]:
+async def _follow(parts: Parts, version_id: UUID) -> AsyncIterator[str]:
+    """Yield events in the form of the HTML standard, section 9.2.5 ("Parsing an event stream")."""
     last, silent = "", 0.0
     while True:
         view = await _view(parts, version_id)
         text = view.model_dump_json()
         if text != last:
             last, silent = text, 0.0
-            yield ServerSentEventMessage(data=text, event="preview")
+            yield f"event: preview\ndata: {text}\n\n"
             if view.status in {"ready", "failed"}:
                 return
         elif silent >= HEARTBEAT:
             silent = 0.0
-            yield ServerSentEventMessage(comment="still here")
+            yield ": still here\n\n"
         await asyncio.sleep(POLL)
         silent += POLL
 

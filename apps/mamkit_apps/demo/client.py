@@ -68,8 +68,8 @@ class Client:
         """Send a document and return the answer."""
         return self._call("POST", path, body)
 
-    def events(self, version_id: str) -> Iterator[dict[str, Any]]:
-        """Yield what the event stream of a preview says, until it ends."""
+    def events(self, version_id: str) -> Iterator[dict[str, Any] | None]:
+        """Yield what the event stream of a preview says, and None for each sign of life between, until it ends."""
         with self._http.stream("GET", "/api/preview/events", params={"version_id": version_id}) as response:
             if not response.is_success:
                 response.read()
@@ -77,6 +77,8 @@ class Client:
             for line in response.iter_lines():
                 if line.startswith("data:"):
                     yield json.loads(line.removeprefix("data:"))
+                elif line.startswith(":"):
+                    yield None
 
     def _call(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         response = self._http.request(method, path, json=body)

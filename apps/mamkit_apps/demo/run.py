@@ -1,6 +1,7 @@
 """The steps of the demo, each timed and each able to fail with one clear line."""
 
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -23,6 +24,7 @@ from mamkit_apps.wiring import url_signer
 __all__ = ["DemoError", "Report", "Show", "Step", "run_demo"]
 
 EMAIL = "demo@example.com"  # RFC 2606 section 3: belongs to nobody
+LEAST_ROOM = 1 << 20  # bytes; a database cannot write with less
 EXPIRED_SINCE = timedelta(minutes=5)
 
 
@@ -131,7 +133,7 @@ def run_demo(video: Path, *, data_dir: Path, api_url: str, work: Path, report: R
         step.note = f"{float(info.duration):.2f} s" + (f", {size[0]}x{size[1]}" if info.video else ", no picture")
     with Client(api_url) as client:
         version = _ingest(demo, client, video)
-        _build(demo, client, version["id"])
+        _build(demo, client, version["id"], data_dir=data_dir)
         with demo.step("sign"):
             answer = client.post("/api/sign-preview", {"version_id": version["id"]})
             url: str = answer["url"]
@@ -176,12 +178,19 @@ def _ingest(demo: _Demo, client: Client, video: Path) -> dict[str, Any]:
     return version
 
 
-def _build(demo: _Demo, client: Client, version_id: str) -> None:
-    """Follow the preview by its events until it is ready."""
+def _build(demo: _Demo, client: Client, version_id: str, *, data_dir: Path) -> None:
+    """Follow the preview by its events until it is ready.
+
+    The services wait for room on a full disk for as long as it takes; the demo does not.
+    """
     promoted = time.perf_counter()
     with demo.step("build the preview") as step, demo.show("building") as advance:
         last: dict[str, Any] = {}
-        for last in client.events(version_id):
+        for event in client.events(version_id):
+            if event is None:
+                _check_room(data_dir)
+                continue
+            last = event
             advance(last["progress"])
             since = round(time.perf_counter() - promoted, 3)
             if last["status"] in {"playable", "ready"} and demo.report.first_playable_s is None:
@@ -193,6 +202,11 @@ def _build(demo: _Demo, client: Client, version_id: str) -> None:
         if last.get("status") != "ready":
             raise PlaybackError("the event stream ended before the preview was ready")
         step.note = f"playable after {demo.report.first_playable_s:.1f} s"
+
+
+def _check_room(folder: Path) -> None:
+    if shutil.disk_usage(folder).free < LEAST_ROOM:
+        raise PlaybackError(f"the disk that holds {folder} is full; free some room, or choose another with --data-dir")
 
 
 def _renditions(playback: Playback) -> list[dict[str, Any]]:
