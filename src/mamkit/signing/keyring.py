@@ -35,7 +35,7 @@ class KeyRing:
             raise KeyRingError("a key ring needs at least one key; make one with KeyRing.generate()")
         for position, (kid, secret) in enumerate(self._keys.items(), 1):
             # An id that is none may be a secret in the wrong place, so only its position is said.
-            if not _KID.fullmatch(str(kid)):
+            if type(kid) is not str or not _KID.fullmatch(kid):
                 raise KeyRingError(f"the id of key {position} is not 1 to 32 ASCII letters, digits, '-' and '_'")
             if type(secret) is not bytes or len(secret) < MIN_SECRET_BYTES:
                 raise KeyRingError(f"the secret of key {kid!r} is not bytes, or fewer than {MIN_SECRET_BYTES} of them")
