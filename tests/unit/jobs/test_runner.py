@@ -84,6 +84,18 @@ def test_a_queue_that_is_unavailable_for_a_moment_is_asked_again(queue: Troubled
     assert queue.asked >= 3
 
 
+def test_each_renewal_gives_the_queue_a_whole_duration_to_come_back(queue: TroubledQueue) -> None:
+    """A moment of trouble long after the first duration is as harmless as one at the start."""
+    with Heartbeat(queue, claimed(queue), duration=3 * SHORT) as heartbeat:
+        for _ in range(4):
+            queue.renewed.clear()
+            assert queue.renewed.wait(10)
+        queue.troubles = [QueueUnavailableError("gone")]
+        queue.renewed.clear()
+        assert queue.renewed.wait(10)
+        assert not heartbeat.lost.is_set()
+
+
 def test_a_queue_that_stays_unavailable_costs_the_lease(queue: TroubledQueue) -> None:
     queue.always = QueueUnavailableError("gone")
     with Heartbeat(queue, claimed(queue), duration=SHORT) as heartbeat:

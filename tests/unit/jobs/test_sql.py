@@ -218,6 +218,19 @@ def test_an_error_of_the_database_shows_no_payload(engine: Engine) -> None:
     assert caught.value.__suppress_context__
 
 
+def test_only_a_lock_is_waited_for(engine: Engine) -> None:
+    """What fails for another reason fails at once: here, the one statement is sent once."""
+    sent: list[str] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        sent.append(statement)
+
+    with pytest.raises(QueueUnavailableError):
+        SqlQueue(engine).depth()
+    assert len(sent) == 1
+
+
 def test_a_file_that_is_no_database_makes_the_queue_unavailable(tmp_path: Path, engine: Engine) -> None:
     (tmp_path / "jobs.db").write_bytes(b"not a database, " * 100)
     with pytest.raises(QueueUnavailableError):
