@@ -14,9 +14,13 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mamkit.errors import MamkitError
-from mamkit_apps.secrets import load_or_create
+from mamkit.signing import KeyRing, KeyRingError
+from mamkit_apps.secrets import key_ring, load_or_create
 
 __all__ = ["HttpUrl", "ServiceSettings", "SettingsError"]
+
+
+MIN_SECRET_BYTES = 32  # of key material for HMAC-SHA256: RFC 7518 section 3.2
 
 
 class SettingsError(MamkitError):
@@ -94,11 +98,13 @@ class ServiceSettings(BaseSettings):
         """Return the secret of this name, made in `data_dir` if the operator gave none.
 
         Raises:
-            SettingsError: None was given, and the database is not the embedded one: services on several machines would
-                each make their own.
+            SettingsError: The given one is too short; or none was given, and the database is not the embedded one, so
+                that services on several machines would each make their own.
         """
         given = getattr(self, name)
         if isinstance(given, SecretStr):
+            if len(given.get_secret_value().encode()) < MIN_SECRET_BYTES:
+                raise SettingsError(f"{name.upper()}: needs {MIN_SECRET_BYTES} bytes or more", names=(name.upper(),))
             return given
         if self.database_url is not None:
             raise SettingsError(
@@ -106,6 +112,17 @@ class ServiceSettings(BaseSettings):
                 names=(name.upper(),),
             )
         return load_or_create(self.data_dir / "secrets" / name)
+
+    def ring(self, name: str) -> KeyRing:
+        """Return the key ring of this name; see `secret`.
+
+        Raises:
+            SettingsError: As for `secret`, or the text is not a key ring.
+        """
+        try:
+            return key_ring(self.secret(name))
+        except KeyRingError as error:
+            raise SettingsError(f"{name.upper()}: {error}", names=(name.upper(),)) from error
 
 
 class _FileSource(PydanticBaseSettingsSource):

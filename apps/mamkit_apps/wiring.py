@@ -8,7 +8,6 @@ from mamkit.jobs import Queue
 from mamkit.jobs.sql import SqlQueue
 from mamkit.signing import Grant, UrlSigner
 from mamkit.storage import Expected, LocalStore, SignedRequest, Zones
-from mamkit_apps.secrets import key_ring
 from mamkit_apps.settings import ServiceSettings
 
 __all__ = ["EdgeSigner", "migrate", "open_queue", "open_zones", "url_signer"]
@@ -58,7 +57,7 @@ class EdgeSigner:
 
 def url_signer(settings: ServiceSettings) -> UrlSigner:
     """Return the signer and verifier of the installation's URLs."""
-    return UrlSigner(key_ring(settings.secret("edge_signing_key")))
+    return UrlSigner(settings.ring("edge_signing_key"))
 
 
 def open_zones(settings: ServiceSettings, *, edge_url: str | None = None) -> Zones:

@@ -191,8 +191,10 @@ def test_a_disk_that_is_really_full_gives_one_clear_line(tmp_path: Path, when: s
         script += "(until find small | grep -q m4s; do sleep 0.02; done; cat /dev/zero > small/filler) 2> /dev/null & "
     size = {"at the start": 100 << 10, "at the upload": film.stat().st_size}.get(when, 64 << 20)
     result = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", script + 'exec "$@"', "sh", str(size), *MAMKIT, "demo", "film.mp4"]
-        + ["--data-dir", "small/data"],
+        [
+            *("unshare", "-rm", "sh", "-c", script + 'exec "$@"', "sh", str(size)),
+            *(*MAMKIT, "demo", "film.mp4", "--data-dir", "small/data"),
+        ],
         cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert any(word in failed_clearly(result) for word in ("full", "room"))

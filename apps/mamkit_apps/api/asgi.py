@@ -27,7 +27,9 @@ def prepare(settings: ApiSettings) -> None:
         CatalogError: The database cannot be brought up to date.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    for name in ("edge_signing_key", "jwt_secret", "session_secret", "callback_secret"):
+    for name in ("edge_signing_key", "jwt_secret"):
+        settings.ring(name)
+    for name in ("session_secret", "callback_secret"):
         settings.secret(name)
     migrate(settings)
 

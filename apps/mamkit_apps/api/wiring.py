@@ -21,7 +21,6 @@ from mamkit.previews import Ingest, Publisher
 from mamkit.signing import UrlSigner, WebhookSigner
 from mamkit.storage import Zones
 from mamkit_apps.api.settings import ApiSettings
-from mamkit_apps.secrets import key_ring
 from mamkit_apps.wiring import open_queue, open_zones, url_signer
 
 __all__ = ["Parts", "Wired", "build", "lifespan", "provide_parts"]
@@ -68,7 +67,7 @@ def build(settings: ApiSettings) -> Parts:
         zones=zones,
         queue=queue,
         passwords=PasswordHasher(),
-        tokens=AccessTokens(key_ring(settings.secret("jwt_secret")), issuer="mamkit", audience="mamkit-api"),
+        tokens=AccessTokens(settings.ring("jwt_secret"), issuer="mamkit", audience="mamkit-api"),
         sessions=Sessions(
             SqlSessionStore(sync_engine(settings.database), Base.metadata.tables["sessions"]),
             secret=settings.secret("session_secret").get_secret_value().encode(),
