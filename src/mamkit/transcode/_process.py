@@ -28,6 +28,7 @@ _TICK = 0.1  # seconds between looks at the clocks, and at whether to stop
 _LAST_WORDS = 8_192  # bytes of standard error that are kept
 _QUOTED_LINES = 5  # of them in an error
 _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # of the object that logs a line, in FFmpeg's words
+_STARVED = re.compile(rb"Cannot allocate memory|get_buffer\(\) failed")  # FFmpeg goes on, and calls the file broken
 _GRACE = 5.0  # seconds that a child which has closed its output may take to be gone
 
 
@@ -63,6 +64,7 @@ class Child:
         self._receiver = Receiver(limits.segment_bytes)
         self._messages: deque[Message] = deque()
         self._log = b""
+        self._starved = False
         self._silent = False
 
     def __enter__(self) -> Self:
@@ -97,6 +99,11 @@ class Child:
         self._read_log()
         lines = self._log.decode(errors="backslashreplace").splitlines()
         return "\n".join(_ADDRESS.sub("", line) for line in lines[-_QUOTED_LINES:])
+
+    def was_starved(self) -> bool:
+        """Return whether a decoder complained that it got no memory."""
+        self._read_log()
+        return self._starved
 
     def messages(self) -> Iterator[Message]:
         """Yield what it says, until the caller has heard enough; the caller's own time does not count as the child's.
@@ -183,7 +190,9 @@ class Child:
     def _read_log(self) -> None:
         block = self._read(self._stderr)
         if block:
-            self._log = (self._log + block)[-_LAST_WORDS:]
+            self._log = (self._log + block)[-_LAST_WORDS - len(block) :]
+            self._starved = self._starved or _STARVED.search(self._log) is not None
+            self._log = self._log[-_LAST_WORDS:]
 
     def _read(self, stream: BinaryIO) -> bytes | None:
         """Return bytes, none at the end, or None where there is nothing to read now."""

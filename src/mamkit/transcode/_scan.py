@@ -99,7 +99,7 @@ def _read(source: InputContainer, timings: dict[int, Timing], *, at_most: int | 
     streams: Sequence[Stream] = [source.streams[index] for index in timings]
     try:
         for packet in itertools.islice(source.demux(*streams), at_most):
-            timings[packet.stream_index].add(packet)
+            timings[packet.stream.index].add(packet)
     except MemoryError:
         raise
     except av.FFmpegError:

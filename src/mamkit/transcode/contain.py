@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 from mamkit.errors import MissingExtraError
 from mamkit.transcode._process import Cancellation, Child
 from mamkit.transcode._wire import Message, from_wire
-from mamkit.transcode.errors import ChildProtocolError, EncodeError, MediaError
+from mamkit.transcode.errors import ChildMemoryError, ChildProtocolError, EncodeError, MediaError, MediaUnreadableError
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import Init, MediaInfo, Part, PartResult, Plan, Segment
 from mamkit.transcode.sink import Sink
@@ -47,10 +47,13 @@ def probe(source: str | Path, *, limits: Limits | None = None, cancelled: Cancel
         TranscodeInterruptedError: `cancelled` was set.
     """
     limits = limits or Limits()
-    with _conversation(_request("probe", source, limits), limits, cancelled) as messages:
+    with _conversation(_request("probe", source, limits), limits, cancelled) as (child, messages):
         for message in messages:
             if message.kind == "info":
-                return _parse(MediaInfo, message)
+                info = _parse(MediaInfo, message)
+                if info.unusable and child.was_starved():
+                    raise _memory_error(child, limits)
+                return info
             raise ChildProtocolError(f"the child answered a probe with {message.kind!r}")
     raise ChildProtocolError("the child did not answer")
 
@@ -88,7 +91,7 @@ def encode_part(
     alone = plan.model_copy(update={"parts": (part,)})
     request = _request("encode", source, limits, plan=alone.model_dump(mode="json"), part=part.model_dump(mode="json"))
     receipt = _Receipt(plan, part)
-    with _conversation(request, limits, cancelled) as messages:
+    with _conversation(request, limits, cancelled) as (_, messages):
         for message in messages:
             match message.kind:
                 case "init":
@@ -144,21 +147,31 @@ class _Receipt:
 @contextmanager
 def _conversation(
     request: dict[str, Any], limits: Limits, cancelled: Cancellation | None
-) -> Iterator[Iterator[Message]]:
+) -> Iterator[tuple[Child, Iterator[Message]]]:
     """Start a child, and give what it says up to an error, which is raised."""
     command = [sys.executable, "-I", "-B", "-m", "mamkit.transcode._child"]
     with Child(command, json.dumps(request).encode(), limits=limits, cancelled=cancelled) as child:
-        yield _answers(child)
+        yield child, _answers(child, limits)
 
 
-def _answers(child: Child) -> Iterator[Message]:
+def _answers(child: Child, limits: Limits) -> Iterator[Message]:
     for message in child.messages():
         if message.kind == "error":
             error = from_wire(message.body)
+            if isinstance(error, (MediaUnreadableError, EncodeError)) and child.was_starved():
+                raise _memory_error(child, limits) from error
             if isinstance(error, (MediaError, EncodeError)):
                 error.detail = child.last_words().rpartition("\n")[2] or error.detail
             raise error
         yield message
+
+
+def _memory_error(child: Child, limits: Limits) -> ChildMemoryError:
+    return ChildMemoryError(
+        f"the media takes more than the {limits.memory >> 20} MiB of memory it is allowed",
+        limit=limits.memory,
+        stderr=child.last_words(),
+    )
 
 
 def _request(task: Literal["probe", "encode"], source: str | Path, limits: Limits, **more: Any) -> dict[str, Any]:

@@ -83,9 +83,10 @@ def transcode(
             encode_part(source, plan, part, sink, limits=limits, cancelled=cancelled)
         sink.write_playlists()
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        if existed:
-            folder.mkdir(exist_ok=True)
+        for path in folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if not existed:
+            folder.rmdir()
         raise
     return Report(
         playlist=folder / INDEX_NAME,

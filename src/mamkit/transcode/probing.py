@@ -159,7 +159,7 @@ def _decode_first_frames(source: InputContainer, streams: list[av.VideoStream | 
         if packet is None or not missing or read > _MOST_BYTES:
             break
         read += packet.size
-        index = packet.stream_index
+        index = packet.stream.index  # `packet.stream_index` is 0 in the packets that flush decoders at the end
         if index in missing:
             samples[index].add(packet)
             if len(samples[index]) >= missing[index]:
