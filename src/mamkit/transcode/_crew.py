@@ -79,7 +79,7 @@ class Crew:
         """Return a new channel that holds up to `size` things, and ends when `writers` have closed it."""
         return Channel(self, size, writers)
 
-    def start(self, work: Callable[[], None]) -> None:
+    def start(self, work: Callable[[], object]) -> None:
         """Run a function in a thread of its own."""
         thread = threading.Thread(target=self._run, args=(work,))
         self._threads.append(thread)
@@ -95,7 +95,7 @@ class Crew:
         if self._error is not None:
             raise _BrokenOffError
 
-    def _run(self, work: Callable[[], None]) -> None:
+    def _run(self, work: Callable[[], object]) -> None:
         try:
             work()
         except BaseException as error:

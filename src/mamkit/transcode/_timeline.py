@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from mamkit.errors import MissingExtraError
+from mamkit.transcode._input import describe
+from mamkit.transcode.errors import EncodeError
 from mamkit.transcode.plan import AAC_FRAME_SAMPLES
 
 try:
@@ -143,7 +145,15 @@ class _Run:
     def _convert(self, frame: av.AudioFrame | None) -> None:
         if frame is not None:
             frame.pts = None
-        converted: list[av.AudioFrame | None] = [*self._resampler.resample(frame)]  # [None] for None that needs nothing
+        try:
+            converted: list[av.AudioFrame | None] = [*self._resampler.resample(frame)]
+        except av.FFmpegError as error:
+            name, layout, rate = self._format
+            detail = describe(error)
+            raise EncodeError(
+                f"sound of {rate} Hz, {layout!r} and {name!r} cannot be converted: {detail}", detail=detail
+            ) from error
+        # A resampler that has nothing to do gives back what it is given, also None.
         self._held += [made for made in converted if made is not None and made.samples]
 
     def _release(self) -> list[tuple[int, av.AudioFrame]]:
