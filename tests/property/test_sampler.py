@@ -19,7 +19,7 @@ def test_parts_put_together_are_the_whole(times: list[Fraction], rate: Fraction,
     pictures = [(time, index) for index, time in enumerate(times)]
     whole = list(sample(pictures, range(100), rate))
     bounds = [0, *sorted(set(cuts)), 100]
-    parts = []
+    parts: list[tuple[int, int]] = []
     for start, stop in itertools.pairwise(bounds):
         needed = [index for index, time in enumerate(times) if time < (start + EARLY) / rate]
         first = max(0, needed[-1] - back) if needed else 0

@@ -110,7 +110,9 @@ class _Run:
         self._start = time
         self._strayed = Fraction(0), Fraction(0)
         self._taken = 0
-        self._resampler = av.AudioResampler(format=SAMPLE_FORMAT, layout=layout, rate=rate)
+        # Floats may exceed full scale, so that FFmpeg does not turn down what it mixes: decoders would clip it.
+        options = {"rematrix_maxval": "1.0"}
+        self._resampler = av.AudioResampler(format=SAMPLE_FORMAT, layout=layout, rate=rate, options=options)
         self._held: list[av.AudioFrame] = []
         self._place: int | None = None
 
