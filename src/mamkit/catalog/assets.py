@@ -69,20 +69,21 @@ async def create_asset(
         AssetConflictError: The id or the staging key is that of another asset.
         InvalidTextError: A text cannot be stored.
     """
-    asset = Asset(
-        id=id or uuid7(),
-        user_id=user_id,
-        title=title,
-        staging_key=staging_key,
-        size=size,
-        sha256=sha256,
-        content_type=content_type,
-        original_name=original_name,
-        created_at=now(session),
-    )
-    asset_id = asset.id
+    asset_id = id or uuid7()
     try:
-        await add(session, asset)
+        return await add(
+            session,
+            Asset,
+            id=asset_id,
+            user_id=user_id,
+            title=title,
+            staging_key=staging_key,
+            size=size,
+            sha256=sha256,
+            content_type=content_type,
+            original_name=original_name,
+            created_at=now(session),
+        )
     except IntegrityError as error:
         if not is_duplicate(error):
             raise UserNotFoundError(user_id) from error
@@ -90,7 +91,6 @@ async def create_asset(
         if recorded is None or (recorded.user_id, recorded.staging_key) != (user_id, staging_key):
             raise AssetConflictError(asset_id) from error
         return recorded
-    return asset
 
 
 async def asset_by_id(session: AsyncSession, asset_id: UUID) -> Asset:
@@ -166,19 +166,20 @@ async def add_version(
         raise AssetNotFoundError(asset_id)
     if number is None:
         number = await next_version_number(session, asset_id)
-    version = Version(
-        id=id or uuid7(),
-        asset_id=asset_id,
-        number=number,
-        master_key=master_key,
-        preview_prefix=preview_prefix,
-        facts=None if facts is None else dict(facts),
-        size=size,
-        sha256=sha256,
-        created_at=now(session),
-    )
     try:
-        await add(session, version)
+        return await add(
+            session,
+            Version,
+            id=id or uuid7(),
+            asset_id=asset_id,
+            number=number,
+            master_key=master_key,
+            preview_prefix=preview_prefix,
+            facts=None if facts is None else dict(facts),
+            size=size,
+            sha256=sha256,
+            created_at=now(session),
+        )
     except IntegrityError as error:
         if not is_duplicate(error):
             raise
@@ -187,7 +188,6 @@ async def add_version(
         if recorded is None:
             raise VersionConflictError(asset_id, number) from error
         return recorded
-    return version
 
 
 async def version_by_id(session: AsyncSession, version_id: UUID) -> Version:

@@ -5,6 +5,7 @@ has written in between; so those that may write say so when they begin (`BEGIN I
 Readers see the state in which they began and wait for nobody (write-ahead log).
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple, Self
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import ORMExecuteState, Session
 
 from mamkit.catalog.errors import CatalogUnavailableError, DatabaseUrlError, ReadOnlyError
 from mamkit.clock import Clock, utc_now
@@ -44,7 +45,8 @@ _DRIVERS["postgres"] = _DRIVERS["postgresql"]  # as many hosts spell it
 class Catalog:
     """A database of assets, their versions and previews, and their users.
 
-    Nothing is connected before the first use. The tables must be there: `upgrade(url)` makes them.
+    Nothing is connected before the first use. The tables must be there: `upgrade(url)` makes them. A catalog belongs to
+    one event loop.
 
     Args:
         url: `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`; a driver named in it is ignored.
@@ -58,6 +60,9 @@ class Catalog:
 
     def __init__(self, url: str, *, clock: Clock = utc_now) -> None:
         self._engine = _async_engine(url)
+        # SQLite's writers wait by asking again and again, in no order: with many of them, some would wait for ever. So
+        # those of one catalog queue up here, and only the first of them asks.
+        self._turn = asyncio.Lock() if self._engine.dialect.name == "sqlite" else None
         readers = self._engine.execution_options(**{_READ_ONLY: True, "postgresql_readonly": True})
         # Rows stay readable after their transaction.
         options: dict[str, Any] = {"expire_on_commit": False, "info": {"clock": clock}}
@@ -77,14 +82,15 @@ class Catalog:
     async def begin(self) -> AsyncIterator[AsyncSession]:
         """Open a session in one transaction: committed at the end of the block, rolled back if an error leaves it.
 
-        Keep the block short: on SQLite other writers wait for it.
+        Keep the block short, and open no second one within it: on SQLite other writers wait for its end.
 
         Raises:
-            CatalogUnavailableError: The database does not answer, or another writer held it for 10 s.
+            CatalogUnavailableError: The database does not answer, or other writers kept it busy for 10 s.
         """
-        with _translated():
-            async with self._writing() as session, session.begin():
-                yield session
+        async with self._write_turn():
+            with _translated():
+                async with self._writing() as session, session.begin():
+                    yield session
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -92,12 +98,27 @@ class Catalog:
 
         Raises:
             CatalogUnavailableError: The database does not answer.
-            ReadOnlyError: A row was added, changed or deleted in the block.
+            ReadOnlyError: A row was to be added, changed or deleted in the block.
         """
         with _translated():
             async with self._reading() as session:
                 yield session
                 await session.flush()  # complains of changes
+
+    @asynccontextmanager
+    async def _write_turn(self) -> AsyncIterator[None]:
+        if self._turn is None:
+            yield
+            return
+        try:
+            async with asyncio.timeout(BUSY_TIMEOUT):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise CatalogUnavailableError from error
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     async def close(self) -> None:
         """Close the connections; the catalog can be used again, and then opens new ones."""
@@ -199,12 +220,18 @@ def _beginning_explicitly(engine: sa.Engine) -> sa.Engine:
 
 
 class _ReadOnlySession(Session):
-    """A session that refuses to write what was changed, rather than losing it."""
+    """A session that refuses to write, rather than losing what was written."""
 
     def flush(self, objects: Any = None) -> None:
         if self.new or self.dirty or self.deleted:
             raise ReadOnlyError
         super().flush(objects)
+
+
+@sa.event.listens_for(_ReadOnlySession, "do_orm_execute")
+def _refuse_to_write(state: ORMExecuteState) -> None:
+    if state.is_insert or state.is_update or state.is_delete:
+        raise ReadOnlyError
 
 
 @contextmanager

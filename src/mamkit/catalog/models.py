@@ -27,6 +27,7 @@ from mamkit.clock import utc_now
 from mamkit.ids import uuid7
 
 __all__ = [
+    "SESSIONS",
     "Asset",
     "AuditEvent",
     "Base",
@@ -133,6 +134,10 @@ class Session(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     revoked_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
+
+
+SESSIONS = Base.metadata.tables["sessions"]
+"""The same as a table, for `mamkit.auth.sql.SqlSessionStore`."""
 
 
 class Asset(Base):

@@ -52,14 +52,12 @@ async def create_preview(session: AsyncSession, version_id: UUID) -> Preview:
         VersionNotFoundError: There is no such version.
     """
     moment = now(session)
-    preview = Preview(version_id=version_id, created_at=moment, updated_at=moment)
     try:
-        await add(session, preview)
+        return await add(session, Preview, version_id=version_id, created_at=moment, updated_at=moment)
     except IntegrityError as error:
         if is_duplicate(error):
             return await preview_of(session, version_id)
         raise VersionNotFoundError(version_id) from error
-    return preview
 
 
 async def preview_of(session: AsyncSession, version_id: UUID, *, for_update: bool = False) -> Preview:

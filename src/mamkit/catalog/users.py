@@ -62,21 +62,22 @@ async def create_user(
         InvalidEmailError: It is no address.
         InvalidTextError: The display name cannot be stored.
     """
+    folded = fold_email(email)
     moment = now(session)
-    user = User(
-        email=fold_email(email),
-        display_name=display_name,
-        password_hash=password_hash,
-        created_at=moment,
-        updated_at=moment,
-    )
     try:
-        await add(session, user)
+        return await add(
+            session,
+            User,
+            email=folded,
+            display_name=display_name,
+            password_hash=password_hash,
+            created_at=moment,
+            updated_at=moment,
+        )
     except IntegrityError as error:
         if is_duplicate(error):
-            raise EmailTakenError(fold_email(email)) from error
+            raise EmailTakenError(folded) from error
         raise
-    return user
 
 
 async def user_by_email(session: AsyncSession, email: str) -> User | None:
@@ -152,7 +153,7 @@ async def ensure_roles(session: AsyncSession, roles: Mapping[str, Iterable[str]]
         role = await session.scalar(select(Role).where(Role.name == name).with_for_update())
         if role is None:
             try:
-                await add(session, Role(name=name, permissions=listed))
+                await add(session, Role, name=name, permissions=listed)
             except IntegrityError as error:  # another process made it this moment, from the same roles
                 if not is_duplicate(error):
                     raise

@@ -1,0 +1,174 @@
+"""Migrations: they make what the models say, keep what is there, and never meet each other."""
+
+import sqlite3
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from mamkit import catalog as db
+from mamkit.catalog import (
+    CatalogUnavailableError,
+    SchemaError,
+    SchemaOutdatedError,
+    SchemaUnknownError,
+    User,
+    migrate,
+    sync_engine,
+)
+from mamkit.catalog.models import Base
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "50%.db"  # a percent sign means something to Alembic's configuration
+
+
+@pytest.fixture
+def url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def schema(path: Path) -> dict[str, str]:
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    connection.close()
+    return {name: " ".join(sql.split()) for name, sql in rows if name != "alembic_version"}
+
+
+def test_the_migrations_make_what_the_models_say(url: str, path: Path, tmp_path: Path) -> None:
+    """To the letter, names of constraints included, which Alembic itself does not compare."""
+    db.upgrade(url)
+    models = tmp_path / "models.db"
+    engine = sa.create_engine(f"sqlite:///{models}")
+    Base.metadata.create_all(engine)
+    engine.dispose()
+    migrated, declared = schema(path), schema(models)
+    assert sorted(migrated) == sorted(declared)
+    for name, sql in declared.items():
+        assert sorted(migrated[name].split(", ")) == sorted(sql.split(", ")), name
+
+
+def test_alembic_finds_nothing_left_to_do(url: str) -> None:
+    db.upgrade(url)
+    engine = sync_engine(url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+    engine.dispose()
+
+
+def test_every_constraint_has_a_name() -> None:
+    """What has none cannot be changed by a later migration."""
+    for table in Base.metadata.tables.values():
+        assert all(constraint.name for constraint in table.constraints)
+
+
+def test_up_and_down_and_up_again(url: str, path: Path) -> None:
+    assert db.current(url) is None
+    db.upgrade(url)
+    head = db.current(url)
+    assert head is not None
+    made = schema(path)
+    db.downgrade(url, "base")
+    assert (db.current(url), schema(path)) == (None, {})
+    db.upgrade(url)
+    assert (db.current(url), schema(path)) == (head, made)
+
+
+def test_upgrading_again_keeps_what_is_there(url: str) -> None:
+    db.upgrade(url)
+    engine = sync_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(User).values(email="a@example.org", display_name="Ada"))
+    db.upgrade(url)
+    with engine.connect() as connection:
+        assert connection.scalars(sa.select(User.email)).all() == ["a@example.org"]
+    engine.dispose()
+
+
+def test_going_back_with_data_in_the_tables(url: str, path: Path) -> None:
+    db.upgrade(url)
+    engine = sync_engine(url)
+    user_id, role_id = "1" * 32, "2" * 32
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO users VALUES (?, 'a@b', '', NULL, 'active', 1, '2026-01-01', '2026-01-01')", (user_id,)
+        )
+        connection.exec_driver_sql("INSERT INTO roles VALUES (?, 'viewer', '[]')", (role_id,))
+        connection.exec_driver_sql("INSERT INTO user_roles VALUES (?, ?)", (user_id, role_id))
+    engine.dispose()
+    db.downgrade(url, "base")
+    assert schema(path) == {}
+
+
+def test_the_database_keeps_a_write_ahead_log(url: str, path: Path) -> None:
+    db.upgrade(url)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_check_tells_old_and_new_and_right_tables_apart(url: str, path: Path) -> None:
+    with pytest.raises(SchemaOutdatedError) as outdated:
+        db.check(url)
+    assert outdated.value.current is None
+    db.upgrade(url)
+    db.check(url)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    for use in (db.check, db.upgrade, lambda url: db.downgrade(url, "base")):
+        with pytest.raises(SchemaUnknownError) as unknown:
+            use(url)
+        assert unknown.value.current == "9999"
+    assert db.current(url) == "9999"
+
+
+def test_a_migration_that_fails_leaves_everything_as_it_was(
+    url: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: sa.Connection) -> None:
+        raise SchemaError("the check at the end fails")
+
+    monkeypatch.setattr(migrate, "_check_foreign_keys", fail)
+    with pytest.raises(SchemaError):
+        db.upgrade(url)
+    assert schema(path) == {}
+    monkeypatch.undo()
+    db.upgrade(url)
+    made = schema(path)
+    monkeypatch.setattr(migrate, "_check_foreign_keys", fail)
+    with pytest.raises(SchemaError):
+        db.downgrade(url, "base")
+    assert schema(path) == made
+
+
+def test_rows_that_refer_to_nothing_stop_a_migration(url: str, path: Path) -> None:
+    db.upgrade(url)
+    with sqlite3.connect(path) as connection:  # this connection enforces no foreign keys
+        connection.execute("INSERT INTO user_roles VALUES ('1', '2')")
+    connection.close()
+    with pytest.raises(SchemaError, match="user_roles"):
+        db.upgrade(url)
+
+
+def test_a_database_that_cannot_be_opened_is_an_error_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(CatalogUnavailableError):
+        db.upgrade(f"sqlite:///{tmp_path}/no/such/folder.db")
+
+
+def test_processes_that_upgrade_at_once_all_succeed(url: str, path: Path) -> None:
+    """From nothing, as when a machine starts all its services for the first time."""
+    spawn = get_context("spawn")
+    processes = [spawn.Process(target=db.upgrade, args=(url,)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 4
+    db.check(url)
+    assert "users" in schema(path)
