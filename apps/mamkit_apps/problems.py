@@ -22,7 +22,7 @@ from mamkit.auth import (
 )
 from mamkit.catalog import EmailTakenError, NotFoundError
 from mamkit.errors import MamkitError
-from mamkit.previews import StagedUploadMissingError, StaleReportError
+from mamkit.previews import InvalidMessageError, StagedUploadMissingError, StaleReportError
 from mamkit.signing import SigningError
 from mamkit.storage import (
     InvalidKeyError,
@@ -48,6 +48,7 @@ class InvalidRequestError(MamkitError):
 
 STATUS: Mapping[type[MamkitError], HTTPStatus] = {
     InvalidRequestError: HTTPStatus.BAD_REQUEST,
+    InvalidMessageError: HTTPStatus.BAD_REQUEST,
     InvalidKeyError: HTTPStatus.BAD_REQUEST,
     WeakPasswordError: HTTPStatus.BAD_REQUEST,
     PasswordTooLongError: HTTPStatus.BAD_REQUEST,

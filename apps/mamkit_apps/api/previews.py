@@ -10,7 +10,6 @@ from uuid import UUID
 from litestar import Request, Router, get, post
 from litestar.params import FromQuery, JSONBody
 from litestar.response import Stream
-from pydantic import ValidationError
 
 from mamkit import catalog as db
 from mamkit.auth import Resource
@@ -76,11 +75,7 @@ async def take_report(request: Request[Any, Any, Any], parts: Wired) -> Ack:
     """Take a report of a worker; it is signed with the callback secret and fenced by the worker's lease."""
     body = await request.body()
     parts.callbacks.verify(request.headers, body)
-    try:
-        report = parse_report(body)
-    except ValidationError as error:
-        raise InvalidRequestError(f"the report does not fit: {error.error_count()} faults") from error
-    return await parts.publisher.take(report)
+    return await parts.publisher.take(parse_report(body))
 
 
 @post("/sign-preview", status_code=HTTPStatus.OK)

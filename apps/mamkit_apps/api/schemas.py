@@ -63,11 +63,11 @@ class RefreshRequest(Body):
 class Tokens(Body):
     """What a login gives (member names of RFC 6749 section 5.1)."""
 
-    access_token: str
+    access_token: str = Field(repr=False)
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the scheme, not a secret
     expires_in: int
     """Seconds."""
-    refresh_token: str
+    refresh_token: str = Field(repr=False)
 
 
 class UserView(Body):
@@ -95,7 +95,7 @@ class PresignedView(Body):
     asset_id: UUID
     staging_key: str
     method: str
-    url: str
+    url: str = Field(repr=False)
     headers: dict[str, str]
     expires_at: datetime
 
@@ -208,7 +208,7 @@ class SignRequest(Body):
 class PlaybackUrl(Body):
     """Where a player finds it."""
 
-    url: str
+    url: str = Field(repr=False)
     expires_at: datetime
 
 

@@ -5,10 +5,14 @@ import signal
 import sys
 from types import FrameType
 
-import click
-
 import mamkit
-from mamkit.errors import MamkitError
+from mamkit.errors import MamkitError, MissingExtraError
+
+try:
+    import click
+except ImportError as error:
+    raise MissingExtraError("apps", package="click") from error
+
 from mamkit_apps.cli import demo, media, operate, services
 
 __all__ = ["cli", "main"]

@@ -5,7 +5,13 @@ The one package of the library that uses the others. `Ingest` and `Publisher` be
 """
 
 from mamkit.previews.builder import PreviewWorker, Reporter
-from mamkit.previews.errors import PreviewError, ReportNotTakenError, StagedUploadMissingError, StaleReportError
+from mamkit.previews.errors import (
+    InvalidMessageError,
+    PreviewError,
+    ReportNotTakenError,
+    StagedUploadMissingError,
+    StaleReportError,
+)
 from mamkit.previews.ingest import Ingest, PresignedUpload
 from mamkit.previews.messages import Ack, Failed, Finished, PartJob, PlanJob, Planned, Progress, Report, parse_report
 from mamkit.previews.publisher import PreviewState, Publisher
@@ -15,6 +21,7 @@ __all__ = [
     "Failed",
     "Finished",
     "Ingest",
+    "InvalidMessageError",
     "PartJob",
     "PlanJob",
     "Planned",

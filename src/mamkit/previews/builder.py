@@ -5,6 +5,7 @@ out, another worker takes the job, encodes the same bytes again under the same k
 """
 
 import json
+import logging
 import tempfile
 import threading
 import time
@@ -14,11 +15,9 @@ from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from mamkit.errors import MamkitError
-from mamkit.jobs import Heartbeat, InvalidJobError, Lease, LeaseLostError, Queue, backoff
-from mamkit.previews.errors import ReportNotTakenError, StaleReportError
+from mamkit.jobs import Heartbeat, Lease, LeaseLostError, Queue, backoff
+from mamkit.previews.errors import InvalidMessageError, ReportNotTakenError, StaleReportError
 from mamkit.previews.layout import MP4_TYPE, SEGMENT_TYPE, init_key, plan_key, segment_key
 from mamkit.previews.messages import (
     PART_JOB,
@@ -31,6 +30,7 @@ from mamkit.previews.messages import (
     Planned,
     Progress,
     Report,
+    parse_job,
 )
 from mamkit.storage import HasLocalPath, ObjectReader, ObjectStore, Zones
 from mamkit.transcode import (
@@ -49,6 +49,8 @@ from mamkit.transcode import (
 
 __all__ = ["PreviewWorker", "Reporter"]
 
+log = logging.getLogger(__name__)
+
 Reporter = Callable[[Report], Ack]
 """Delivers a report to the API and returns its answer.
 
@@ -58,7 +60,6 @@ Raises:
 """
 
 PROGRESS_EVERY = 0.5  # seconds; a subscriber is told at most twice a second
-DOWNLOAD_BLOCK = 1 << 20  # bytes
 
 
 class PreviewWorker:
@@ -109,9 +110,7 @@ class PreviewWorker:
             return False
         with Heartbeat(self._queue, lease, duration=self._lease) as heartbeat:
             cancelled = _Either(stop, heartbeat.lost)
-            with suppress(
-                LeaseLostError, StaleReportError
-            ):  # somebody else holds the job now, and what they say counts
+            with suppress(LeaseLostError, StaleReportError):  # the job is somebody else's now, and their word counts
                 self._settle(lease, cancelled, stop)
         return True
 
@@ -126,9 +125,11 @@ class PreviewWorker:
                 self._queue.complete(lease)  # the preview is no longer wanted; a lost lease is refused here
         except (StaleReportError, LeaseLostError):
             raise
-        except (MediaError, InvalidJobError) as error:
+        except (MediaError, InvalidMessageError) as error:
             self._give_up(lease, error)  # the input's own fault: the next try would fail alike
-        except (MamkitError, OSError) as error:
+        except Exception as error:  # a defect of ours, too, must not stop the worker: the queue bounds the attempts
+            if not isinstance(error, MamkitError | OSError):
+                log.exception("job %s failed", lease.job.id)
             if lease.job.attempts >= lease.job.max_attempts:
                 self._give_up(lease, error)
             else:
@@ -151,17 +152,15 @@ class PreviewWorker:
         self._queue.bury(lease, reason=_reason(error))
 
     def _do(self, lease: Lease, cancelled: "_Either") -> None:
-        try:
-            if lease.job.kind == PLAN_JOB:
-                self._plan(lease, PlanJob.model_validate(lease.job.payload))
-            else:
-                self._encode(lease, PartJob.model_validate(lease.job.payload), cancelled)
-        except ValidationError as error:
-            raise InvalidJobError("payload", f"of job {lease.job.id} does not fit {lease.job.kind!r}") from error
+        job = parse_job(lease.job.kind, lease.job.payload)
+        if isinstance(job, PlanJob):
+            self._plan(lease, job, cancelled)
+        else:
+            self._encode(lease, job, cancelled)
 
-    def _plan(self, lease: Lease, job: PlanJob) -> None:
+    def _plan(self, lease: Lease, job: PlanJob, cancelled: "_Either") -> None:
         with _on_disk(self._zones.masters, job.master_key) as source:
-            info = probe(source, limits=self._limits)
+            info = probe(source, limits=self._limits, cancelled=cancelled)
         plan = make_plan(info, ladder=self._ladder)
         self._report(
             Planned(

@@ -4,13 +4,29 @@ from uuid import UUID
 
 from mamkit.errors import MamkitError
 
-__all__ = ["PreviewError", "ReportNotTakenError", "StagedUploadMissingError", "StaleReportError"]
+__all__ = ["InvalidMessageError", "PreviewError", "ReportNotTakenError", "StagedUploadMissingError", "StaleReportError"]
 
 
 class PreviewError(MamkitError):
     """Base of the errors of the workflow."""
 
     code = "previews.error"
+
+
+class InvalidMessageError(PreviewError, ValueError):
+    """A job or a report is not what this version of mamkit understands; nothing of it was done.
+
+    Attributes:
+        kind: What it was to be.
+        faults: How many members are missing, unknown or wrong.
+    """
+
+    code = "previews.invalid_message"
+
+    def __init__(self, kind: str, faults: int) -> None:
+        super().__init__(f"this is no {kind}: {faults} of its members are missing, unknown or wrong")
+        self.kind = kind
+        self.faults = faults
 
 
 class StaleReportError(PreviewError):

@@ -3,13 +3,19 @@
 Everything is validated on arrival; a job or a report of another version of mamkit that does not fit is refused whole.
 """
 
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
-
+from mamkit.errors import MissingExtraError
+from mamkit.previews.errors import InvalidMessageError
 from mamkit.transcode import Part, PartResult, Plan
+
+try:
+    from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+except ImportError as error:
+    raise MissingExtraError("previews", package="pydantic") from error
 
 __all__ = [
     "PART_JOB",
@@ -22,6 +28,7 @@ __all__ = [
     "Planned",
     "Progress",
     "Report",
+    "parse_job",
     "parse_report",
 ]
 
@@ -102,13 +109,33 @@ Report = Annotated[Planned | Progress | Finished | Failed, Field(discriminator="
 _REPORT: TypeAdapter[Planned | Progress | Finished | Failed] = TypeAdapter(Report)
 
 
+_JOBS: Mapping[str, type[PlanJob | PartJob]] = {PLAN_JOB: PlanJob, PART_JOB: PartJob}
+
+
+def parse_job(kind: str, payload: Mapping[str, Any]) -> PlanJob | PartJob:
+    """Return the job that a queue's payload describes.
+
+    Raises:
+        InvalidMessageError: The kind is unknown, or the payload does not fit it.
+    """
+    if kind not in _JOBS:
+        raise InvalidMessageError(kind, 1)
+    try:
+        return _JOBS[kind].model_validate(payload)
+    except ValidationError as error:
+        raise InvalidMessageError(kind, error.error_count()) from error
+
+
 def parse_report(body: bytes) -> Planned | Progress | Finished | Failed:
     """Return the report that a JSON document holds.
 
     Raises:
-        pydantic.ValidationError: The document is not a report.
+        InvalidMessageError: The document is not a report.
     """
-    return _REPORT.validate_json(body)
+    try:
+        return _REPORT.validate_json(body)
+    except ValidationError as error:
+        raise InvalidMessageError("report", error.error_count()) from error
 
 
 class Ack(Message):
