@@ -25,6 +25,7 @@ _RGB, _BT709, _UNSPECIFIED, _BT601 = 0, 1, 2, 6  # matrices, ITU-T H.273 table 4
 _KNOWN_MATRICES = {_BT709, 4, 5, _BT601, 7, 9}  # those that swscale converts
 _HD_LINES = 720  # what does not say is BT.709 from here on and BT.601 below, as players take it
 
+_SCALING = "bicubic+accurate_rnd+bitexact"  # the latter two: flat areas stay as they are, on every kind of processor
 _DEINTERLACER = Filter("bwdif", {"mode": "send_frame", "deint": "interlaced"})
 
 
@@ -95,7 +96,7 @@ class Standardiser:
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
-        self._scale = Filter("scale", {"w": str(size[0]), "h": str(size[1]), "flags": "bicubic"})
+        self._scale = Filter("scale", {"w": str(size[0]), "h": str(size[1]), "flags": _SCALING})
         self._tone_map: PictureFilter | None = None
         self._colours: tuple[int, int] | None = None
 
@@ -131,7 +132,7 @@ def scaler(width: int, height: int, turn: Orientation) -> PictureFilter:
     """Return what makes upright pictures of a size, in pixels as shown, of those that a `Standardiser` gives."""
     w, h = map(str, turn.before(width, height))
     filters = [
-        Filter("scale", {"w": w, "h": h, "flags": "bicubic", "out_color_matrix": "bt709", "out_range": "tv"}),
+        Filter("scale", {"w": w, "h": h, "flags": _SCALING, "out_color_matrix": "bt709", "out_range": "tv"}),
         Filter("format", {"pix_fmts": "yuv420p"}),
     ]
     if turn.rotation == 180:

@@ -56,7 +56,7 @@ def tone_mapping(transfer: int, primaries: int) -> list[Filter]:
     return [
         Filter("format", {"pix_fmts": _FORMAT}),
         Filter("haldclut", {"interp": "tetrahedral"}, second=table),
-        Filter("scale", {"out_color_matrix": "bt709", "out_range": "tv"}),
+        Filter("scale", {"flags": "bicubic+accurate_rnd+bitexact", "out_color_matrix": "bt709", "out_range": "tv"}),
         Filter("format", {"pix_fmts": "yuv420p"}),
     ]
 
