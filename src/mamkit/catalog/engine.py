@@ -23,7 +23,9 @@ from mamkit.errors import MissingExtraError
 __all__ = ["Catalog", "now", "sync_engine"]
 
 BUSY_TIMEOUT = 10.0  # seconds a writer waits for SQLite's write lock; our transactions hold it for milliseconds
-_READ_ONLY = "mamkit_read_only"  # execution option of transactions that only read
+_READ_ONLY = "mamkit_read_only"  # execution option that `_beginning_explicitly` looks at
+_READS_SQLITE = {_READ_ONLY: True}
+_READS_POSTGRESQL = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}  # one state, as on SQLite
 
 
 class _Drivers(NamedTuple):
@@ -60,10 +62,11 @@ class Catalog:
 
     def __init__(self, url: str, *, clock: Clock = utc_now) -> None:
         self._engine = _async_engine(url)
+        on_sqlite = self._engine.dialect.name == "sqlite"
         # SQLite's writers wait by asking again and again, in no order: with many of them, some would wait for ever. So
         # those of one catalog queue up here, and only the first of them asks.
-        self._turn = asyncio.Lock() if self._engine.dialect.name == "sqlite" else None
-        readers = self._engine.execution_options(**{_READ_ONLY: True, "postgresql_readonly": True})
+        self._turn = asyncio.Lock() if on_sqlite else None
+        readers = self._engine.execution_options(**(_READS_SQLITE if on_sqlite else _READS_POSTGRESQL))
         # Rows stay readable after their transaction.
         options: dict[str, Any] = {"expire_on_commit": False, "info": {"clock": clock}}
         self._writing = async_sessionmaker(self._engine, **options)
