@@ -154,13 +154,13 @@ class Child:
             return ChildTimedOutError(
                 "the child used up its time on the processor", seconds=seconds, stderr=self.last_words()
             )
+        words = self.last_words()
+        last = f": {words.rpartition(chr(10))[2]}" if words else ""
         if status < 0:
             name = signal.Signals(-status).name
-            return ChildCrashedError(f"the child was ended by {name}", signal=name, stderr=self.last_words())
+            return ChildCrashedError(f"the child was ended by {name}{last}", signal=name, stderr=words)
         return ChildCrashedError(
-            f"the child ended with exit status {status} and without an answer",
-            exit_status=status,
-            stderr=self.last_words(),
+            f"the child ended with exit status {status} and without an answer{last}", exit_status=status, stderr=words
         )
 
     def _kill(self) -> None:

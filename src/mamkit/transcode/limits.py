@@ -20,9 +20,9 @@ class Limits:
     """Width times height of the largest picture: 8K at 16:9. The probe refuses more."""
     streams: int = 64
     """Most streams in a file; the probe refuses more."""
-    memory: int = 4 << 30
-    """Bytes of private memory of the child (`RLIMIT_DATA`): four renditions of 2160p at 60 frames per second take about
-    half of it."""
+    memory: int = 6 << 30
+    """Bytes of private memory of the child (`RLIMIT_DATA`). Six renditions of a film of 2160p at 60 frames per second
+    took 1.7 GB on two processors; each further thread of the decoder needs room for a picture."""
     segment_bytes: int = 256 << 20
     """Bytes of the largest file that the child may write; a segment of 6 s at 30 Mb/s is 23 MB."""
     stall: timedelta = timedelta(minutes=2)

@@ -3,22 +3,18 @@
 Headers are not believed where looking is cheap: the first pictures and sounds are decoded, and times come from packets.
 """
 
-import math
-import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import av
 from av.codec.context import CodecContext
 from av.container import InputContainer
-from av.sidedata.sidedata import SideData
-from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition, Stream
 
-from mamkit.transcode._colours import MATRIX, PRIMARIES, TRANSFER
+from mamkit.transcode._appearance import colour, orientation
 from mamkit.transcode._input import describe, open_source
 from mamkit.transcode._scan import Timing, scan
 from mamkit.transcode.errors import (
@@ -35,9 +31,12 @@ __all__ = ["probe_here"]
 _PICTURES_LOOKED_AT = 8  # interlacing may not show in the first one
 _MOST_PACKETS = 5_000  # read in search of the first picture and sound
 _MOST_BYTES = 64 << 20  # of packets read in search of them
+_MOST_TAG = 35  # characters of a language tag that are kept: RFC 5646 section 4.4.1
 _MOST_TITLE = 200  # characters of a track's title that are kept
 _TRUSTED_RATE = Fraction(1, 200)  # a rate from the headers is exact if it is this near to the measured one
+_SLOWEST = Fraction(1, 1000)  # frames per second; a slide for longer than a quarter of an hour is one all the same
 _LONGEST_LAST_PICTURE = Fraction(1, 5)  # seconds that a last picture without a duration of its own is shown
+_USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 8: "7.1"}
 _STRANGEST_PIXEL = 16  # a sample aspect ratio beyond this, or below its inverse, is a mistake
 
 
@@ -176,7 +175,8 @@ def _unusable(source: InputContainer, usable: list[int]) -> Iterator[str]:
 
 def _video(stream: av.VideoStream, frames: list[av.VideoFrame], timing: Timing) -> VideoStream:
     frame = frames[0]
-    rotation, mirrored = _orientation(frame)
+    rotation, mirrored = orientation(frame)
+    colours = colour(frame)
     interlaced = any(frame.interlaced_frame for frame in frames)
     rate = _frame_rate(stream, timing, interlaced=interlaced)
     start = _start(frame.pts, stream, timing)
@@ -194,11 +194,11 @@ def _video(stream: av.VideoStream, frames: list[av.VideoFrame], timing: Timing) 
         variable_frame_rate=timing.is_variable(),
         pixel_format=pixel_format.name,
         bit_depth=max(component.bits for component in pixel_format.components),
-        color_primaries=PRIMARIES.get(frame.color_primaries),
-        color_transfer=TRANSFER.get(frame.color_trc),
-        color_space=MATRIX.get(frame.colorspace),
-        color_range=_RANGES.get(frame.color_range),
-        hdr=_hdr(frame),
+        color_primaries=colours.primaries,
+        color_transfer=colours.transfer,
+        color_space=colours.space,
+        color_range=colours.range,
+        hdr=colours.hdr,
         interlaced=interlaced,
         start=start,
         duration=_duration(start, timing, last=min(1 / rate, _LONGEST_LAST_PICTURE)),
@@ -215,7 +215,7 @@ def _audio(stream: av.AudioStream, frame: av.AudioFrame, timing: Timing) -> Audi
         sample_rate=frame.sample_rate,
         channels=frame.layout.nb_channels,
         layout=_layout(frame),
-        language=None if stream.language in (None, "", "und") else stream.language,
+        language=None if stream.language in (None, "", "und") else stream.language[:_MOST_TAG],
         title=title or None,
         default=bool(stream.disposition & Disposition.default),
         start=start,
@@ -261,23 +261,7 @@ def _frame_rate(stream: av.VideoStream, timing: Timing, *, interlaced: bool) -> 
         for claim in claims:
             if abs(claim - measured) <= measured * _TRUSTED_RATE:
                 return claim
-    return measured.limit_denominator(1001)
-
-
-def _orientation(frame: av.VideoFrame) -> tuple[Literal[0, 90, 180, 270], bool]:
-    """Return the turn, clockwise, and the reflection after it that the display matrix asks for.
-
-    The matrix (ISO/IEC 14496-12 section 8.2.2) takes a pixel at (x, y), y downwards, to (a*x + c*y, b*x + d*y).
-    """
-    matrix = _side_data(frame, SideDataType.DISPLAYMATRIX)
-    if matrix is None:
-        return 0, False
-    a, b, _, c, d, *_ = struct.unpack("=9i", matrix)
-    mirrored = a * d - b * c < 0
-    if mirrored:
-        a = -a
-    quarters = round(math.degrees(math.atan2(b, a)) / 90) % 4
-    return cast("Literal[0, 90, 180, 270]", 90 * quarters), mirrored
+    return max(measured.limit_denominator(1001), _SLOWEST)
 
 
 def _pixel_shape(stream: av.VideoStream) -> Fraction:
@@ -285,22 +269,6 @@ def _pixel_shape(stream: av.VideoStream) -> Fraction:
     if not ratio or not Fraction(1, _STRANGEST_PIXEL) <= ratio <= _STRANGEST_PIXEL:
         return Fraction(1)
     return ratio
-
-
-_USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 8: "7.1"}
-_RANGES: dict[int, Literal["tv", "pc"]] = {1: "tv", 2: "pc"}
-_HDR_TRANSFERS: dict[str | None, Literal["hdr10", "hlg"]] = {"smpte2084": "hdr10", "arib-std-b67": "hlg"}
-
-
-def _hdr(frame: av.VideoFrame) -> Literal["hdr10", "hlg", "dolby-vision"] | None:
-    if _side_data(frame, SideDataType.DOVI_METADATA) is not None:
-        return "dolby-vision"
-    return _HDR_TRANSFERS.get(TRANSFER.get(frame.color_trc))
-
-
-def _side_data(frame: av.VideoFrame, kind: SideDataType) -> bytes | None:
-    data = cast("Mapping[SideDataType, SideData]", frame.side_data).get(kind)
-    return None if data is None else bytes(data)
 
 
 def _codec(stream: Stream) -> str:

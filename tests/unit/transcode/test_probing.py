@@ -76,6 +76,12 @@ def test_pictures_that_were_dropped_do_not_make_a_rate_variable(tmp_path: Path) 
     assert abs(info.duration - 3) < Fraction(1, 100)
 
 
+def test_slides_that_stand_for_an_hour_are_a_film(tmp_path: Path) -> None:
+    info = probe_here(make_clip(tmp_path / "clip.mkv", times=[Fraction(0), Fraction(3600)], audio=False))
+    assert info.video[0].frame_rate > 0
+    assert abs(info.duration - 3600) < 1
+
+
 def test_a_single_picture_is_a_short_film(tmp_path: Path) -> None:
     info = probe_here(make_clip(tmp_path / "clip.mp4", seconds=0.04, audio=False))
     assert info.video[0].frame_rate == 25
