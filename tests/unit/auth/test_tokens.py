@@ -18,6 +18,7 @@ from mamkit.auth import (
     TokenInvalidError,
     WeakSecretError,
 )
+from mamkit.signing import KeyRing
 
 NOW = datetime(2031, 5, 1, 12, tzinfo=UTC)  # far from the machine's own time, which must not count
 SECRET = b"s" * 32
@@ -287,3 +288,12 @@ def test_a_key_that_the_ring_refuses_with_an_error_of_ours_is_unknown(clock: Clo
     elsewhere = AccessTokens(Keys(k9=SECRET), issuer="i", audience="a", clock=clock)
     here = AccessTokens(Strict(k=SECRET), issuer="i", audience="a", clock=clock)
     assert refused(here, issue(elsewhere)) == "it names a key that is not known here"
+
+
+def test_the_key_ring_of_signing_serves_and_rotates(clock: Clock) -> None:
+    """The two parts do not know each other: they meet in `TokenKeys`."""
+    old, new = KeyRing({"k1": OLD}), KeyRing({"k2": SECRET, "k1": OLD})
+    before = AccessTokens(old, issuer="i", audience="a", clock=clock)
+    after = AccessTokens(new, issuer="i", audience="a", clock=clock)
+    assert after.verify(issue(before)).user_id == USER
+    assert refused(before, issue(after)) == "it names a key that is not known here"
