@@ -68,6 +68,10 @@ class Client:
         """Send a document and return the answer."""
         return self._call("POST", path, body)
 
+    def get(self, path: str, **parameters: str) -> dict[str, Any]:
+        """Return a document."""
+        return self._call("GET", path, None, parameters)
+
     def events(self, version_id: str) -> Iterator[dict[str, Any] | None]:
         """Yield what the event stream of a preview says, and None for each sign of life between, until it ends."""
         with self._http.stream("GET", "/api/preview/events", params={"version_id": version_id}) as response:
@@ -80,12 +84,14 @@ class Client:
                 elif line.startswith(":"):
                     yield None
 
-    def _call(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        response = self._http.request(method, path, json=body)
+    def _call(
+        self, method: str, path: str, body: dict[str, Any] | None, parameters: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        response = self._http.request(method, path, json=body, params=parameters)
         if response.status_code == HTTPStatus.UNAUTHORIZED and self._refresh_token:
             token, self._refresh_token = self._refresh_token, ""
             self._take(self._call("POST", "/auth/refresh", {"refresh_token": token}))
-            response = self._http.request(method, path, json=body)
+            response = self._http.request(method, path, json=body, params=parameters)
         if not response.is_success:
             raise RefusedError(response)
         answer: dict[str, Any] = response.json()

@@ -2,21 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
-from mamkit import catalog as db
-from mamkit.catalog import Catalog
-from mamkit.ids import uuid7
 from mamkit.jobs import Lease, MemoryQueue, NewJob
 from mamkit.previews import Failed, Finished, PartJob, Planned, Progress, Publisher, StaleReportError
-from mamkit.storage import MemoryStore, Zones, master_key, preview_prefix
 from mamkit.transcode import (
     AudioStream,
     Init,
@@ -29,84 +23,7 @@ from mamkit.transcode import (
     VideoStream,
     make_plan,
 )
-
-LEASE = timedelta(minutes=5)
-
-
-class Bench:
-    """A publisher with a real catalog, and a worker that reports what it is told to."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self.catalog = catalog
-        self.queue = MemoryQueue()
-        store = MemoryStore()
-        self.zones = Zones(staging=store, masters=store, previews=store)
-        self.publisher = Publisher(catalog, self.queue, self.zones)
-
-    async def version(self) -> UUID:
-        """Record a version with a preview that has not begun."""
-        asset_id, version_id = uuid7(), uuid7()
-        async with self.catalog.begin() as session:
-            user = await db.create_user(session, email=f"{uuid4()}@example.com", display_name="Ada", password_hash="x")
-            await db.create_asset(
-                session, id=asset_id, user_id=user.id, title="A film", staging_key=f"uploads/{asset_id}"
-            )
-            await db.add_version(
-                session,
-                id=version_id,
-                asset_id=asset_id,
-                number=1,
-                master_key=master_key(asset_id, 1, "mp4"),
-                preview_prefix=preview_prefix(asset_id, version_id),
-                size=1,
-                sha256="0" * 64,
-            )
-            await db.create_preview(session, version_id)
-        return version_id
-
-    def claim(self) -> Lease | None:
-        return self.queue.claim("worker", lease=LEASE)
-
-    async def plan(self, version_id: UUID, info: MediaInfo) -> Plan:
-        """Start a preview and report its plan."""
-        await self.publisher.start(version_id)
-        lease = self.claim()
-        assert lease is not None
-        plan = make_plan(info, part_segments=2)
-        await self.publisher.take(
-            Planned(version_id=version_id, job_id=lease.job.id, fence=lease.fence, facts={}, plan=plan)
-        )
-        self.queue.complete(lease)
-        return plan
-
-    def leases(self) -> list[tuple[Lease, Part]]:
-        """Claim every part that waits."""
-        found = []
-        while (lease := self.claim()) is not None:
-            found.append((lease, PartJob.model_validate(lease.job.payload).part))
-        return found
-
-    async def status(self, version_id: UUID) -> str:
-        return (await self.publisher.state(version_id)).preview.status
-
-    def playlists(self) -> dict[str, str]:
-        found = {}
-        for info in self.zones.previews.list("previews/"):
-            if info.key.endswith(".m3u8"):
-                with self.zones.previews.get(info.key) as body:
-                    found["/".join(info.key.split("/")[3:])] = body.read().decode()
-        return found
-
-
-@asynccontextmanager
-async def bench(folder: Path) -> AsyncIterator[Bench]:
-    url = f"sqlite:///{folder / 'catalog.db'}"
-    await asyncio.to_thread(db.upgrade, url)
-    catalog = Catalog(url)
-    try:
-        yield Bench(catalog)
-    finally:
-        await catalog.close()
+from tests.unit.previews.bench import bench
 
 
 def film(seconds: int = 40, *, sound: bool = True) -> MediaInfo:

@@ -1,0 +1,290 @@
+"""The worker: what becomes of a job, whatever the file, the API and the process do."""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from fractions import Fraction
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from mamkit.jobs import Job, Lease, Queue
+from mamkit.previews import Ack, Failed, Finished, PreviewWorker, Progress, Report, ReportNotTakenError
+from mamkit.storage import LocalStore, MemoryStore, ObjectStore, staging_key
+from mamkit.transcode import Segment
+from tests.media_factory import make_clip
+from tests.unit.previews.bench import Bench, bench
+
+Answer = Callable[[Report], Ack]
+
+
+async def upload(b: Bench, data: bytes) -> UUID:
+    """Stage and promote an upload; return its version."""
+    user_id = await b.user()
+    presigned_id = UUID(int=int.from_bytes(hashlib.sha256(data).digest()[:16]))
+    asset = await b.ingest.record(user_id, presigned_id, title="A film", filename="film.mp4")
+    b.zones.staging.put(staging_key(user_id, presigned_id, "mp4"), data)
+    return (await b.ingest.promote(asset)).id
+
+
+async def work(
+    b: Bench, *, through: Callable[[Report, Answer], Ack] | None = None, stop: threading.Event | None = None
+) -> None:
+    """Let a worker do all that waits; its reports go to the publisher, or first through a function."""
+    loop = asyncio.get_running_loop()
+
+    def deliver(report: Report) -> Ack:
+        return asyncio.run_coroutine_threadsafe(b.publisher.take(report), loop).result()
+
+    def report(report: Report) -> Ack:
+        return deliver(report) if through is None else through(report, deliver)
+
+    worker = PreviewWorker("worker-1", queue=b.queue, zones=b.zones, report=report, lease=timedelta(seconds=30))
+    stop = stop or threading.Event()
+
+    def run() -> None:
+        while worker.run_once(stop) and not stop.is_set():
+            pass
+
+    await asyncio.to_thread(run)
+
+
+def jobs(queue: Queue, kind: str = "") -> list[Job]:
+    return [job for job in queue.list() if job.kind.startswith(kind)]
+
+
+@pytest.fixture(params=["memory", "local"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    return MemoryStore() if request.param == "memory" else LocalStore(tmp_path / "objects")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = make_clip(tmp_path_factory.mktemp("clip") / "film.mp4", seconds=8, b_frames=2)
+    return path.read_bytes()
+
+
+def test_a_film_becomes_a_preview_from_any_store(tmp_path: Path, store: ObjectStore, clip: bytes) -> None:
+    seen: list[str] = []
+
+    async def scenario() -> None:
+        async with bench(tmp_path, store) as b:
+            version_id = await upload(b, clip)
+
+            def watch(report: Report, deliver: Answer) -> Ack:
+                ack = deliver(report)
+                seen.append(report.type)
+                return ack
+
+            await work(b, through=watch)
+            state = await b.publisher.state(version_id)
+            assert (state.preview.status, state.progress) == ("ready", 1.0)
+            assert {job.state for job in jobs(b.queue)} == {"done"}
+            assert "#EXT-X-STREAM-INF" in b.playlists()["index.m3u8"]
+
+    asyncio.run(scenario())
+    assert seen[0] == "planned"
+    assert seen.count("finished") == 3  # the first segment, the sound, the rest
+
+
+def test_what_is_no_film_fails_at_once_with_its_reason_and_is_not_tried_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await upload(b, b"This is no film.\n" * 100)
+            await work(b)
+            preview = (await b.publisher.state(version_id)).preview
+            assert (preview.status, preview.failure_code) == ("failed", "transcode.no_media")
+            [job] = jobs(b.queue)
+            assert (job.state, job.attempts) == ("dead", 1)
+
+    asyncio.run(scenario())
+
+
+def test_an_api_that_does_not_answer_costs_a_retry_and_nothing_else(tmp_path: Path, clip: bytes) -> None:
+    failures = 3
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await upload(b, clip)
+
+            def flaky(report: Report, deliver: Answer) -> Ack:
+                nonlocal failures
+                if isinstance(report, Finished) and failures:
+                    failures -= 1
+                    raise ReportNotTakenError("no answer")
+                return deliver(report)
+
+            deadline = asyncio.get_running_loop().time() + 60
+            while await b.status(version_id) != "ready":  # retries wait for up to some seconds
+                assert asyncio.get_running_loop().time() < deadline
+                await work(b, through=flaky)
+                await asyncio.sleep(0.05)
+            assert max(job.attempts for job in jobs(b.queue)) >= 2
+
+    asyncio.run(scenario())
+
+
+def test_a_report_whose_answer_was_lost_is_harmless(tmp_path: Path, clip: bytes) -> None:
+    """The API took the report, but the worker never learned of it: the part is found done and not encoded again."""
+    reports: list[Report] = []
+    lost = 1
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await upload(b, clip)
+
+            def lose(report: Report, deliver: Answer) -> Ack:
+                nonlocal lost
+                reports.append(report)
+                ack = deliver(report)
+                if isinstance(report, Finished) and lost:
+                    lost -= 1
+                    raise ReportNotTakenError("the answer was lost")
+                return ack
+
+            while any(job.state in {"waiting", "running"} for job in jobs(b.queue)):
+                await work(b, through=lose)
+                await asyncio.sleep(0.05)
+            assert await b.status(version_id) == "ready"
+
+    asyncio.run(scenario())
+    finished = [report.result.part for report in reports if isinstance(report, Finished)]
+    assert sorted(finished) == [0, 1, 2], "no part was encoded twice"
+
+
+def test_a_worker_that_is_told_to_stop_hands_its_job_back_unharmed(tmp_path: Path, clip: bytes) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await upload(b, clip)
+            stop = threading.Event()
+
+            def stop_in_the_middle(report: Report, deliver: Answer) -> Ack:
+                ack = deliver(report)
+                if isinstance(report, Progress):
+                    stop.set()
+                return ack
+
+            await work(b, through=stop_in_the_middle, stop=stop)
+            waiting = [job for job in jobs(b.queue, "preview.part") if job.state == "waiting"]
+            assert len(waiting) == 3
+            assert {job.attempts for job in waiting} == {0}
+            await work(b)
+            assert await b.status(version_id) == "ready"
+
+    asyncio.run(scenario())
+
+
+def test_a_failed_preview_stops_the_parts_that_are_under_way(tmp_path: Path, clip: bytes) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await upload(b, clip)
+            failed = False
+
+            def fail(report: Report, deliver: Answer) -> Ack:
+                nonlocal failed
+                if isinstance(report, Progress) and not failed:
+                    failed = True
+                    ids = {"version_id": report.version_id, "job_id": report.job_id, "fence": report.fence}
+                    deliver(Failed(**ids, code="x.y", message="no"))
+                return deliver(report)
+
+            await work(b, through=fail)
+            assert await b.status(version_id) == "failed"
+            assert {job.state for job in jobs(b.queue)} == {"done"}
+            assert not any(info.key.endswith(".m4s") for info in b.zones.previews.list("previews/"))
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_lost_its_lease_changes_nothing(tmp_path: Path, clip: bytes) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await upload(b, clip)
+            thief: list[Lease] = []
+
+            def steal(report: Report, deliver: Answer) -> Ack:
+                if isinstance(report, Finished) and not thief:
+                    b.queue.cancel(report.job_id)
+                    b.queue.requeue(report.job_id)
+                    thief.extend(lease for lease, _ in b.leases())
+                    assert report.job_id in {lease.job.id for lease in thief}
+                return deliver(report)
+
+            await work(b, through=steal)
+            assert await b.status(version_id) == "building"
+            assert not any(part.status == "done" for part in await b.parts(version_id))
+            for lease in thief:
+                b.queue.release(lease)
+            await work(b)
+            assert await b.status(version_id) == "ready"
+
+    asyncio.run(scenario())
+
+
+def test_a_defect_in_the_worker_is_bounded_and_named(
+    tmp_path: Path, clip: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await upload(b, clip)
+
+            def break_down(report: Report, deliver: Answer) -> Ack:
+                if isinstance(report, Failed):
+                    return deliver(report)
+                raise ZeroDivisionError("a defect")
+
+            deadline = asyncio.get_running_loop().time() + 90
+            while await b.status(version_id) != "failed":
+                assert asyncio.get_running_loop().time() < deadline
+                await work(b, through=break_down)
+                await asyncio.sleep(0.05)
+            assert (await b.publisher.state(version_id)).preview.failure_code == "previews.worker_failed"
+            [job] = jobs(b.queue)
+            assert (job.state, job.attempts) == ("dead", job.max_attempts)
+
+    asyncio.run(scenario())
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_segments_are_in_the_store_before_they_are_published(tmp_path: Path, clip: bytes) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            await upload(b, clip)
+
+            def check(report: Report, deliver: Answer) -> Ack:
+                ack = deliver(report)
+                there = {"/".join(info.key.split("/")[3:]) for info in b.zones.previews.list("previews/")}
+                for name, text in b.playlists().items():
+                    folder = name.rpartition("/")[0]
+                    for line in text.splitlines():
+                        if line and not line.startswith("#"):
+                            assert f"{folder}/{line}".lstrip("/") in there
+                return ack
+
+            await work(b, through=check)
+
+    asyncio.run(scenario())
+
+
+def test_the_preview_lasts_as_long_as_the_film(tmp_path: Path, clip: bytes) -> None:
+    results: list[Segment] = []
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            await upload(b, clip)
+
+            def collect(report: Report, deliver: Answer) -> Ack:
+                if isinstance(report, Finished):
+                    results.extend(report.result.segments)
+                return deliver(report)
+
+            await work(b, through=collect)
+
+    asyncio.run(scenario())
+    for name in {segment.rendition for segment in results}:
+        assert sum(segment.duration for segment in results if segment.rendition == name) == pytest.approx(
+            Fraction(8), abs=0.05
+        )
