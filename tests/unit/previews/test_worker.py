@@ -187,8 +187,15 @@ def test_a_failed_preview_stops_the_parts_that_are_under_way(tmp_path: Path, cli
                 nonlocal failed
                 if isinstance(report, Progress) and not failed:
                     failed = True
-                    ids = {"version_id": report.version_id, "job_id": report.job_id, "fence": report.fence}
-                    deliver(Failed(**ids, code="x.y", message="no"))
+                    deliver(
+                        Failed(
+                            version_id=report.version_id,
+                            job_id=report.job_id,
+                            fence=report.fence,
+                            code="x.y",
+                            message="no",
+                        )
+                    )
                 return deliver(report)
 
             await work(b, through=fail)
