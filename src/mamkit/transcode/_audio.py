@@ -32,6 +32,8 @@ def encode_audio(source: str | Path, plan: Plan, part: Part) -> Generator[Event,
         MediaError: The file cannot be opened.
         EncodeError: The encoder failed.
     """
+    if not plan.audio:
+        raise ValueError("the plan has no audio")
     with ExitStack() as stack:
         tracks: dict[int, _Track] = {}
         for rendition in plan.audio:

@@ -1,5 +1,6 @@
 """Decoding from a given time on, whatever state the file is in."""
 
+import heapq
 import itertools
 from collections.abc import Generator, Iterator, Sequence
 from fractions import Fraction
@@ -25,6 +26,8 @@ _LEAD = Fraction(1, 2)
 section 4.6) until their output is right, and demuxers that seek by decode time land a few pictures late."""
 
 _LEAD_GROWTH = 8
+
+_MOST_UNUSED_TIMES = 256  # a decoder holds back 16 pictures at most, and one a thread
 
 
 class Decoded(NamedTuple):
@@ -104,14 +107,18 @@ def _decode(container: InputContainer, streams: Sequence[AvStream]) -> Generator
     """Yield all frames from where the container stands."""
     clocks = {stream.index: _Clock(stream) for stream in streams}
     for stream, packet in _packets(container, streams):
+        clock = clocks[stream.index]
+        if packet is not None:
+            clock.announce(packet)
         try:
             frames = stream.codec_context.decode(packet)
         except MemoryError:
             raise
         except av.FFmpegError:
+            clock.strike_out()
             continue
         for frame in frames:
-            yield Decoded(stream.index, clocks[stream.index].time(frame), frame)
+            yield Decoded(stream.index, clock.time(frame), frame)
 
 
 def _packets(
@@ -131,16 +138,34 @@ def _packets(
 
 
 class _Clock:
-    """Tells the time of frames, of those too that have no timestamp."""
+    """Tells the time of frames, of those too that have no presentation time.
+
+    Some containers (AVI) have decode times only. Frames come out in the order in which they are shown, and as many as
+    went in: the earliest decode time that has not been used yet is the frame's, whatever order they went in.
+    """
 
     def __init__(self, stream: AvStream) -> None:
+        self._decode_times: list[int] = []
         self._unit = stream.time_base or Fraction(1, av.time_base)
         self._next = stream.start_time * self._unit if stream.start_time is not None else Fraction(0)
         rate = stream.average_rate or stream.guessed_rate if isinstance(stream, av.VideoStream) else None
         self._frame = 1 / rate if rate else Fraction(1, 25)
 
+    def announce(self, packet: "av.Packet[Any]") -> None:
+        """Note a packet that goes into the decoder."""
+        if packet.pts is None and packet.dts is not None and len(self._decode_times) < _MOST_UNUSED_TIMES:
+            heapq.heappush(self._decode_times, packet.dts)
+
+    def strike_out(self) -> None:
+        """Note that a packet became no frame."""
+        if self._decode_times:
+            heapq.heappop(self._decode_times)
+
     def time(self, frame: av.VideoFrame | av.AudioFrame) -> Fraction:
-        stamp = frame.pts if frame.pts is not None else frame.dts
+        """Return the presentation time of the next frame that came out, seconds on the container's clock."""
+        stamp = frame.pts
+        if stamp is None and self._decode_times:
+            stamp = heapq.heappop(self._decode_times)
         time = self._next if stamp is None else stamp * self._unit
         length = Fraction(frame.samples, frame.sample_rate) if isinstance(frame, av.AudioFrame) else self._frame
         self._next = time + length
