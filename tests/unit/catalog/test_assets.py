@@ -111,6 +111,7 @@ async def walk(catalog: Catalog, limit: int, owner_id: UUID | None = None) -> li
         if not page:
             return pages
         pages.append([asset.id for asset in page])
+        assert after is None or page[-1].id < after, "the walk does not get on"
         after = page[-1].id
 
 
