@@ -105,7 +105,8 @@ def _seek(container: InputContainer, stream: AvStream, time: Fraction) -> bool:
 
 def _decode(container: InputContainer, streams: Sequence[AvStream]) -> Generator[Decoded, None, None]:
     """Yield all frames from where the container stands."""
-    clocks = {stream.index: _Clock(stream) for stream in streams}
+    decode_times_only = container.format.name == "avi"  # whose presentation times are FFmpeg's guesses
+    clocks = {stream.index: _Clock(stream, trusted=not decode_times_only) for stream in streams}
     for stream, packet in _packets(container, streams):
         clock = clocks[stream.index]
         if packet is not None:
@@ -138,13 +139,18 @@ def _packets(
 
 
 class _Clock:
-    """Tells the time of frames, of those too that have no presentation time.
+    """Tells the time of frames, also of those that have no presentation time.
 
-    Some containers (AVI) have decode times only. Frames come out in the order in which they are shown, and as many as
-    went in: the earliest decode time that has not been used yet is the frame's, whatever order they went in.
+    Where there are decode times only: pictures come out in the order in which they are shown, and as many as went in,
+    so that the earliest decode time that is not used yet is the time of the next one.
+
+    Args:
+        stream: The stream of the frames.
+        trusted: Whether the presentation times of pictures come from the file.
     """
 
-    def __init__(self, stream: AvStream) -> None:
+    def __init__(self, stream: AvStream, *, trusted: bool) -> None:
+        self._trusted = trusted or isinstance(stream, av.AudioStream)
         self._decode_times: list[int] = []
         self._unit = stream.time_base or Fraction(1, av.time_base)
         self._next = stream.start_time * self._unit if stream.start_time is not None else Fraction(0)
@@ -153,7 +159,8 @@ class _Clock:
 
     def announce(self, packet: "av.Packet[Any]") -> None:
         """Note a packet that goes into the decoder."""
-        if packet.pts is None and packet.dts is not None and len(self._decode_times) < _MOST_UNUSED_TIMES:
+        missing = packet.pts is None or not self._trusted
+        if missing and packet.dts is not None and len(self._decode_times) < _MOST_UNUSED_TIMES:
             heapq.heappush(self._decode_times, packet.dts)
 
     def strike_out(self) -> None:
@@ -163,7 +170,7 @@ class _Clock:
 
     def time(self, frame: av.VideoFrame | av.AudioFrame) -> Fraction:
         """Return the presentation time of the next frame that came out, seconds on the container's clock."""
-        stamp = frame.pts
+        stamp = frame.pts if self._trusted else None
         if stamp is None and self._decode_times:
             stamp = heapq.heappop(self._decode_times)
         time = self._next if stamp is None else stamp * self._unit
