@@ -67,6 +67,10 @@ _DEMUXERS = (
     "tta",
 )
 
+# AVFMT_FLAG_GENPTS of libavformat/avformat.h, which PyAV sets: the guesses are wrong where pictures have decode times only
+# and B-frames among them (AVI). Without it, such packets have no presentation time, and who decodes them sorts it out.
+_GUESS_TIMES = 1
+
 _OPTIONS = {
     "format_whitelist": ",".join(_DEMUXERS),
     "protocol_whitelist": "file",
@@ -120,6 +124,7 @@ def open_source(path: str | Path) -> InputContainer:
                 f"{path.name!r} is cut short or broken, and cannot be opened", detail=describe(error)
             ) from error
         raise NoMediaError(f"{path.name!r} is not a media file", detail=describe(error)) from error
+    source.flags &= ~_GUESS_TIMES
     for stream in source.streams.video:
         if stream.codec_context is not None:
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}

@@ -61,6 +61,13 @@ def test_a_film_may_begin_later_than_its_clock(tmp_path: Path) -> None:
     assert abs(info.duration - 1) < Fraction(1, 20)
 
 
+def test_films_with_decode_times_only_begin_where_they_begin(tmp_path: Path) -> None:
+    """AVI says when a picture is decoded, not when it is shown; B-frames make the two differ."""
+    info = probe_here(make_clip(tmp_path / "clip.avi", seconds=2, b_frames=2, audio_codec="ac3"))
+    assert info.video[0].start == info.audio[0].start == 0
+    assert info.video[0].duration == 2
+
+
 def test_a_rate_that_varies_is_averaged(tmp_path: Path) -> None:
     times = [Fraction(n * n, 300) for n in range(30)]
     info = probe_here(make_clip(tmp_path / "clip.mp4", times=times, audio=False))
