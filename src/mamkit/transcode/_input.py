@@ -67,8 +67,8 @@ _DEMUXERS = (
     "tta",
 )
 
-# AVFMT_FLAG_GENPTS of libavformat/avformat.h, which PyAV sets: the guesses are wrong where pictures have decode times only
-# and B-frames among them (AVI). Without it, such packets have no presentation time, and who decodes them sorts it out.
+# AVFMT_FLAG_GENPTS of libavformat/avformat.h, which PyAV sets: the guesses are wrong where pictures have decode times
+# only, and B-frames among them (AVI). Without it such packets have no presentation time, and who decodes sorts it out.
 _GUESS_TIMES = 1
 
 _OPTIONS = {
