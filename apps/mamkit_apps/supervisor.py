@@ -156,6 +156,10 @@ class Services:
             time.sleep(0.05)
         raise ServiceDiedError(name, f"did not become healthy within {START_TIMEOUT:.0f} s", self._log_path(name))
 
+    def pid(self, name: str) -> int:
+        """Return the process id of a service, e.g. `api`."""
+        return self._processes[name].pid
+
     def check(self) -> None:
         """Look whether all services live.
 
