@@ -94,6 +94,10 @@ class ServiceSettings(BaseSettings):
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.data_dir.absolute() / 'mamkit.db'}"
 
+    def make_data_dir(self) -> None:
+        """Make the data folder, open to its owner alone, unless it is there: it will hold digests of passwords."""
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     def secret(self, name: str) -> SecretStr:
         """Return the secret of this name, made in `data_dir` if the operator gave none.
 
@@ -111,6 +115,7 @@ class ServiceSettings(BaseSettings):
                 f"{name.upper()}: must be set when DATABASE_URL is set, to the same value for every service",
                 names=(name.upper(),),
             )
+        self.make_data_dir()
         return load_or_create(self.data_dir / "secrets" / name)
 
     def ring(self, name: str) -> KeyRing:

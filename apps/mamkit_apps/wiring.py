@@ -78,7 +78,7 @@ def migrate(settings: ServiceSettings) -> None:
     Raises:
         CatalogError: The database cannot be brought up to date.
     """
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.make_data_dir()
     upgrade(settings.database)
     open_queue(settings)
 

@@ -26,7 +26,6 @@ def prepare(settings: ApiSettings) -> None:
         SettingsError: A setting cannot be used.
         CatalogError: The database cannot be brought up to date.
     """
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     for name in ("edge_signing_key", "jwt_secret"):
         settings.ring(name)
     for name in ("session_secret", "callback_secret"):
