@@ -67,6 +67,7 @@ def open_zones(settings: ServiceSettings, *, edge_url: str | None = None) -> Zon
         settings: Say where.
         edge_url: Base URL that signed requests point at; None for a service that signs none.
     """
+    settings.make_data_dir()
     signer = None if edge_url is None else EdgeSigner(edge_url, url_signer(settings))
     store = LocalStore(settings.data_dir / "objects", signer=signer)  # the zones' keys differ in their start
     return Zones(staging=store, masters=store, previews=store)
