@@ -13,20 +13,35 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from mamkit.auth import (
+    HashingUnavailableError,
     InvalidCredentialsError,
     PasswordTooLongError,
     PermissionDeniedError,
     SessionError,
+    SessionStoreError,
     TokenError,
     WeakPasswordError,
 )
-from mamkit.catalog import EmailTakenError, NotFoundError
+from mamkit.catalog import (
+    AssetConflictError,
+    CatalogUnavailableError,
+    EmailTakenError,
+    InvalidEmailError,
+    InvalidPageError,
+    InvalidTextError,
+    NotFoundError,
+    PreviewStateError,
+    VersionConflictError,
+)
 from mamkit.errors import MamkitError
+from mamkit.jobs import QueueUnavailableError
 from mamkit.previews import InvalidMessageError, StagedUploadMissingError, StaleReportError
 from mamkit.signing import SigningError
 from mamkit.storage import (
     InvalidKeyError,
+    InvalidMetadataError,
     MasterConflictError,
+    ObjectChangedError,
     ObjectExistsError,
     ObjectNotFoundError,
     RangeNotSatisfiableError,
@@ -50,6 +65,10 @@ STATUS: Mapping[type[MamkitError], HTTPStatus] = {
     InvalidRequestError: HTTPStatus.BAD_REQUEST,
     InvalidMessageError: HTTPStatus.BAD_REQUEST,
     InvalidKeyError: HTTPStatus.BAD_REQUEST,
+    InvalidMetadataError: HTTPStatus.BAD_REQUEST,
+    InvalidEmailError: HTTPStatus.BAD_REQUEST,
+    InvalidPageError: HTTPStatus.BAD_REQUEST,
+    InvalidTextError: HTTPStatus.BAD_REQUEST,
     WeakPasswordError: HTTPStatus.BAD_REQUEST,
     PasswordTooLongError: HTTPStatus.BAD_REQUEST,
     UploadRejectedError: HTTPStatus.BAD_REQUEST,
@@ -60,12 +79,20 @@ STATUS: Mapping[type[MamkitError], HTTPStatus] = {
     SigningError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ObjectNotFoundError: HTTPStatus.NOT_FOUND,
+    AssetConflictError: HTTPStatus.CONFLICT,
     EmailTakenError: HTTPStatus.CONFLICT,
     MasterConflictError: HTTPStatus.CONFLICT,
+    ObjectChangedError: HTTPStatus.CONFLICT,
     ObjectExistsError: HTTPStatus.CONFLICT,
+    PreviewStateError: HTTPStatus.CONFLICT,
     StagedUploadMissingError: HTTPStatus.CONFLICT,
     StaleReportError: HTTPStatus.CONFLICT,
+    VersionConflictError: HTTPStatus.CONFLICT,
     RangeNotSatisfiableError: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+    CatalogUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    HashingUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    QueueUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    SessionStoreError: HTTPStatus.SERVICE_UNAVAILABLE,
     StorageUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     StorageFullError: HTTPStatus.INSUFFICIENT_STORAGE,
 }

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from sqlalchemy import Engine
+
 from mamkit.catalog import sync_engine, upgrade
 from mamkit.clock import Clock, utc_now
 from mamkit.jobs import Queue
@@ -81,11 +83,13 @@ def migrate(settings: ServiceSettings) -> None:
     """
     settings.make_data_dir()
     upgrade(settings.database)
-    open_queue(settings)
+    engine = sync_engine(settings.database)
+    open_queue(engine)
+    engine.dispose()
 
 
-def open_queue(settings: ServiceSettings) -> Queue:
-    """Return the queue, its table made if need be."""
-    queue = SqlQueue(sync_engine(settings.database))
+def open_queue(engine: Engine) -> Queue:
+    """Return the queue in a database, its table made if need be."""
+    queue = SqlQueue(engine)
     queue.create_schema()
     return queue

@@ -3,19 +3,23 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import NamedDependency
+from sqlalchemy import Engine
 
 from mamkit import catalog as db
 from mamkit.auth import ROLES, AccessTokens, PasswordHasher, Sessions
 from mamkit.auth.sql import SqlSessionStore
 from mamkit.catalog import Catalog, sync_engine
-from mamkit.catalog.models import Base
+from mamkit.catalog.models import SESSIONS
+from mamkit.clock import utc_now
 from mamkit.jobs import Queue
 from mamkit.previews import Ingest, Publisher
 from mamkit.signing import UrlSigner, WebhookSigner
@@ -28,6 +32,8 @@ __all__ = ["Parts", "Wired", "build", "lifespan", "provide_parts"]
 log = logging.getLogger(__name__)
 
 RECONCILE_EVERY = 10.0  # seconds between two looks for previews that a crash has left behind
+PURGE_EVERY = 86_400.0  # seconds
+KEEP_FINISHED_JOBS = timedelta(days=7)  # long enough to ask what happened last week
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +42,8 @@ class Parts:
 
     settings: ApiSettings
     catalog: Catalog
+    engine: Engine
+    """For what is synchronous: sessions and the queue."""
     zones: Zones
     queue: Queue
     passwords: PasswordHasher
@@ -58,18 +66,20 @@ def build(settings: ApiSettings) -> Parts:
         SettingsError: A setting cannot be used.
     """
     catalog = Catalog(settings.database)
-    queue = open_queue(settings)
+    engine = sync_engine(settings.database)
+    queue = open_queue(engine)
     zones = open_zones(settings, edge_url=settings.edge_url)
     publisher = Publisher(catalog, queue, zones)
     return Parts(
         settings=settings,
         catalog=catalog,
+        engine=engine,
         zones=zones,
         queue=queue,
         passwords=PasswordHasher(),
         tokens=AccessTokens(settings.ring("jwt_secret"), issuer="mamkit", audience="mamkit-api"),
         sessions=Sessions(
-            SqlSessionStore(sync_engine(settings.database), Base.metadata.tables["sessions"]),
+            SqlSessionStore(engine, SESSIONS),
             secret=settings.secret("session_secret").get_secret_value().encode(),
         ),
         signer=url_signer(settings),
@@ -86,7 +96,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     async with parts.catalog.begin() as session:
         await db.ensure_roles(session, ROLES)
     app.state.update(State({"parts": parts}))
-    janitor = asyncio.create_task(_reconcile(parts.publisher))
+    janitor = asyncio.create_task(_look_after(parts))
     try:
         yield
     finally:
@@ -94,6 +104,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         with contextlib.suppress(asyncio.CancelledError):
             await janitor
         await parts.catalog.close()
+        parts.engine.dispose()
 
 
 def provide_parts(state: State) -> Parts:
@@ -102,10 +113,16 @@ def provide_parts(state: State) -> Parts:
     return parts
 
 
-async def _reconcile(publisher: Publisher) -> None:
+async def _look_after(parts: Parts) -> None:
+    """Take up what a crash has left behind, and forget what is long over, for as long as the application runs."""
+    purged = float("-inf")
     while True:
         try:
-            await publisher.reconcile()
+            await parts.publisher.reconcile()
+            if time.monotonic() - purged >= PURGE_EVERY:
+                purged = time.monotonic()
+                await asyncio.to_thread(parts.sessions.purge)
+                await asyncio.to_thread(parts.queue.purge, finished_before=utc_now() - KEEP_FINISHED_JOBS)
         except Exception:  # the next round may do better, and the API must go on serving
             log.exception("looking after unfinished previews failed")
         await asyncio.sleep(RECONCILE_EVERY)

@@ -9,6 +9,7 @@ from types import FrameType
 
 import httpx
 
+from mamkit.catalog import sync_engine
 from mamkit.ids import uuid7
 from mamkit.jobs import QueueError
 from mamkit.previews import Ack, PreviewWorker, Report, ReportNotTakenError, StaleReportError
@@ -70,7 +71,7 @@ def run(settings: WorkerSettings) -> None:
     signal.signal(signal.SIGINT, on_signal)
     worker = PreviewWorker(
         f"{socket.gethostname()}:{os.getpid()}",
-        queue=open_queue(settings),
+        queue=open_queue(sync_engine(settings.database)),
         zones=open_zones(settings),
         report=HttpReporter(settings.api_url, WebhookSigner(_callback_key(settings))),
         lease=settings.lease,
