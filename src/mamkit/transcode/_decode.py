@@ -69,7 +69,8 @@ def decode_from(source: str | Path, streams: Sequence[int], time: Fraction | Non
                     return
                 frames.close()
     with open_source(source) as container:
-        yield from _decode(container, _decodable(container, streams))
+        if chosen := _decodable(container, streams):
+            yield from _decode(container, chosen)
 
 
 def _decodable(container: InputContainer, indices: Sequence[int]) -> list[AvStream]:
