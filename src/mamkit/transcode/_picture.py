@@ -99,9 +99,15 @@ class Standardiser:
         self._scale = Filter("scale", {"w": str(size[0]), "h": str(size[1]), "flags": _SCALING})
         self._tone_map: PictureFilter | None = None
         self._colours: tuple[int, int] | None = None
+        self._last: tuple[av.VideoFrame, av.VideoFrame] | None = None
 
     def __call__(self, picture: av.VideoFrame) -> av.VideoFrame:
-        """Return the picture itself, with its tags completed, or what it is converted to."""
+        """Return the picture itself, with its tags completed, or what it is converted to; the same for the same."""
+        if self._last is None or self._last[0] is not picture:
+            self._last = picture, self._standardise(picture)
+        return self._last[1]
+
+    def _standardise(self, picture: av.VideoFrame) -> av.VideoFrame:
         convert = needs_tone_mapping(picture)
         colours = picture.color_trc, picture.color_primaries
         _complete_tags(picture)

@@ -112,9 +112,11 @@ def test_full_range_becomes_video_range() -> None:
 def test_hdr_is_converted_at_the_size_of_the_largest_rendition() -> None:
     picture = quarters(320, 240, "yuv420p10le")
     picture.color_trc, picture.color_primaries, picture.colorspace = ColorTrc.SMPTE2084, ColorPrimaries.BT2020, 9
-    made = Standardiser((64, 48))(picture)
+    standardise = Standardiser((64, 48))
+    made = standardise(picture)
     assert (made.width, made.height, made.format.name) == (64, 48, "yuv420p")
     assert layout(made) == list(PLACES)
+    assert standardise(picture) is made  # a picture that is held is converted once, though its tags have gone
 
 
 def test_pictures_may_change_their_kind_in_the_middle() -> None:
