@@ -56,7 +56,7 @@ class H264Segments:
         self._rendition = rendition
         self._rate = plan.frame_rate
         self._stop = frames.stop
-        # At least 1000 ticks a second: some readers take a smaller timescale for a mistake.
+        # At least 1000 ticks a second, so that what readers round to ticks stays exact to a millisecond.
         scale = -(-1000 // self._rate.numerator)
         self._timescale = self._rate.numerator * scale
         self._frame_ticks = self._rate.denominator * scale

@@ -1,59 +1,28 @@
 """From decoded pictures of any kind to upright ones of one size: 8 bits, 4:2:0, BT.709, square pixels."""
 
-import math
-import struct
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import Literal, NamedTuple, cast
 
 from mamkit.errors import MissingExtraError
 from mamkit.transcode._filters import Chain, Filter, PictureFilter, kind
+from mamkit.transcode._orientation import Orientation
 from mamkit.transcode._tone_map import needs_tone_mapping, tone_mapping
 
 try:
     import av
-    from av.sidedata.sidedata import SideData
-    from av.sidedata.sidedata import Type as SideDataType
     from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 except ImportError as error:
     raise MissingExtraError("transcode", package="av") from error
 
-__all__ = ["Orientation", "Standardiser", "deinterlaced", "orientation", "scaler"]
+__all__ = ["Standardiser", "deinterlaced", "scaler"]
 
-_RGB, _BT709, _UNSPECIFIED, _BT601 = 0, 1, 2, 6  # matrices, ITU-T H.273 table 4
-_KNOWN_MATRICES = {_BT709, 4, 5, _BT601, 7, 9}  # those that swscale converts
+_RGB, _BT709, _BT601, _BT2020 = 0, 1, 6, 9  # matrices, ITU-T H.273 table 4
+_KNOWN_MATRICES = {_BT709, 4, 5, _BT601, 7, _BT2020}  # those that swscale converts
 _HD_LINES = 720  # what does not say is BT.709 from here on and BT.601 below, as players take it
 
 _SCALING = "bicubic+accurate_rnd+bitexact"  # the latter two: flat areas stay as they are, on every kind of processor
 _DEINTERLACER = Filter("bwdif", {"mode": "send_frame", "deint": "interlaced"})
-
-
-class Orientation(NamedTuple):
-    """How a decoded picture must be turned to be upright."""
-
-    rotation: Literal[0, 90, 180, 270]
-    """Degrees clockwise."""
-    mirrored: bool
-    """Whether it is flipped left to right after that."""
-
-    def before(self, width: int, height: int) -> tuple[int, int]:
-        """Return the width and height, before turning, of what has these when it is upright."""
-        return (width, height) if self.rotation in (0, 180) else (height, width)
-
-
-def orientation(picture: av.VideoFrame) -> Orientation:
-    """Return what the display matrix of a picture asks for, rounded to quarters of a turn.
-
-    The matrix (ISO/IEC 14496-12 section 8.2.2) takes a pixel at (x, y), y downwards, to (a*x + c*y, b*x + d*y).
-    """
-    matrix = cast("Mapping[SideDataType, SideData]", picture.side_data).get(SideDataType.DISPLAYMATRIX)
-    if matrix is None:
-        return Orientation(0, mirrored=False)
-    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix))
-    mirrored = a * d - b * c < 0
-    quarters = round(math.degrees(math.atan2(b, -a if mirrored else a)) / 90) % 4
-    return Orientation((0, 90, 180, 270)[quarters], mirrored)
 
 
 def deinterlaced(pictures: Iterable[tuple[Fraction, av.VideoFrame]]) -> Iterator[tuple[Fraction, av.VideoFrame]]:
@@ -126,7 +95,8 @@ def _complete_tags(picture: av.VideoFrame) -> None:
     if rgb:
         picture.colorspace = _RGB
     elif picture.colorspace not in _KNOWN_MATRICES:
-        picture.colorspace = _BT709 if picture.height >= _HD_LINES else _BT601
+        usual = _BT709 if picture.height >= _HD_LINES else _BT601
+        picture.colorspace = _BT2020 if needs_tone_mapping(picture) else usual
     if picture.color_range not in (ColorRange.MPEG, ColorRange.JPEG):
         full = rgb or picture.format.name.startswith("yuvj")
         picture.color_range = ColorRange.JPEG if full else ColorRange.MPEG

@@ -12,7 +12,8 @@ from mamkit.transcode._crew import Channel, Crew
 from mamkit.transcode._decode import decode_from
 from mamkit.transcode._events import EncodedInit, EncodedSegment, Event
 from mamkit.transcode._h264 import H264Segments
-from mamkit.transcode._picture import Orientation, Standardiser, deinterlaced, orientation, scaler
+from mamkit.transcode._orientation import Orientation, orientation
+from mamkit.transcode._picture import Standardiser, deinterlaced, scaler
 from mamkit.transcode._sampler import sample
 from mamkit.transcode.errors import MediaUnreadableError
 from mamkit.transcode.models import Part, Plan, VideoRendition

@@ -7,7 +7,8 @@ import pytest
 from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
 from mamkit.transcode._filters import Filter, PictureFilter
-from mamkit.transcode._picture import Orientation, Standardiser, deinterlaced, scaler
+from mamkit.transcode._orientation import Orientation
+from mamkit.transcode._picture import Standardiser, deinterlaced, scaler
 from mamkit.transcode.errors import EncodeError
 from tests.media_factory import CORNERS, corners
 from tests.unit.transcode.tree import rgb
