@@ -96,7 +96,7 @@ def _complete_tags(picture: av.VideoFrame) -> None:
         picture.colorspace = _RGB
     elif picture.colorspace not in _KNOWN_MATRICES:
         usual = _BT709 if picture.height >= _HD_LINES else _BT601
-        picture.colorspace = _BT2020 if needs_tone_mapping(picture) else usual
+        picture.colorspace = _BT2020 if picture.color_primaries == ColorPrimaries.BT2020 else usual
     if picture.color_range not in (ColorRange.MPEG, ColorRange.JPEG):
         full = rgb or picture.format.name.startswith("yuvj")
         picture.color_range = ColorRange.JPEG if full else ColorRange.MPEG
