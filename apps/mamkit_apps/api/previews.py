@@ -54,13 +54,13 @@ async def preview_events(version_id: FromQuery[UUID], principal: Caller, parts: 
 
 async def _follow(parts: Parts, version_id: UUID) -> AsyncIterator[str]:
     """Yield events in the form of the HTML standard, section 9.2.5 ("Parsing an event stream")."""
-    last, silent = "", 0.0
+    seen, silent = -1, 0.0
     while True:
-        view = await _view(parts, version_id)
-        text = view.model_dump_json()
-        if text != last:
-            last, silent = text, 0.0
-            yield f"event: preview\ndata: {text}\n\n"
+        revision = await parts.publisher.revision(version_id)
+        if revision != seen:
+            seen, silent = revision, 0.0
+            view = await _view(parts, version_id)
+            yield f"event: preview\nid: {revision}\ndata: {view.model_dump_json()}\n\n"
             if view.status in {"ready", "failed"}:
                 return
         elif silent >= HEARTBEAT:

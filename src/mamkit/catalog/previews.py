@@ -30,7 +30,9 @@ __all__ = [
     "part_of",
     "parts_of",
     "preview_of",
+    "progress_of",
     "record_part",
+    "revision_of",
     "set_status",
     "start_building",
     "unfinished_previews",
@@ -145,6 +147,24 @@ async def parts_of(session: AsyncSession, version_id: UUID) -> list[PreviewPart]
     """Return the parts of a preview by index; none before it has a plan."""
     query = select(PreviewPart).where(PreviewPart.version_id == version_id).order_by(PreviewPart.index)
     return list(await session.scalars(query))
+
+
+async def progress_of(session: AsyncSession, version_id: UUID) -> dict[int, float]:
+    """Return how far each part of a preview is, from 0 to 1, by its index; nothing before it has a plan."""
+    query = select(PreviewPart.index, PreviewPart.progress).where(PreviewPart.version_id == version_id)
+    return {row.index: row.progress for row in await session.execute(query)}
+
+
+async def revision_of(session: AsyncSession, version_id: UUID) -> int:
+    """Return the revision of a preview, which grows with every change of it or of one of its parts.
+
+    Raises:
+        PreviewNotFoundError: It has none, or there is no such version.
+    """
+    revision = await session.scalar(select(Preview.revision).where(Preview.version_id == version_id))
+    if revision is None:
+        raise PreviewNotFoundError(version_id)
+    return revision
 
 
 async def part_of(session: AsyncSession, version_id: UUID, index: int) -> PreviewPart:

@@ -7,6 +7,7 @@ The one package of the library that uses the others. `Ingest` and `Publisher` be
 from mamkit.previews.builder import PreviewWorker, Reporter
 from mamkit.previews.errors import (
     InvalidMessageError,
+    PartsDisagreeError,
     PreviewError,
     ReportNotTakenError,
     StagedUploadMissingError,
@@ -23,6 +24,7 @@ __all__ = [
     "Ingest",
     "InvalidMessageError",
     "PartJob",
+    "PartsDisagreeError",
     "PlanJob",
     "Planned",
     "PresignedUpload",

@@ -4,7 +4,14 @@ from uuid import UUID
 
 from mamkit.errors import MamkitError
 
-__all__ = ["InvalidMessageError", "PreviewError", "ReportNotTakenError", "StagedUploadMissingError", "StaleReportError"]
+__all__ = [
+    "InvalidMessageError",
+    "PartsDisagreeError",
+    "PreviewError",
+    "ReportNotTakenError",
+    "StagedUploadMissingError",
+    "StaleReportError",
+]
 
 
 class PreviewError(MamkitError):
@@ -27,6 +34,23 @@ class InvalidMessageError(PreviewError, ValueError):
         super().__init__(f"this is no {kind}: {faults} of its members are missing, unknown or wrong")
         self.kind = kind
         self.faults = faults
+
+
+class PartsDisagreeError(PreviewError):
+    """Parts of one preview were encoded by encoders that differ, so that they do not join.
+
+    Attributes:
+        rendition: Whose initialisation segments differ.
+    """
+
+    code = "previews.parts_disagree"
+
+    def __init__(self, rendition: str) -> None:
+        super().__init__(
+            f"the parts of {rendition!r} were encoded by different versions and do not join; "
+            "bring all workers to one version, then build the preview again"
+        )
+        self.rendition = rendition
 
 
 class StaleReportError(PreviewError):

@@ -7,16 +7,15 @@ playlist over a newer one. A playlist is a pure function of the parts in the cat
 
 import asyncio
 import json
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
 from mamkit import catalog as db
 from mamkit.catalog import Catalog, Preview
 from mamkit.jobs import Job, JobNotFoundError, NewJob, Queue
-from mamkit.previews.errors import StaleReportError
-from mamkit.previews.layout import JSON_TYPE, PLAYLIST_TYPE, plan_key
+from mamkit.previews._publication import is_playable, tracks_of, write_playlists
+from mamkit.previews.errors import PartsDisagreeError, StaleReportError
+from mamkit.previews.layout import JSON_TYPE, plan_key
 from mamkit.previews.messages import (
     PART_JOB,
     PLAN_JOB,
@@ -28,23 +27,16 @@ from mamkit.previews.messages import (
     Planned,
     Progress,
     Report,
+    parse_job,
 )
 from mamkit.storage import Zones
-from mamkit.transcode import (
-    INDEX_NAME,
-    Init,
-    PartResult,
-    Plan,
-    Segment,
-    Track,
-    iframe_playlist,
-    iframe_playlist_name,
-    media_playlist,
-    media_playlist_name,
-    multivariant_playlist,
-)
+from mamkit.transcode import Part, PartResult, Plan
 
 __all__ = ["PreviewState", "Publisher"]
+
+FIRST = 0  # priority of what a person waits for: the plan, and the parts that make a preview playable
+LATER = 10
+SOUND_WEIGHT = 0.02  # of the work that the pictures of the same seconds make
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +46,6 @@ class PreviewState:
     preview: Preview
     progress: float
     """0 to 1, by the segments that are encoded."""
-
-
-FIRST = 0  # priority of what a person waits for: the plan, and the parts that make a preview playable
-LATER = 10
 
 
 class Publisher:
@@ -102,8 +90,10 @@ class Publisher:
             preview = await db.preview_of(session, version_id, for_update=True)
             if preview.status != "failed":
                 return
+            if preview.failure_code == PartsDisagreeError.code:
+                preview.plan = None  # nothing of the last try can be kept
             await db.set_status(session, preview, "queued" if preview.plan is None else "building")
-        # What the last try has finished is kept; only what is missing is done again.
+        # Else, what the last try has finished is kept; only what is missing is done again.
         await (self.start(version_id) if preview.plan is None else self._enqueue_parts(version_id))
 
     async def state(self, version_id: UUID) -> PreviewState:
@@ -114,25 +104,30 @@ class Publisher:
         """
         async with self._catalog.read() as session:
             preview = await db.preview_of(session, version_id)
-            parts = await db.parts_of(session, version_id)
-        if preview.status == "ready":
-            return PreviewState(preview=preview, progress=1.0)
+            progress = await db.progress_of(session, version_id)
         if preview.plan is None:
             return PreviewState(preview=preview, progress=0.0)
-        plan = Plan.model_validate(preview.plan)
-        # A segment of video costs far more than one of audio, and there are as many of each.
-        weights = {part.index: (part.stop - part.start) * (1 if part.kind == "video" else 0.05) for part in plan.parts}
-        done = sum(weights[part.index] * part.progress for part in parts)
-        return PreviewState(preview=preview, progress=done / sum(weights.values()))
+        work = {part.index: _work(part) for part in Plan.model_validate(preview.plan).parts}
+        done = sum(work[index] * share for index, share in progress.items())
+        return PreviewState(preview=preview, progress=min(1.0, done / sum(work.values())))
+
+    async def revision(self, version_id: UUID) -> int:
+        """Return a number that grows whenever `state` does; cheap to ask for often.
+
+        Raises:
+            PreviewNotFoundError: There is no such preview.
+        """
+        async with self._catalog.read() as session:
+            return await db.revision_of(session, version_id)
 
     async def take(self, report: Report) -> Ack:
         """Record a report and publish what follows from it. Taking the same report again changes nothing.
 
         Raises:
-            StaleReportError: The report's lease is not the newest of its job.
+            StaleReportError: The report's lease is not the newest of its job, or the job is about something else.
             PreviewNotFoundError: There is no such preview.
         """
-        if not await asyncio.to_thread(self._queue.holds, report.job_id, report.fence):
+        if not await asyncio.to_thread(self._may_say, report):
             raise StaleReportError(report.job_id, report.fence)
         match report:
             case Planned():
@@ -144,6 +139,24 @@ class Publisher:
             case Failed():
                 return await self._failed(report.version_id, report.code, report.message)
 
+    def _may_say(self, report: Report) -> bool:
+        """Return whether the report is of the job's newest holder, and of what the job is about."""
+        if not self._queue.holds(report.job_id, report.fence):
+            return False
+        found = self._queue.get(report.job_id)
+        job = parse_job(found.kind, found.payload)
+        if job.version_id != report.version_id:
+            return False
+        match report:
+            case Planned():
+                return isinstance(job, PlanJob)
+            case Progress():
+                return isinstance(job, PartJob) and job.part.index == report.part
+            case Finished():
+                return isinstance(job, PartJob) and job.part.index == report.result.part
+            case Failed():
+                return True
+
     async def _planned(self, report: Planned) -> Ack:
         plan = report.plan
         async with self._catalog.begin() as session:
@@ -153,12 +166,18 @@ class Publisher:
                 return Ack(wanted=False)
             if preview.plan is None:
                 # The plan's object comes before the row that says that it is there.
-                await self._put(plan_key(version.preview_prefix), plan.model_dump_json(), JSON_TYPE)
+                text = plan.model_dump_json()
+                await asyncio.to_thread(
+                    self._zones.previews.put,
+                    plan_key(version.preview_prefix),
+                    text.encode(),
+                    content_type=JSON_TYPE,
+                )
                 await db.set_facts(session, version, report.facts)
                 await db.start_building(
                     session,
                     preview,
-                    plan=json.loads(plan.model_dump_json()),
+                    plan=json.loads(text),
                     parts=[(part.index, part.kind) for part in plan.parts],
                 )
         await self._enqueue_parts(report.version_id)
@@ -218,30 +237,16 @@ class Publisher:
             plan = Plan.model_validate(preview.plan)
             results = [PartResult.model_validate(part.result) for part in parts if part.status == "done"]
             finished = len(results) == len(plan.parts)
-            if await self._publish(version.preview_prefix, plan, results, finished=finished):
+            try:
+                tracks = tracks_of(results)
+            except PartsDisagreeError as error:
+                await db.set_status(session, preview, "failed", failure_code=error.code, failure=str(error))
+                return Ack(wanted=False)
+            if is_playable(plan, tracks):
+                prefix = version.preview_prefix
+                await asyncio.to_thread(write_playlists, self._zones.previews, prefix, plan, tracks, finished=finished)
                 await db.set_status(session, preview, "ready" if finished else "playable")
         return Ack(wanted=True)
-
-    async def _publish(self, prefix: str, plan: Plan, results: Iterable[PartResult], *, finished: bool) -> bool:
-        """Write the playlists that the results allow; return whether there is something to play."""
-        tracks = _tracks_of(results)
-        pictures = [rendition.name for rendition in plan.video]
-        if not tracks.keys() >= {*pictures, *(rendition.name for rendition in plan.audio)}:
-            return False
-        for track in tracks.values():
-            name = track.init.rendition
-            text = media_playlist(track, plan=plan, finished=finished)
-            await self._put(prefix + media_playlist_name(name), text, PLAYLIST_TYPE)
-            if name in pictures:
-                text = iframe_playlist(track, plan=plan, finished=finished)
-                await self._put(prefix + iframe_playlist_name(name), text, PLAYLIST_TYPE)
-        # Last, so that whoever finds it finds all that it names.
-        text = multivariant_playlist(plan, tracks.values(), finished=finished)
-        await self._put(prefix + INDEX_NAME, text, PLAYLIST_TYPE)
-        return True
-
-    async def _put(self, key: str, text: str, content_type: str) -> None:
-        await asyncio.to_thread(self._zones.previews.put, key, text.encode(), content_type=content_type)
 
     async def _failed(self, version_id: UUID, code: str, message: str) -> Ack:
         async with self._catalog.begin() as session:
@@ -285,16 +290,9 @@ class Publisher:
             return None
 
 
-def _tracks_of(results: Iterable[PartResult]) -> dict[str, Track]:
-    """Return what can be played of each rendition; those of which the first segment is missing are left out."""
-    inits: dict[str, Init] = {}
-    segments: dict[str, list[Segment]] = defaultdict(list)
-    for result in results:
-        inits |= {init.rendition: init for init in result.inits}
-        for segment in result.segments:
-            segments[segment.rendition].append(segment)
-    tracks = {name: Track.of(inits[name], found) for name, found in segments.items()}
-    return {name: track for name, track in tracks.items() if track.segments}
+def _work(part: Part) -> float:
+    """Return what encoding a part takes, in segments of video."""
+    return (part.stop - part.start) * (1 if part.kind == "video" else SOUND_WEIGHT)
 
 
 def _new_job(kind: str, payload: PlanJob | PartJob, dedupe_key: str, priority: int) -> NewJob:

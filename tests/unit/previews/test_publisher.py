@@ -265,3 +265,65 @@ def test_a_film_without_sound_needs_no_sound(tmp_path: Path) -> None:
             assert not any("audio" in name for name in b.playlists())
 
     asyncio.run(scenario())
+
+
+def test_a_holder_may_speak_of_its_own_job_only(tmp_path: Path) -> None:
+    """A valid lease of one part is no licence to finish another part, or another preview."""
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            mine, other = await b.version(), await b.version()
+            plan = await b.plan(mine, film(20))
+            [(lease, part), (_, second), *_] = b.leases()
+            await b.plan(other, film(20))
+            for report in (
+                finished(other, lease, plan, part),
+                finished(mine, lease, plan, second),
+                Planned(version_id=mine, job_id=lease.job.id, fence=lease.fence, facts={}, plan=plan),
+                Failed(version_id=other, job_id=lease.job.id, fence=lease.fence, code="x.y", message="no"),
+            ):
+                with pytest.raises(StaleReportError):
+                    await b.publisher.take(report)
+            assert [await b.status(version_id) for version_id in (mine, other)] == ["building", "building"]
+            assert {part.status for part in await b.parts(mine)} == {"waiting"}
+
+    asyncio.run(scenario())
+
+
+def test_parts_that_do_not_join_are_never_published_together(tmp_path: Path) -> None:
+    """Two workers of different versions: the preview fails with the reason, and is built anew from nothing."""
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await b.version()
+            plan = await b.plan(version_id, film(20, sound=False))
+            [(first, one), (second, two), *_] = b.leases()
+            await b.publisher.take(finished(version_id, first, plan, one))
+            foreign = finished(version_id, second, plan, two)
+            inits = tuple(init.model_copy(update={"sha256": "2" * 64}) for init in foreign.result.inits)
+            await b.publisher.take(
+                foreign.model_copy(update={"result": foreign.result.model_copy(update={"inits": inits})})
+            )
+            preview = (await b.publisher.state(version_id)).preview
+            assert (preview.status, preview.failure_code) == ("failed", "previews.parts_disagree")
+            assert b.playlists()["360p/index.m3u8"].count("#EXTINF") == 1
+            await b.publisher.restart(version_id)
+            assert await b.status(version_id) == "queued"
+
+    asyncio.run(scenario())
+
+
+def test_the_revision_grows_with_every_change(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await b.version()
+            seen = [await b.publisher.revision(version_id)]
+            plan = await b.plan(version_id, film(6))
+            seen.append(await b.publisher.revision(version_id))
+            for lease, part in b.leases():
+                await b.publisher.take(finished(version_id, lease, plan, part))
+                seen.append(await b.publisher.revision(version_id))
+            assert seen == sorted(set(seen))
+            assert (await b.publisher.state(version_id)).progress == 1.0
+
+    asyncio.run(scenario())

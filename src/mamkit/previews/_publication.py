@@ -1,0 +1,69 @@
+"""What of a preview can be played by now, and the playlists that say so."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from mamkit.previews.errors import PartsDisagreeError
+from mamkit.previews.layout import PLAYLIST_TYPE
+from mamkit.storage import ObjectWriter
+from mamkit.transcode import (
+    INDEX_NAME,
+    Init,
+    PartResult,
+    Plan,
+    Segment,
+    Track,
+    iframe_playlist,
+    iframe_playlist_name,
+    media_playlist,
+    media_playlist_name,
+    multivariant_playlist,
+)
+
+__all__ = ["is_playable", "tracks_of", "write_playlists"]
+
+
+def tracks_of(results: Iterable[PartResult]) -> dict[str, Track]:
+    """Return what can be played of each rendition; those of which the first segment is missing are left out.
+
+    Raises:
+        PartsDisagreeError: Two parts made different initialisation segments of one rendition.
+    """
+    inits: dict[str, Init] = {}
+    segments: dict[str, list[Segment]] = defaultdict(list)
+    for result in results:
+        for init in result.inits:
+            if inits.setdefault(init.rendition, init).sha256 != init.sha256:
+                raise PartsDisagreeError(init.rendition)
+        for segment in result.segments:
+            segments[segment.rendition].append(segment)
+    tracks = {name: Track.of(inits[name], found) for name, found in segments.items()}
+    return {name: track for name, track in tracks.items() if track.segments}
+
+
+def is_playable(plan: Plan, tracks: Mapping[str, Track]) -> bool:
+    """Return whether the first segment of every rendition is there."""
+    return tracks.keys() >= {rendition.name for rendition in (*plan.video, *plan.audio)}
+
+
+def write_playlists(
+    previews: ObjectWriter, prefix: str, plan: Plan, tracks: Mapping[str, Track], *, finished: bool
+) -> None:
+    """Write all playlists of a preview that is playable, the multivariant one last: it names only what is there.
+
+    Args:
+        previews: Where to.
+        prefix: Of the preview's objects.
+        plan: What the preview is made to.
+        tracks: What there is of each rendition.
+        finished: Whether that is all of it.
+    """
+    pictures = {rendition.name for rendition in plan.video}
+    texts = {}
+    for name, track in tracks.items():
+        texts[media_playlist_name(name)] = media_playlist(track, plan=plan, finished=finished)
+        if name in pictures:
+            texts[iframe_playlist_name(name)] = iframe_playlist(track, plan=plan, finished=finished)
+    texts[INDEX_NAME] = multivariant_playlist(plan, tracks.values(), finished=finished)
+    for name, text in texts.items():
+        previews.put(prefix + name, text.encode(), content_type=PLAYLIST_TYPE)
