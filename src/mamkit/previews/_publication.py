@@ -43,7 +43,7 @@ def tracks_of(results: Iterable[PartResult]) -> dict[str, Track]:
 
 def is_playable(plan: Plan, tracks: Mapping[str, Track]) -> bool:
     """Return whether the first segment of every rendition is there."""
-    return tracks.keys() >= {rendition.name for rendition in (*plan.video, *plan.audio)}
+    return tracks.keys() >= {*(video.name for video in plan.video), *(audio.name for audio in plan.audio)}
 
 
 def write_playlists(
