@@ -14,8 +14,9 @@ from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
-from mamkit.transcode._appearance import colour, orientation
+from mamkit.transcode._colour import colour
 from mamkit.transcode._input import describe, open_source
+from mamkit.transcode._orientation import orientation
 from mamkit.transcode._scan import Timing, scan
 from mamkit.transcode.errors import (
     MediaTooLargeError,

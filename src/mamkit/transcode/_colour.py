@@ -1,15 +1,18 @@
-"""How a decoded picture says that it is to be shown: which way up, and in which colours."""
+"""In which colours a decoded picture says that it is to be shown."""
 
-import math
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
-import av
-from av.sidedata.sidedata import SideData, Type
+from mamkit.errors import MissingExtraError
 
-__all__ = ["Colour", "colour", "orientation"]
+try:
+    import av
+    from av.sidedata.sidedata import SideData, Type
+except ImportError as error:
+    raise MissingExtraError("transcode", package="av") from error
+
+__all__ = ["Colour", "colour"]
 
 Hdr = Literal["hdr10", "hlg", "dolby-vision"]
 
@@ -25,26 +28,10 @@ class Colour:
     hdr: Hdr | None
 
 
-def orientation(frame: av.VideoFrame) -> tuple[Literal[0, 90, 180, 270], bool]:
-    """Return the turn that the display matrix asks for, degrees clockwise, and whether to flip left to right after it.
-
-    The matrix (ISO/IEC 14496-12 section 8.2.2) takes a pixel at (x, y), y downwards, to (a*x + c*y, b*x + d*y).
-    """
-    matrix = _side_data(frame, Type.DISPLAYMATRIX)
-    if matrix is None:
-        return 0, False
-    a, b, _, c, d, *_ = struct.unpack("=9i", matrix)
-    mirrored = a * d - b * c < 0
-    if mirrored:
-        a = -a
-    quarters = round(math.degrees(math.atan2(b, a)) / 90) % 4
-    return cast("Literal[0, 90, 180, 270]", 90 * quarters), mirrored
-
-
 def colour(frame: av.VideoFrame) -> Colour:
     """Return what the picture says about its colours."""
     transfer = _TRANSFERS.get(frame.color_trc)
-    dolby = _side_data(frame, Type.DOVI_METADATA) is not None
+    dolby = Type.DOVI_METADATA in cast("Mapping[Type, SideData]", frame.side_data)
     return Colour(
         primaries=_PRIMARIES.get(frame.color_primaries),
         transfer=transfer,
@@ -52,11 +39,6 @@ def colour(frame: av.VideoFrame) -> Colour:
         range=_RANGES.get(frame.color_range),
         hdr="dolby-vision" if dolby else _HDR_TRANSFERS.get(transfer or ""),
     )
-
-
-def _side_data(frame: av.VideoFrame, kind: Type) -> bytes | None:
-    data = cast("Mapping[Type, SideData]", frame.side_data).get(kind)
-    return None if data is None else bytes(data)
 
 
 _RANGES: dict[int, Literal["tv", "pc"]] = {1: "tv", 2: "pc"}
