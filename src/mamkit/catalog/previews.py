@@ -152,7 +152,7 @@ async def parts_of(session: AsyncSession, version_id: UUID) -> list[PreviewPart]
 async def progress_of(session: AsyncSession, version_id: UUID) -> dict[int, float]:
     """Return how far each part of a preview is, from 0 to 1, by its index; nothing before it has a plan."""
     query = select(PreviewPart.index, PreviewPart.progress).where(PreviewPart.version_id == version_id)
-    return dict((await session.execute(query)).tuples().all())
+    return dict((await session.execute(query)).all())
 
 
 async def revision_of(session: AsyncSession, version_id: UUID) -> int:
