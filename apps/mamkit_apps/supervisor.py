@@ -7,8 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Self
 
@@ -116,15 +117,16 @@ class Services:
         if listener is not None:
             command += ["--fd", str(listener.fileno())]
             descriptors = (listener.fileno(),)
-        self._processes[name] = subprocess.Popen(
-            command,
-            env=self._environment(),
-            stdin=subprocess.PIPE,
-            stdout=self._log(name),
-            stderr=subprocess.STDOUT if self._logs else None,
-            pass_fds=descriptors,
-            process_group=0,  # Ctrl-C at the terminal reaches this process alone, which stops the others in order
-        )
+        with _uninterrupted():  # a process that nobody remembers would be stopped by nobody
+            self._processes[name] = subprocess.Popen(
+                command,
+                env=self._environment(),
+                stdin=subprocess.PIPE,
+                stdout=self._log(name),
+                stderr=subprocess.STDOUT if self._logs else None,
+                pass_fds=descriptors,
+                process_group=0,  # Ctrl-C at the terminal reaches this process alone, which stops the others in order
+            )
 
     def _environment(self) -> Mapping[str, str]:
         return (
@@ -179,24 +181,45 @@ class Services:
 
     def stop(self) -> None:
         """Stop all services and wait for them: the worker first, so that it can still hand its job back."""
-        for name in ("worker", "api", "edge"):
-            process = self._processes.pop(name, None)
-            if process is None:
-                continue
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(STOP_TIMEOUT)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if process.stdin is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    process.stdin.close()
+        with _uninterrupted():
+            for name in ("worker", "api", "edge"):
+                if name in self._processes:
+                    _end(self._processes.pop(name))
         self._api_socket.close()
         self._edge_socket.close()
         for file in self._files:
             file.close()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until the block is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is ever interrupted
+        return
+    waiting: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda number, _: waiting.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for waited in waiting[:1]:
+            signal.raise_signal(waited)
 
 
 def _url(listener: socket.socket) -> str:

@@ -1,5 +1,6 @@
 """`mamkit demo` as a newcomer runs it: a process, a real film, and every way in which it can end."""
 
+import contextlib
 import json
 import os
 import resource
@@ -141,6 +142,26 @@ def test_an_interrupt_stops_everything_with_one_line(tmp_path: Path, number: sig
     line = failed_clearly(subprocess.CompletedProcess([], process.returncode, stdout, stderr))
     assert "interrupted" in line
     assert survivors(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("delay", [0.2, 0.7, 1.0, 1.3, 1.6, 2.0])
+def test_an_interrupt_at_any_moment_leaves_nothing(tmp_path: Path, delay: float) -> None:
+    """While commands are loaded, sockets opened, processes started or asked whether they serve."""
+    make_clip(tmp_path / "film.mp4", seconds=1)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    process = subprocess.Popen(
+        [*MAMKIT, "demo", "film.mp4"], cwd=tmp_path, env=os.environ | {"TMPDIR": str(scratch)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(delay)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert delay < 0.5 or "interrupted" in stderr  # before that, it may be Python itself that is interrupted
+    assert list(scratch.iterdir()) == []
+    assert survivors(str(scratch)) == []
 
 
 def test_services_end_when_the_demo_is_killed_outright(tmp_path: Path) -> None:
