@@ -48,6 +48,12 @@ def failed_clearly(result: subprocess.CompletedProcess[str]) -> str:
     return lines[0]
 
 
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film that takes some seconds to encode."""
+    return make_clip(tmp_path_factory.mktemp("film") / "film.mp4", seconds=20, width=426, height=240)
+
+
 def test_a_film_goes_through_its_whole_life_and_nothing_is_left_behind(tmp_path: Path) -> None:
     make_clip(tmp_path / "film.mp4", seconds=8, width=426, height=240, b_frames=2)
     scratch = tmp_path / "scratch"
@@ -126,10 +132,9 @@ def test_a_data_folder_that_is_in_use_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_stops_everything_with_one_line(tmp_path: Path, number: signal.Signals) -> None:
-    make_clip(tmp_path / "film.mp4", seconds=20, width=426, height=240)
+def test_an_interrupt_stops_everything_with_one_line(tmp_path: Path, film: Path, number: signal.Signals) -> None:
     process = subprocess.Popen(
-        [*MAMKIT, "demo", "film.mp4", "--data-dir", "demo-data"],
+        [*MAMKIT, "demo", str(film), "--data-dir", "demo-data"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     previews = tmp_path / "demo-data" / "data" / "objects" / "previews"
@@ -145,13 +150,12 @@ def test_an_interrupt_stops_everything_with_one_line(tmp_path: Path, number: sig
 
 
 @pytest.mark.parametrize("delay", [0.2, 0.7, 1.0, 1.3, 1.6, 2.0])
-def test_an_interrupt_at_any_moment_leaves_nothing(tmp_path: Path, delay: float) -> None:
+def test_an_interrupt_at_any_moment_leaves_nothing(tmp_path: Path, film: Path, delay: float) -> None:
     """While commands are loaded, sockets opened, processes started or asked whether they serve."""
-    make_clip(tmp_path / "film.mp4", seconds=1)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     process = subprocess.Popen(
-        [*MAMKIT, "demo", "film.mp4"], cwd=tmp_path, env=os.environ | {"TMPDIR": str(scratch)},
+        [*MAMKIT, "demo", str(film)], cwd=tmp_path, env=os.environ | {"TMPDIR": str(scratch)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -164,10 +168,9 @@ def test_an_interrupt_at_any_moment_leaves_nothing(tmp_path: Path, delay: float)
     assert survivors(str(scratch)) == []
 
 
-def test_services_end_when_the_demo_is_killed_outright(tmp_path: Path) -> None:
-    make_clip(tmp_path / "film.mp4", seconds=20, width=426, height=240)
+def test_services_end_when_the_demo_is_killed_outright(tmp_path: Path, film: Path) -> None:
     process = subprocess.Popen(
-        [*MAMKIT, "demo", "film.mp4", "--data-dir", "demo-data"],
+        [*MAMKIT, "demo", str(film), "--data-dir", "demo-data"],
         cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     previews = tmp_path / "demo-data" / "data" / "objects" / "previews"
@@ -204,8 +207,7 @@ def test_a_full_disk_gives_one_clear_line(tmp_path: Path) -> None:
     reason="this machine does not let an ordinary user mount a file system of their own (unshare -rm)",
 )
 @pytest.mark.parametrize("when", ["at the start", "at the upload", "while the preview is built"])
-def test_a_disk_that_is_really_full_gives_one_clear_line(tmp_path: Path, when: str) -> None:
-    film = make_clip(tmp_path / "film.mp4", seconds=20, width=426, height=240)
+def test_a_disk_that_is_really_full_gives_one_clear_line(tmp_path: Path, film: Path, when: str) -> None:
     (tmp_path / "small").mkdir()
     script = 'mount -t tmpfs -o size="$1" none small; shift; '
     if when == "while the preview is built":
@@ -214,7 +216,7 @@ def test_a_disk_that_is_really_full_gives_one_clear_line(tmp_path: Path, when: s
     result = subprocess.run(
         [
             *("unshare", "-rm", "sh", "-c", script + 'exec "$@"', "sh", str(size)),
-            *(*MAMKIT, "demo", "film.mp4", "--data-dir", "small/data"),
+            *(*MAMKIT, "demo", str(film), "--data-dir", "small/data"),
         ],
         cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
