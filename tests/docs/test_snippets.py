@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.media_factory import make_clip
+
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```python(?P<flags>[^\n]*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
 REASON = re.compile(r"\s*#\s*(\S.*)")
@@ -22,9 +24,20 @@ SNIPPETS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The film that the pages call `holiday.mp4`."""
+    return make_clip(tmp_path_factory.mktemp("film") / "holiday.mp4", seconds=8)
+
+
 @pytest.mark.parametrize(("path", "match"), SNIPPETS)
-def test_a_snippet_runs(path: Path, match: re.Match[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a namespace and a folder of its own. One that cannot run is marked `python no-run` and says why first."""
+def test_a_snippet_runs(
+    path: Path, match: re.Match[str], film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a namespace of its own, and a folder with nothing but a `holiday.mp4`.
+
+    One that cannot run is marked `python no-run` and says why first.
+    """
     flags = match["flags"].strip()
     assert flags in {"", "no-run"}, f"unknown mark {flags!r}"
     if flags:
@@ -32,6 +45,7 @@ def test_a_snippet_runs(path: Path, match: re.Match[str], tmp_path: Path, monkey
         assert reason, "a snippet that is not run starts with a comment that says why"
         pytest.skip(reason[1])
     monkeypatch.chdir(tmp_path)
+    (tmp_path / film.name).symlink_to(film)
     code = compile("\n" * line(match) + match["code"], str(path), "exec")  # so that tracebacks show the page's lines
     exec(code, {"__name__": "__main__"})  # noqa: S102 - that is what the test is for
 
