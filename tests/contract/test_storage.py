@@ -1,5 +1,6 @@
 """Every store keeps the contract."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 
 from mamkit.clock import utc_now
 from mamkit.storage import Expected, LocalStore, MemoryStore, SignedRequest
+from mamkit.storage.s3 import S3Store
 from mamkit.testing.storage import StorageContract
+from tests.s3_servers import emptied, filer_of, store_on
 
 
 class PlainSigner:
@@ -47,3 +50,35 @@ class TestDurableSigningLocalStore(StorageContract):
     @pytest.fixture
     def store(self, tmp_path: Path) -> LocalStore:
         return LocalStore(tmp_path, signer=PlainSigner())
+
+
+@pytest.fixture(scope="module")
+def weed_bucket(weed: str) -> Iterator[S3Store]:
+    with store_on(weed, "contract") as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def ceph_bucket(ceph: str) -> Iterator[S3Store]:
+    with store_on(ceph, "contract") as store:
+        yield store
+
+
+class TestSeaweedFS(StorageContract):
+    signs_requests = True
+    lists_facts = False
+    longest_segment = 255
+
+    @pytest.fixture
+    def store(self, weed_bucket: S3Store, weed: str) -> S3Store:
+        return emptied(weed_bucket, filer_of(weed))
+
+
+class TestCeph(StorageContract):
+    records_sha256 = False
+    signs_requests = True
+    lists_facts = False
+
+    @pytest.fixture
+    def store(self, ceph_bucket: S3Store) -> S3Store:
+        return emptied(ceph_bucket)

@@ -21,6 +21,7 @@ from mamkit.storage.errors import (
     ObjectChangedError,
     ObjectExistsError,
     ObjectNotFoundError,
+    ObjectRetainedError,
     RangeNotSatisfiableError,
     StorageError,
     StorageFullError,
@@ -33,7 +34,7 @@ from mamkit.storage.errors import (
 from mamkit.storage.keys import check_key, master_key, metadata_key, preview_prefix, staging_key
 from mamkit.storage.local import LocalStore
 from mamkit.storage.memory import MemoryStore
-from mamkit.storage.models import ByteRange, Expected, ObjectInfo, SignedRequest
+from mamkit.storage.models import ByteRange, Expected, ObjectInfo, PartsPlan, SignedForm, SignedRequest
 from mamkit.storage.protocols import (
     HasLocalPath,
     ObjectBody,
@@ -41,7 +42,10 @@ from mamkit.storage.protocols import (
     ObjectStore,
     ObjectWriter,
     RequestSigner,
+    RetainsObjects,
     SignsDownloads,
+    SignsForms,
+    SignsParts,
     SignsUploads,
     Upload,
 )
@@ -69,12 +73,18 @@ __all__ = [
     "ObjectInfo",
     "ObjectNotFoundError",
     "ObjectReader",
+    "ObjectRetainedError",
     "ObjectStore",
     "ObjectWriter",
+    "PartsPlan",
     "RangeNotSatisfiableError",
     "RequestSigner",
+    "RetainsObjects",
+    "SignedForm",
     "SignedRequest",
     "SignsDownloads",
+    "SignsForms",
+    "SignsParts",
     "SignsUploads",
     "StorageError",
     "StorageFullError",

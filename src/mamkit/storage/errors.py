@@ -1,6 +1,7 @@
 """What a store raises; all of it is a `StorageError`."""
 
 import errno
+from datetime import datetime
 from typing import Literal
 
 from mamkit.errors import MamkitError
@@ -13,6 +14,7 @@ __all__ = [
     "ObjectChangedError",
     "ObjectExistsError",
     "ObjectNotFoundError",
+    "ObjectRetainedError",
     "RangeNotSatisfiableError",
     "StorageError",
     "StorageFullError",
@@ -140,6 +142,23 @@ class ObjectChangedError(StorageError):
         self.key = key
         self.expected = expected
         self.actual = actual
+
+
+class ObjectRetainedError(StorageError, PermissionError):
+    """An object is retained: until that is over it is neither replaced nor deleted, by nobody.
+
+    Attributes:
+        key: The key.
+        until: When the retention ends.
+    """
+
+    code = "storage.retained"
+
+    def __init__(self, key: str, until: datetime) -> None:
+        super().__init__(f"the object under {_short(key)} is retained until {until.isoformat()}; it was left as it is")
+        self.key = key
+        self.until = until
+        self.errno = errno.EPERM
 
 
 class UploadRejectedError(StorageError):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -54,7 +54,7 @@ class LocalStore:
         self._signer = signer
         self._clock = clock
         with os_errors(str(root)):
-            self._shelf = Shelf(Tree(self._root, durable=durable))
+            self._shelf = Shelf(Tree(self._root, durable=durable), clock=clock)
 
     def __repr__(self) -> str:
         return f"LocalStore({str(self._root)!r})"
@@ -148,6 +148,18 @@ class LocalStore:
         check_key(key)
         with os_errors(key):
             self._shelf.remove(key)
+
+    def retain(self, key: str, *, until: datetime) -> None:
+        """Refuse to replace or delete the object before `until`: against programs that use the store, not its files."""
+        check_key(key)
+        with os_errors(key):
+            self._shelf.retain(key, until.astimezone(UTC))
+
+    def retained_until(self, key: str) -> datetime | None:
+        """Return until when the object is retained; None if it is not."""
+        check_key(key)
+        with os_errors(key):
+            return self._shelf.retained_until(key)
 
     def local_path(self, key: str) -> Path:
         """Return the file that holds an object, to be read only."""
