@@ -96,8 +96,12 @@ class S3Client:
         """
         return self._put(wanted, self._facts(wanted) | {"content-length": str(size)}, blocks, UNSIGNED, size=size)
 
-    def begin_parts(self, wanted: Wanted) -> Parts:
+    def begin_parts(self, wanted: Wanted, *, checksums: bool = True) -> Parts:
         """Begin an upload in parts, where need be under a key of our own until it is whole.
+
+        Args:
+            wanted: What it is to become.
+            checksums: Whether each part comes with its SHA-256, as those of `put_part` do.
 
         Raises:
             StorageError: The server says no.
@@ -105,7 +109,9 @@ class S3Client:
         token = secrets.token_hex(16)
         aside = wanted.if_absent and not self.features.conditional_complete
         key = f"{RESERVED}parts/{token}" if aside else wanted.key
-        headers = self._facts(wanted) | {_TOKEN: token, "x-amz-checksum-algorithm": "SHA256"}
+        headers = self._facts(wanted) | {_TOKEN: token}
+        if checksums:
+            headers["x-amz-checksum-algorithm"] = "SHA256"
         try:
             answer = self.transport.request("POST", key, query={"uploads": ""}, headers=headers)
         except RefusalError as refusal:

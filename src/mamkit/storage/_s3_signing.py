@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from mamkit.clock import Clock
 from mamkit.storage._facts import check_facts
+from mamkit.storage._local_parts import check_part
 from mamkit.storage._s3_client import S3Client
 from mamkit.storage._s3_http import Bucket
 from mamkit.storage._s3_upload import Parts, Wanted, part_size_for
@@ -86,7 +87,13 @@ class S3Signing:
         return SignedForm(url=url, fields=fields | signed, expires_at=expires_at)
 
     def begin_parts(
-        self, key: str, *, content_type: str, expected: Expected, part_size: int | None = None
+        self,
+        key: str,
+        *,
+        content_type: str,
+        expected: Expected,
+        part_size: int | None = None,
+        checksums: bool = False,
     ) -> PartsPlan:
         """Begin an upload and return its plan."""
         self._check(key)
@@ -96,18 +103,19 @@ class S3Signing:
         wanted = Wanted(key=key, content_type=content_type, metadata={}, if_absent=False)
         return PartsPlan(
             key=key,
-            upload_id=self._client.begin_parts(wanted).upload_id,
+            upload_id=self._client.begin_parts(wanted, checksums=checksums).upload_id,
             size=expected.size,
             part_size=part_size_for(expected.size, part_size or self._part_size),
             content_type=content_type,
+            checksums=checksums,
         )
 
     def sign_part(
         self, plan: PartsPlan, number: int, *, sha256: str | None = None, expires_in: timedelta
     ) -> SignedRequest:
         """Return a request that writes one part."""
-        span = plan.range_of(number)
-        headers = {"content-length": str((span.stop or 0) - span.start)}
+        check_part(plan, number, sha256)
+        headers = {"content-length": str(plan.size_of(number))}
         if sha256 is not None:
             headers["x-amz-checksum-sha256"] = base64_digest(sha256)
         query = {"partNumber": str(number), "uploadId": plan.upload_id}
@@ -116,15 +124,15 @@ class S3Signing:
     def parts_there(self, plan: PartsPlan) -> frozenset[int]:
         """Return the numbers of the parts that have arrived whole."""
         sizes = {number: size for number, size, _ in self._parts(plan)}
-        return frozenset(number for number in sizes if sizes[number] == _size(plan, number))
+        return frozenset(number for number in range(1, plan.count + 1) if sizes.get(number) == plan.size_of(number))
 
     def complete_parts(self, plan: PartsPlan) -> ObjectInfo:
         """Make the object of its parts."""
         found = {number: (size, etag) for number, size, etag in self._parts(plan)}
         for number in range(1, plan.count + 1):
             size = found.get(number, (0, ""))[0]
-            if number not in found or size != _size(plan, number):
-                raise UploadRejectedError("size", expected=_size(plan, number), actual=size, key=plan.key)
+            if number not in found or size != plan.size_of(number):
+                raise UploadRejectedError("size", expected=plan.size_of(number), actual=size, key=plan.key)
         wanted = Wanted(key=plan.key, content_type=plan.content_type, metadata={}, if_absent=False)
         parts = Parts(wanted=wanted, key=plan.key, upload_id=plan.upload_id, token="")
         return self._client.finish_parts(parts, [found[number][1] for number in range(1, plan.count + 1)])
@@ -176,10 +184,3 @@ class S3Signing:
             raise UnsupportedOperationError(f"S3 signs requests for 1 second to {_LONGEST.days} days, not {expires_in}")
         now = self._clock()
         return now, now + expires_in
-
-
-def _size(plan: PartsPlan, number: int) -> int:
-    if not 1 <= number <= plan.count:
-        return -1
-    span = plan.range_of(number)
-    return (span.stop or 0) - span.start

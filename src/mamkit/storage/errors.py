@@ -204,7 +204,7 @@ class UploadClosedError(StorageError, ValueError):
 
 
 class UnboundedUploadError(StorageError, ValueError):
-    """A request was to be signed that would let a stranger upload as much as they like.
+    """A request was to be signed that would let a stranger upload as much as they like, or another content.
 
     Attributes:
         key: Key of the upload.
@@ -213,7 +213,9 @@ class UnboundedUploadError(StorageError, ValueError):
     code = "storage.unbounded_upload"
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"an upload to {_short(key)} is not signed without a size; say how many bytes are expected")
+        super().__init__(
+            f"an upload to {_short(key)} is not signed without a bound; say the size, and the digest if it is due"
+        )
         self.key = key
 
 

@@ -104,6 +104,8 @@ class PartsPlan:
     part_size: int
     """Bytes of every part but the last."""
     content_type: str
+    checksums: bool = False
+    """Whether each part is signed with its SHA-256."""
 
     @property
     def count(self) -> int:
@@ -120,3 +122,12 @@ class PartsPlan:
             raise InvalidRangeError(number, self.count + 1)
         start = (number - 1) * self.part_size
         return ByteRange(start, min(start + self.part_size, self.size))
+
+    def size_of(self, number: int) -> int:
+        """Return how many bytes a part has.
+
+        Raises:
+            InvalidRangeError: There is no part of this number.
+        """
+        start = self.range_of(number).start
+        return min(start + self.part_size, self.size) - start

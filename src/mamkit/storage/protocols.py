@@ -207,7 +207,13 @@ class SignsParts(Protocol):
     """
 
     def begin_parts(
-        self, key: str, *, content_type: str, expected: Expected, part_size: int | None = None
+        self,
+        key: str,
+        *,
+        content_type: str,
+        expected: Expected,
+        part_size: int | None = None,
+        checksums: bool = False,
     ) -> PartsPlan:
         """Begin an upload and return its plan.
 
@@ -216,6 +222,7 @@ class SignsParts(Protocol):
             content_type: Its media type.
             expected: `size` must be known; a digest is checked when the upload is completed, where the store can.
             part_size: Bytes of every part but the last, 5 MiB at least; None leaves it to the store.
+            checksums: Whether each part is signed with its SHA-256; S3 wants that of all parts or of none.
 
         Raises:
             UnboundedUploadError: `expected.size` is None.
@@ -228,6 +235,7 @@ class SignsParts(Protocol):
 
         Raises:
             InvalidRangeError: The plan has no part of this number.
+            UnboundedUploadError: `sha256` is missing, or given, against what the plan says of all parts.
         """
 
     def parts_there(self, plan: PartsPlan) -> frozenset[int]:

@@ -266,10 +266,18 @@ class S3Store:
         return self._signing.sign_form(key, content_type=content_type, expected=expected, expires_in=expires_in)
 
     def begin_parts(
-        self, key: str, *, content_type: str, expected: Expected, part_size: int | None = None
+        self,
+        key: str,
+        *,
+        content_type: str,
+        expected: Expected,
+        part_size: int | None = None,
+        checksums: bool = False,
     ) -> PartsPlan:
         """Begin an upload in parts by somebody without credentials."""
-        return self._signing.begin_parts(key, content_type=content_type, expected=expected, part_size=part_size)
+        return self._signing.begin_parts(
+            key, content_type=content_type, expected=expected, part_size=part_size, checksums=checksums
+        )
 
     def sign_part(
         self, plan: PartsPlan, number: int, *, sha256: str | None = None, expires_in: timedelta
@@ -334,7 +342,7 @@ class S3Store:
         return self._client.pour(wanted, blocks, info.size)
 
     def _copy_parts(self, origin: "S3Store", info: ObjectInfo, wanted: Wanted) -> ObjectInfo:
-        parts = self._client.begin_parts(wanted)
+        parts = self._client.begin_parts(wanted, checksums=False)
         size = max(_COPY_PART, -(-info.size // 10_000))
         starts = range(0, info.size, size)
         try:

@@ -40,6 +40,7 @@ from mamkit.storage import (
     UploadClosedError,
     UploadRejectedError,
 )
+from mamkit.storage.keys import MAX_KEY_BYTES
 from mamkit.testing._storage_keys import BAD_KEYS, GOOD_KEYS
 
 try:
@@ -58,14 +59,16 @@ class StorageContract:
         signs_requests: Whether `sign_get` and `sign_put` work; where they do not, they are missing or raise
             `UnsupportedOperationError`.
         lists_facts: Whether a listing also tells type, SHA-256 and metadata.
-        longest_segment: Bytes that a segment of a key may have at most, where that is less than a key may; longer
-            ones raise a `StorageError`, and nothing is written.
+        longest_segment: Bytes that a segment of a key may have at most; longer ones raise a `StorageError`, and nothing
+            is written.
+        longest_key: Bytes that a key may have at most; longer ones, as above.
     """
 
     records_sha256: ClassVar[bool] = True
     signs_requests: ClassVar[bool] = False
     lists_facts: ClassVar[bool] = True
-    longest_segment: ClassVar[int | None] = None
+    longest_segment: ClassVar[int] = MAX_KEY_BYTES
+    longest_key: ClassVar[int] = MAX_KEY_BYTES
 
     @pytest.fixture
     def store(self) -> ObjectStore:
@@ -552,8 +555,8 @@ class StorageContract:
                     store.sign_put("a", content_type="video/mp4", expected=expected, expires_in=hour)
 
     def _is_too_long(self, key: str) -> bool:
-        longest = self.longest_segment
-        return longest is not None and any(len(segment.encode()) > longest for segment in key.split("/"))
+        longest = max(len(segment.encode()) for segment in key.split("/"))
+        return longest > self.longest_segment or len(key.encode()) > self.longest_key
 
 
 def same(found: ObjectInfo, written: ObjectInfo) -> bool:
