@@ -142,7 +142,7 @@ class Transport:
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        body: bytes | memoryview | Callable[[], Iterable[bytes]] = b"",
+        body: bytes | bytearray | Callable[[], Iterable[bytes]] = b"",
         payload: str = EMPTY_SHA256,
         stream: bool = False,
     ) -> Answer:
@@ -193,7 +193,7 @@ class Transport:
         query: Mapping[str, str],
         headers: Mapping[str, str],
         *,
-        body: bytes | memoryview | Callable[[], Iterable[bytes]],
+        body: bytes | bytearray | Callable[[], Iterable[bytes]],
         payload: str,
         stream: bool,
     ) -> Answer:
@@ -210,7 +210,7 @@ class Transport:
         response = self._pool.urlopen(
             method,
             path,
-            body=content or None,  # type: ignore[arg-type]  # a memoryview has all that is asked of bytes
+            body=content or None,  # type: ignore[arg-type]  # a bytearray has all that is asked of bytes
             headers=signed,
             redirect=False,
             assert_same_host=False,

@@ -62,7 +62,7 @@ class PartSink(Protocol):
     def begin_parts(self, wanted: Wanted) -> Parts:
         """Begin an upload in parts."""
 
-    def put_part(self, parts: Parts, number: int, data: bytes) -> str:
+    def put_part(self, parts: Parts, number: int, data: bytes | bytearray) -> str:
         """Write a part and return its ETag."""
 
     def finish_parts(self, parts: Parts, etags: Sequence[str]) -> ObjectInfo:
@@ -146,7 +146,7 @@ class S3Upload(CheckedUpload):
             done, self._pending = wait(self._pending, return_when=FIRST_COMPLETED)
             for part in done:
                 part.result()
-        data, self._part = bytes(self._part), bytearray()
+        data, self._part = self._part, bytearray()
         job = self._pool.submit(self._sink.put_part, self._upload, len(self._parts) + 1, data)
         self._parts.append(job)
         self._pending.add(job)

@@ -4,21 +4,24 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from mamkit.storage._body import BLOCK_SIZE
 from mamkit.storage._facts import content_type_of
+from mamkit.storage._hashing import Hashing
 from mamkit.storage.errors import ObjectChangedError, StorageUnavailableError, UploadRejectedError
 from mamkit.storage.models import ByteRange, Expected, ObjectInfo
-from mamkit.storage.protocols import ObjectReader, ObjectWriter
+from mamkit.storage.protocols import HasLocalPath, ObjectReader, ObjectWriter
 
 __all__ = ["Downloaded", "Progress", "download_file", "read_ahead", "upload_file"]
 
 Progress = Callable[[int], object]
 """Called with the bytes that are through so far; never twice at once, and never with fewer than before."""
 
+_READ = 1024 * 1024  # bytes that are read of a file at once
 _PART = 8 * 1024 * 1024  # bytes of one range; `threads` + 1 of them are in memory
 
 
@@ -60,7 +63,7 @@ def upload_file(
         OSError: The file cannot be read.
     """
     expected = expected or Expected()
-    with Path(path).open("rb") as file:
+    with Path(path).open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         if expected.size is not None and expected.size != size:
             raise UploadRejectedError("size", expected=expected.size, actual=size, key=key)
@@ -109,23 +112,19 @@ def download_file(
     if expected.size is not None and expected.size != info.size:
         raise UploadRejectedError("size", expected=expected.size, actual=info.size, key=key)
     partial = path.with_name(f".{path.name[:100]}.{hashlib.sha256(info.etag.encode()).hexdigest()[:16]}.part")
-    digest = hashlib.sha256()
-    with partial.open("ab+") as file:
+    with partial.open("ab+", buffering=0) as file, closing(Hashing()) as hashing:
         file.seek(0)
         while block := file.read(BLOCK_SIZE):
-            digest.update(block)
+            hashing.digest.update(block)
         done = file.tell()
-        if done > info.size:  # not ours after all
-            file.truncate(0)
-            done, digest = 0, hashlib.sha256()
         progress(done)
         if done < info.size:
-            for block in read_ahead(store, info, ByteRange(done), threads=threads, part_size=part_size):
-                digest.update(block)
-                file.write(block)
+            for block in _rest(store, info, done, threads=threads, part_size=part_size):
+                with hashing.update(block):
+                    file.write(block)
                 done += len(block)
                 progress(done)
-    sha256 = digest.hexdigest()
+    sha256 = hashing.digest.hexdigest()
     for wanted in {expected.sha256, info.sha256} - {None}:
         if wanted != sha256:
             partial.unlink()
@@ -187,9 +186,21 @@ def read_ahead(
                 job.cancel()
 
 
+def _rest(store: ObjectReader, info: ObjectInfo, start: int, *, threads: int, part_size: int) -> Iterator[bytes]:
+    """Yield what is still to come: from a file of this machine in one go, from afar range by range."""
+    if not isinstance(store, HasLocalPath):
+        yield from read_ahead(store, info, ByteRange(start), threads=threads, part_size=part_size)
+        return
+    with store.get(info.key, ByteRange(start)) as body:
+        if body.info.etag != info.etag:
+            raise ObjectChangedError(info.key, expected=info.etag, actual=body.info.etag)
+        while block := body.read(_READ):
+            yield block
+
+
 def _blocks(file: BinaryIO, progress: Progress) -> Iterator[bytes]:
     done = 0
-    while block := file.read(4 * BLOCK_SIZE):
+    while block := file.read(_READ):
         yield block
         done += len(block)
         progress(done)

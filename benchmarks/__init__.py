@@ -1,0 +1,1 @@
+"""Measurements beside peers: `uv run python -m benchmarks.NAME [--quick] [--json]`."""
