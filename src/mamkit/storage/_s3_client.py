@@ -6,11 +6,12 @@ stranger's, every conditional write and every upload in parts carries a random t
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
+from mamkit.storage._body import BLOCK_SIZE
 from mamkit.storage._s3_http import Answer, Transport
 from mamkit.storage._s3_options import S3Features
 from mamkit.storage._s3_upload import Parts, Wanted
@@ -26,13 +27,15 @@ from mamkit.storage._s3_wire import (
     to_error,
 )
 from mamkit.storage._sigv4 import UNSIGNED
-from mamkit.storage.errors import ObjectExistsError, StorageError, StorageUnavailableError
+from mamkit.storage.errors import ObjectExistsError, StorageError, StorageUnavailableError, UnsupportedOperationError
 from mamkit.storage.models import ObjectInfo
 
-__all__ = ["RESERVED", "S3Client"]
+__all__ = ["LARGEST_REQUEST", "RESERVED", "S3Client"]
 
 RESERVED = ".mamkit/"
 """What keys start with that a store uses for itself."""
+LARGEST_REQUEST = 5 * 10**9
+"""Bytes of one PUT or one copy: Amazon S3 API Reference, "CopyObject"."""
 _PROBE = f"{RESERVED}probe"
 _TOKEN = f"x-amz-meta-{OWN_METADATA}write"
 _PRECONDITION_FAILED = 412
@@ -163,10 +166,24 @@ class S3Client:
         if not aside:
             return self.info(wanted.key)
         try:
-            return self.copy(self.info(parts.key), self.name, wanted)
+            return self._settle(self.info(parts.key), wanted)
         finally:
             with suppress(StorageError, RefusalError):
                 self.delete(parts.key)
+
+    def _settle(self, gathered: ObjectInfo, wanted: Wanted) -> ObjectInfo:
+        """Give what was gathered under a key of our own its place, unless that is taken."""
+        if gathered.size > LARGEST_REQUEST:
+            raise UnsupportedOperationError("this server has no safe way to write more than 5 GB only if a key is free")
+        if self.features.conditional_copy:
+            return self.copy(gathered, self.name, wanted)
+
+        def blocks() -> Iterator[bytes]:
+            raw = self.get(gathered.key, etag=gathered.etag).raw
+            if raw is not None:
+                yield from raw.stream(BLOCK_SIZE, decode_content=False)
+
+        return self.pour(wanted, blocks, gathered.size)
 
     def drop_parts(self, parts: Parts) -> None:
         """Forget the parts.
@@ -181,7 +198,7 @@ class S3Client:
                 raise to_error(refusal, parts.wanted.key) from refusal
 
     def copy(self, source: ObjectInfo, bucket: str, wanted: Wanted) -> ObjectInfo:
-        """Copy an object of at most 5 GB that has not changed since, if the server can do so safely; else pour it.
+        """Copy an object of at most 5 GB that has not changed since; conditions are those that the server honours.
 
         Raises:
             StorageError: As the contract says.

@@ -129,7 +129,7 @@ def full_sha256(headers: Mapping[str, str]) -> str | None:
 
 def to_error(refusal: RefusalError, key: str) -> StorageError:
     """Return a server's refusal as the error that it is for every store."""
-    if refusal.status == 404 and refusal.reason in {"", "NoSuchKey", "NotFound", "NoSuchVersion"}:
+    if refusal.status == 404 and refusal.reason in {"", "NoSuchKey", "NotFound", "NoSuchUpload", "NoSuchVersion"}:
         return ObjectNotFoundError(key)
     if refusal.reason in _KEY_TOO_LONG:
         return InvalidKeyError(key, "this server does not take keys, or segments of keys, as long")

@@ -18,7 +18,7 @@ except ImportError as error:
 from mamkit.storage._body import FileBody, found_range
 from mamkit.storage._facts import check_facts
 from mamkit.storage._s3_body import S3Body
-from mamkit.storage._s3_client import RESERVED, S3Client
+from mamkit.storage._s3_client import LARGEST_REQUEST, RESERVED, S3Client
 from mamkit.storage._s3_http import Answer, Patience, Transport
 from mamkit.storage._s3_list import list_flat, list_folders
 from mamkit.storage._s3_locks import S3Locks
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Patience", "S3Features", "S3Options", "S3Store"]
 
-_LARGEST_REQUEST = 5 * 10**9  # bytes of one PUT or one copy: Amazon S3 API Reference, "CopyObject"
 _COPY_PART = 512 * 1024 * 1024  # bytes; a server copies a part while the request waits for it
 _COPY_ATTEMPTS = 3  # at a source that is replaced again and again
 
@@ -326,7 +325,7 @@ class S3Store:
     def _copy(self, origin: "S3Store", info: ObjectInfo, wanted: Wanted) -> ObjectInfo:
         """Copy just the object that `info` is about, in the way that this server does safely."""
         can = self.features
-        whole = info.size <= _LARGEST_REQUEST
+        whole = info.size <= LARGEST_REQUEST
         if can.copy_source_match and whole and (can.conditional_copy or not wanted.if_absent):
             return self._client.copy(info, origin._name, wanted)
         if can.copy_source_match and info.size and (can.conditional_complete or not wanted.if_absent):
