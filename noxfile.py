@@ -21,6 +21,7 @@ BIN = Path(sys.executable).parent
 
 # What each extra is for. In the bare installation these modules say which extra they need.
 SERVED_BY = {
+    "s3": "mamkit.storage.s3",
     "auth": "mamkit.auth",
     "transcode": "mamkit.transcode",
     "jobs": "mamkit.jobs.sql",

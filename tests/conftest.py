@@ -1,10 +1,30 @@
 """What all tests share: readable failures of the contract suites, and one set of rules for hypothesis."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests import s3_servers
 
 pytest.register_assert_rewrite("mamkit.testing")
 
 # No time limits: a machine that is busy is no failure. No store of examples: tests write under `tmp_path` only.
 settings.register_profile("mamkit", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mamkit")
+
+
+@pytest.fixture(scope="session")
+def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The endpoint of SeaweedFS, started once a run."""
+    with s3_servers.weed_server(tmp_path_factory.mktemp("weed")) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The endpoint of Ceph, started once a run where it is installed."""
+    if not s3_servers.has_ceph():
+        pytest.skip("Ceph, the second S3 server, is not installed: radosgw, ceph-mon, ceph-osd, ceph-common")
+    with s3_servers.ceph_server(tmp_path_factory.mktemp("ceph")) as endpoint:
+        yield endpoint

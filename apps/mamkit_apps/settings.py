@@ -5,11 +5,12 @@ first start. A wrong value stops the start with one line that names it.
 """
 
 import os
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -59,6 +60,24 @@ class ServiceSettings(BaseSettings):
     """`sqlite:///…`; None is `mamkit.db` in `data_dir`. Secret, because it may hold a password."""
     edge_signing_key: SecretStr | None = None
     """Key ring of signed URLs, `id:key,id:key` newest first, or one secret; None is made in `data_dir`."""
+    staging_bucket: str | None = None
+    """Bucket of uploads that wait; with the two below it moves the objects to S3. None is `objects` in `data_dir`."""
+    masters_bucket: str | None = None
+    """Bucket of masters; best made with object lock, as `mamkit storage init` does."""
+    previews_bucket: str | None = None
+    """Bucket of previews."""
+    s3_endpoint: HttpUrl | None = None
+    """Base URL of the S3 server; None is Amazon's. Credentials come by the usual chain (`AWS_ACCESS_KEY_ID`, …)."""
+    wasabi_endpoint: HttpUrl | None = None
+    """Another name of `S3_ENDPOINT`, which comes first."""
+    s3_public_endpoint: HttpUrl | None = None
+    """Base URL under which uploaders and players reach the S3 server, where it is another one."""
+    s3_region: str | None = None
+    """Region; None is that of the usual chain, else `us-east-1`."""
+    s3_addressing: Literal["auto", "path", "virtual"] = "auto"
+    """Whether the bucket stands in the path or in the host name; `auto`: in the latter at Amazon only."""
+    masters_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """Days for which nobody can delete or replace a master; 0 leaves it to the bucket's default."""
 
     @classmethod
     def load(cls, **values: Any) -> Self:
@@ -86,6 +105,17 @@ class ServiceSettings(BaseSettings):
         """Look at the caller's values, then `NAME`, then `NAME_FILE`; no dotenv file is read unasked."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, _FileSource(settings_cls)
+
+    @model_validator(mode="after")
+    def _buckets_go_together(self) -> Self:
+        if len({self.staging_bucket is None, self.masters_bucket is None, self.previews_bucket is None}) > 1:
+            raise ValueError("STAGING_BUCKET, MASTERS_BUCKET and PREVIEWS_BUCKET are set together or not at all")
+        return self
+
+    @property
+    def masters_retention(self) -> timedelta | None:
+        """How long a master is kept against everybody; None leaves it to the store."""
+        return timedelta(days=self.masters_retention_days) if self.masters_retention_days else None
 
     @property
     def database(self) -> str:

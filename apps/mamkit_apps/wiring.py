@@ -1,6 +1,7 @@
 """Where parts that do not know each other meet: stores get a signer, services get their stores and their queue."""
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
@@ -12,7 +13,10 @@ from mamkit.signing import Grant, UrlSigner
 from mamkit.storage import Expected, LocalStore, SignedRequest, Zones
 from mamkit_apps.settings import ServiceSettings
 
-__all__ = ["EdgeSigner", "migrate", "open_queue", "open_zones", "url_signer"]
+if TYPE_CHECKING:
+    from mamkit.storage.s3 import S3Options, S3Store
+
+__all__ = ["EdgeSigner", "migrate", "open_buckets", "open_queue", "open_zones", "s3_options", "url_signer"]
 
 
 class EdgeSigner:
@@ -63,16 +67,57 @@ def url_signer(settings: ServiceSettings) -> UrlSigner:
 
 
 def open_zones(settings: ServiceSettings, *, edge_url: str | None = None) -> Zones:
-    """Return the three zones, on local disk.
+    """Return the three zones: in buckets if they are set, else on local disk.
 
     Args:
         settings: Say where.
-        edge_url: Base URL that signed requests point at; None for a service that signs none.
+        edge_url: Base URL that signed requests to local disk point at; None for a service that signs none.
+
+    Raises:
+        StorageUnavailableError: There are no credentials for S3.
+        MissingExtraError: Buckets are set, and `mamkit[s3]` is not installed.
     """
+    retention = settings.masters_retention
+    if settings.staging_bucket and settings.masters_bucket and settings.previews_bucket:
+        staging, masters, previews = open_buckets(settings)
+        return Zones(staging=staging, masters=masters, previews=previews, retention=retention)
     settings.make_data_dir()
     signer = None if edge_url is None else EdgeSigner(edge_url, url_signer(settings))
     store = LocalStore(settings.data_dir / "objects", signer=signer)  # the zones' keys differ in their start
-    return Zones(staging=store, masters=store, previews=store)
+    return Zones(staging=store, masters=store, previews=store, retention=retention)
+
+
+def open_buckets(settings: ServiceSettings) -> "tuple[S3Store, S3Store, S3Store]":
+    """Return the stores of the staging, masters and previews zones in their buckets, which are set.
+
+    Raises:
+        StorageUnavailableError: There are no credentials for S3.
+        MissingExtraError: `mamkit[s3]` is not installed.
+    """
+    from mamkit.storage.s3 import S3Store  # noqa: PLC0415 - whoever keeps objects on local disk needs no boto3
+
+    options = s3_options(settings)
+    staging, masters, previews = (
+        S3Store(name or "", options)
+        for name in (settings.staging_bucket, settings.masters_bucket, settings.previews_bucket)
+    )
+    return staging, masters, previews
+
+
+def s3_options(settings: ServiceSettings) -> "S3Options":
+    """Return how the buckets are reached.
+
+    Raises:
+        MissingExtraError: `mamkit[s3]` is not installed.
+    """
+    from mamkit.storage.s3 import S3Options  # noqa: PLC0415 - as above
+
+    return S3Options(
+        endpoint=settings.s3_endpoint or settings.wasabi_endpoint,
+        public_endpoint=settings.s3_public_endpoint,
+        region=settings.s3_region,
+        addressing=settings.s3_addressing,
+    )
 
 
 def migrate(settings: ServiceSettings) -> None:

@@ -15,6 +15,9 @@ SIBLINGS = {"storage", "signing", "auth", "transcode", "jobs", "catalog"}
 WITHOUT_EXTRAS = ["mamkit", "mamkit.storage", "mamkit.signing", "mamkit.jobs", "mamkit.testing"]
 """What can be imported where nothing but mamkit is installed."""
 
+EXTRA_OF = {"storage": "s3"}
+"""The areas whose extra is named after a backend."""
+
 NAMED = set().union(*(named_by(extra) for extra in EXTRAS))
 """The distributions that pyproject.toml names for any extra."""
 
@@ -50,7 +53,7 @@ def test_an_area_loads_itself_and_its_own_extra(area: str) -> None:
     """All modules of the area together, not only what `__init__` imports."""
     loaded = loaded_by(*importable(LIBRARY / area))
     assert areas(loaded) == {area}
-    assert third_party(loaded) & NAMED <= brought_by(area)
+    assert third_party(loaded) & NAMED <= brought_by(EXTRA_OF.get(area, area))
 
 
 def test_the_workflow_loads_its_own_extra() -> None:
@@ -72,5 +75,5 @@ def test_only_packages_that_the_extra_names_are_imported(root: Path) -> None:
     """Not those that happen to be installed because another package needs them."""
     ours = {"mamkit", "mamkit_apps", "_typeshed"}  # the last is there for the type checker alone
     packages = set().union(*(imported(path) for path in files(root))) - sys.stdlib_module_names - ours
-    named = named_by("apps" if root == APPS else root.name)
+    named = named_by("apps" if root == APPS else EXTRA_OF.get(root.name, root.name))
     assert {package for package in packages if not owners(package) & named} == set()

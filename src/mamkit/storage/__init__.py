@@ -1,7 +1,8 @@
 """Object stores behind one contract, and the zones that an asset goes through.
 
-A store keeps bytes under keys: `MemoryStore` for tests, `LocalStore` in a folder. What each can do is said by small
-Protocols (`ObjectStore`, `SignsUploads`, …); `mamkit.testing.storage` holds the suite that a store of yours can run.
+A store keeps bytes under keys: `MemoryStore` for tests, `LocalStore` in a folder, `S3Store` (in `mamkit.storage.s3`,
+extra `s3`) in a bucket; `PrefixStore`, `ObservedStore` and `CachedStore` wrap any of them. What each can do is said by
+small Protocols (`ObjectStore`, `SignsUploads`, …); `mamkit.testing.storage` holds the suite for a store of yours.
 
     from mamkit.storage import LocalStore
 
@@ -12,6 +13,7 @@ Protocols (`ObjectStore`, `SignsUploads`, …); `mamkit.testing.storage` holds t
 """
 
 from mamkit.storage.aio import AsyncBody, AsyncStore, AsyncUpload, to_async
+from mamkit.storage.cache import CachedStore
 from mamkit.storage.digest import sha256_of
 from mamkit.storage.errors import (
     InvalidKeyError,
@@ -21,6 +23,7 @@ from mamkit.storage.errors import (
     ObjectChangedError,
     ObjectExistsError,
     ObjectNotFoundError,
+    ObjectRetainedError,
     RangeNotSatisfiableError,
     StorageError,
     StorageFullError,
@@ -33,7 +36,9 @@ from mamkit.storage.errors import (
 from mamkit.storage.keys import check_key, master_key, metadata_key, preview_prefix, staging_key
 from mamkit.storage.local import LocalStore
 from mamkit.storage.memory import MemoryStore
-from mamkit.storage.models import ByteRange, Expected, ObjectInfo, SignedRequest
+from mamkit.storage.models import ByteRange, Expected, ObjectInfo, PartsPlan, SignedForm, SignedRequest
+from mamkit.storage.observe import ObservedStore, Operation
+from mamkit.storage.prefix import PrefixStore
 from mamkit.storage.protocols import (
     HasLocalPath,
     ObjectBody,
@@ -41,11 +46,15 @@ from mamkit.storage.protocols import (
     ObjectStore,
     ObjectWriter,
     RequestSigner,
+    RetainsObjects,
     SignsDownloads,
+    SignsForms,
+    SignsParts,
     SignsUploads,
     Upload,
 )
 from mamkit.storage.reader import ObjectFile, open_seekable
+from mamkit.storage.transfer import Downloaded, Progress, download_file, read_ahead, upload_file
 from mamkit.storage.zones import MasterRecord, Zones, clear_staged, promote
 
 __all__ = [
@@ -53,6 +62,8 @@ __all__ = [
     "AsyncStore",
     "AsyncUpload",
     "ByteRange",
+    "CachedStore",
+    "Downloaded",
     "Expected",
     "HasLocalPath",
     "InvalidKeyError",
@@ -69,12 +80,22 @@ __all__ = [
     "ObjectInfo",
     "ObjectNotFoundError",
     "ObjectReader",
+    "ObjectRetainedError",
     "ObjectStore",
     "ObjectWriter",
+    "ObservedStore",
+    "Operation",
+    "PartsPlan",
+    "PrefixStore",
+    "Progress",
     "RangeNotSatisfiableError",
     "RequestSigner",
+    "RetainsObjects",
+    "SignedForm",
     "SignedRequest",
     "SignsDownloads",
+    "SignsForms",
+    "SignsParts",
     "SignsUploads",
     "StorageError",
     "StorageFullError",
@@ -87,12 +108,15 @@ __all__ = [
     "Zones",
     "check_key",
     "clear_staged",
+    "download_file",
     "master_key",
     "metadata_key",
     "open_seekable",
     "preview_prefix",
     "promote",
+    "read_ahead",
     "sha256_of",
     "staging_key",
     "to_async",
+    "upload_file",
 ]

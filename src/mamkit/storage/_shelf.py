@@ -2,16 +2,17 @@
 
 import os
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from mamkit.clock import Clock
 from mamkit.storage._facts import content_type_of
 from mamkit.storage._paths import key_path
 from mamkit.storage._sidecar import Facts, identity, sidecar_path
 from mamkit.storage._tree import Scratch, Tree, is_object
-from mamkit.storage.errors import ObjectExistsError, ObjectNotFoundError
+from mamkit.storage.errors import ObjectExistsError, ObjectNotFoundError, ObjectRetainedError
 from mamkit.storage.models import ObjectInfo
 
 __all__ = ["Found", "Shelf"]
@@ -30,10 +31,12 @@ class Shelf:
 
     Args:
         tree: The folders.
+        clock: Tells whether a retention is over.
     """
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, *, clock: Clock) -> None:
         self.tree = tree
+        self._clock = clock
         self._root = tree.root
         self._sidecars = tree.root / ".facts"
 
@@ -108,10 +111,43 @@ class Shelf:
             if found is None:
                 return
             sidecar = self._sidecar(key, found)
+            self._check_free(key, sidecar)
             target.unlink()
             sidecar.unlink(missing_ok=True)
             self.tree.sync(target.parent)
             self._prune(target, sidecar)
+
+    def retained_until(self, key: str) -> datetime | None:
+        """Return until when an object is neither removed nor replaced."""
+        target = self._target(key)
+        while (found := _stat(target)) is not None:
+            if self._info(key, found) is not None:
+                facts = Facts.load(self._sidecar(key, found))
+                return None if facts is None else facts.retained_until
+        raise ObjectNotFoundError(key)
+
+    def retain(self, key: str, until: datetime) -> None:
+        """Neither remove nor replace an object before `until`."""
+        with self.tree.locked():
+            found = _stat(self._target(key))
+            if found is None:
+                raise ObjectNotFoundError(key)
+            facts = Facts.load(self._sidecar(key, found)) or _seen(key, found)
+            if facts.retained_until is not None and facts.retained_until >= until:
+                return
+        with closing(self._note(replace(facts, retained_until=until))) as note, self.tree.locked():
+            now = _stat(self._target(key))
+            if now is None or identity(now) != identity(found):
+                raise ObjectNotFoundError(key)
+            sidecar = self._sidecar(key, found)
+            self.tree.make_folder(sidecar.parent)
+            note.path.replace(sidecar)
+        self._sync(key)
+
+    def _check_free(self, key: str, sidecar: Path) -> None:
+        facts = Facts.load(sidecar)
+        if facts is not None and facts.retained_until is not None and facts.retained_until > self._clock():
+            raise ObjectRetainedError(key, facts.retained_until)
 
     def _target(self, key: str) -> Path:
         return self._root / key_path(key)
@@ -146,6 +182,8 @@ class Shelf:
         if if_absent and old is not None:
             raise ObjectExistsError(key)
         old_sidecar = None if old is None else self._sidecar(key, old)
+        if old_sidecar is not None:
+            self._check_free(key, old_sidecar)
         try:
             self.tree.make_folder(sidecar.parent)
             self.tree.make_folder(target.parent)
@@ -200,13 +238,14 @@ def _link_new(source: Path, target: Path, key: str) -> None:
         raise ObjectExistsError(key) from error
 
 
+def _seen(key: str, found: os.stat_result) -> Facts:
+    """Return what can be said of a file that nobody has kept facts of."""
+    modified_at = datetime.fromtimestamp(found.st_mtime, UTC)
+    return Facts(content_type=content_type_of(key), sha256=None, modified_at=modified_at, metadata={})
+
+
 def _to_info(key: str, found: os.stat_result, facts: Facts | None) -> ObjectInfo:
-    facts = facts or Facts(
-        content_type=content_type_of(key),
-        sha256=None,
-        modified_at=datetime.fromtimestamp(found.st_mtime, UTC),
-        metadata={},
-    )
+    facts = facts or _seen(key, found)
     return ObjectInfo(
         key=key,
         size=found.st_size,

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,6 +45,7 @@ class Facts:
     sha256: str | None
     modified_at: datetime
     metadata: Mapping[str, str]
+    retained_until: datetime | None = None
 
     @classmethod
     def of(cls, info: ObjectInfo, *, modified_at: datetime) -> Self:
@@ -59,6 +60,8 @@ class Facts:
             "modified_at": self.modified_at.isoformat(),
             "metadata": dict(self.metadata),
         }
+        if self.retained_until is not None:
+            fields["retained_until"] = self.retained_until.isoformat()
         return json.dumps(fields, sort_keys=True).encode()
 
     @classmethod
@@ -81,9 +84,11 @@ class Facts:
         sha256 = fields["sha256"]
         if modified_at.tzinfo is None or not (sha256 is None or isinstance(sha256, str)):
             raise ValueError("a sidecar that is not ours")
+        until = fields.get("retained_until")
         return cls(
             content_type=fields["content_type"],
             sha256=sha256,
             modified_at=modified_at,
             metadata=check_facts(fields["content_type"], fields["metadata"]),
+            retained_until=None if until is None else datetime.fromisoformat(until).astimezone(UTC),
         )

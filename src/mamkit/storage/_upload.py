@@ -1,17 +1,20 @@
 """What all uploads share: counting, hashing, refusing; and the two ways to feed one."""
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Self
 
 from mamkit.storage._body import BLOCK_SIZE
+from mamkit.storage._hashing import Hashing
 from mamkit.storage.errors import ObjectChangedError, UploadClosedError, UploadRejectedError
 from mamkit.storage.models import Expected, ObjectInfo
 from mamkit.storage.protocols import ObjectReader, ObjectWriter, Upload
 
 __all__ = ["CheckedUpload", "carry", "check_match", "feed"]
+
+
+_WORTH_A_THREAD = 128 * 1024  # bytes; handing over a smaller block takes as long as hashing it
 
 
 class CheckedUpload(ABC):
@@ -28,7 +31,8 @@ class CheckedUpload(ABC):
         self._key = key
         self._expected = expected or Expected()
         self._size = 0
-        self._digest = hashlib.sha256()
+        self._hashing = Hashing()
+        self._digest = self._hashing.digest
         self._open = False
 
     def __enter__(self) -> Self:
@@ -45,8 +49,12 @@ class CheckedUpload(ABC):
         try:
             view = memoryview(block).cast("B")
             self._count(len(view))
-            self._digest.update(view)
-            self._append(view)
+            if len(view) < _WORTH_A_THREAD:
+                self._digest.update(view)
+                self._append(view)
+            else:
+                with self._hashing.update(view):
+                    self._append(view)
         except BaseException:
             self._end()
             raise
@@ -80,6 +88,7 @@ class CheckedUpload(ABC):
     def _end(self) -> None:
         if self._open:
             self._open = False
+            self._hashing.close()
             self._discard()
 
     @abstractmethod

@@ -1,6 +1,7 @@
 """What a store raises; all of it is a `StorageError`."""
 
 import errno
+from datetime import datetime
 from typing import Literal
 
 from mamkit.errors import MamkitError
@@ -13,6 +14,7 @@ __all__ = [
     "ObjectChangedError",
     "ObjectExistsError",
     "ObjectNotFoundError",
+    "ObjectRetainedError",
     "RangeNotSatisfiableError",
     "StorageError",
     "StorageFullError",
@@ -142,6 +144,23 @@ class ObjectChangedError(StorageError):
         self.actual = actual
 
 
+class ObjectRetainedError(StorageError, PermissionError):
+    """An object is retained: until that is over it is neither replaced nor deleted, by nobody.
+
+    Attributes:
+        key: The key.
+        until: When the retention ends.
+    """
+
+    code = "storage.retained"
+
+    def __init__(self, key: str, until: datetime) -> None:
+        super().__init__(f"the object under {_short(key)} is retained until {until.isoformat()}; it was left as it is")
+        self.key = key
+        self.until = until
+        self.errno = errno.EPERM
+
+
 class UploadRejectedError(StorageError):
     """The bytes of an upload are not those that were announced; nothing was stored.
 
@@ -185,7 +204,7 @@ class UploadClosedError(StorageError, ValueError):
 
 
 class UnboundedUploadError(StorageError, ValueError):
-    """A request was to be signed that would let a stranger upload as much as they like.
+    """A request was to be signed that would let a stranger upload as much as they like, or another content.
 
     Attributes:
         key: Key of the upload.
@@ -194,7 +213,9 @@ class UnboundedUploadError(StorageError, ValueError):
     code = "storage.unbounded_upload"
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"an upload to {_short(key)} is not signed without a size; say how many bytes are expected")
+        super().__init__(
+            f"an upload to {_short(key)} is not signed without a bound; say the size, and the digest if it is due"
+        )
         self.key = key
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 from mamkit.clock import Clock, utc_now
 from mamkit.storage._body import FileBody, found_range
 from mamkit.storage._facts import check_facts
+from mamkit.storage._local_parts import LocalParts
 from mamkit.storage._shelf import Shelf
 from mamkit.storage._sidecar import Facts
 from mamkit.storage._tree import Scratch, Tree, os_errors
@@ -16,7 +17,7 @@ from mamkit.storage._upload import CheckedUpload, carry, check_match, feed
 from mamkit.storage._walk import walk
 from mamkit.storage.errors import ObjectNotFoundError, UnboundedUploadError, UnsupportedOperationError
 from mamkit.storage.keys import check_key, check_prefix
-from mamkit.storage.models import ByteRange, Expected, ObjectInfo, SignedRequest
+from mamkit.storage.models import ByteRange, Expected, ObjectInfo, PartsPlan, SignedRequest
 from mamkit.storage.protocols import ObjectReader, RequestSigner, Upload
 
 __all__ = ["LocalStore"]
@@ -53,8 +54,9 @@ class LocalStore:
         self._root = Path(root).absolute()
         self._signer = signer
         self._clock = clock
+        self._parts = LocalParts(self, self._sign)
         with os_errors(str(root)):
-            self._shelf = Shelf(Tree(self._root, durable=durable))
+            self._shelf = Shelf(Tree(self._root, durable=durable), clock=clock)
 
     def __repr__(self) -> str:
         return f"LocalStore({str(self._root)!r})"
@@ -149,6 +151,18 @@ class LocalStore:
         with os_errors(key):
             self._shelf.remove(key)
 
+    def retain(self, key: str, *, until: datetime) -> None:
+        """Refuse to replace or delete the object before `until`: against programs that use the store, not its files."""
+        check_key(key)
+        with os_errors(key):
+            self._shelf.retain(key, until.astimezone(UTC))
+
+    def retained_until(self, key: str) -> datetime | None:
+        """Return until when the object is retained; None if it is not."""
+        check_key(key)
+        with os_errors(key):
+            return self._shelf.retained_until(key)
+
     def local_path(self, key: str) -> Path:
         """Return the file that holds an object, to be read only."""
         check_key(key)
@@ -176,6 +190,42 @@ class LocalStore:
         if expected.size is None:
             raise UnboundedUploadError(key)
         return signer.sign("PUT", key, content_type=content_type, expected=expected, expires_in=expires_in)
+
+    def begin_parts(
+        self,
+        key: str,
+        *,
+        content_type: str,
+        expected: Expected,
+        part_size: int | None = None,
+        checksums: bool = False,
+    ) -> PartsPlan:
+        """Begin an upload in parts, which wait beside the key, in `KEY.parts/`.
+
+        Raises:
+            UnsupportedOperationError: The store was made without a signer.
+        """
+        return self._parts.begin(
+            key, content_type=content_type, expected=expected, part_size=part_size, checksums=checksums
+        )
+
+    def sign_part(
+        self, plan: PartsPlan, number: int, *, sha256: str | None = None, expires_in: timedelta
+    ) -> SignedRequest:
+        """Return a request that writes one part."""
+        return self._parts.sign(plan, number, sha256=sha256, expires_in=expires_in)
+
+    def parts_there(self, plan: PartsPlan) -> frozenset[int]:
+        """Return the numbers of the parts that have arrived whole."""
+        return self._parts.there(plan)
+
+    def complete_parts(self, plan: PartsPlan) -> ObjectInfo:
+        """Make the object of its parts."""
+        return self._parts.complete(plan)
+
+    def abort_parts(self, plan: PartsPlan) -> None:
+        """Forget the upload and its parts."""
+        self._parts.abort(plan)
 
     def _sign(self) -> RequestSigner:
         if self._signer is None:

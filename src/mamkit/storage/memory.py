@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import UTC, datetime
 from threading import Lock
 from typing import BinaryIO
 
@@ -11,7 +12,7 @@ from mamkit.clock import Clock, utc_now
 from mamkit.storage._body import FileBody, found_range
 from mamkit.storage._facts import check_facts
 from mamkit.storage._upload import CheckedUpload, carry, check_match, feed
-from mamkit.storage.errors import ObjectExistsError, ObjectNotFoundError
+from mamkit.storage.errors import ObjectExistsError, ObjectNotFoundError, ObjectRetainedError
 from mamkit.storage.keys import check_key, check_prefix
 from mamkit.storage.models import ByteRange, Expected, ObjectInfo
 from mamkit.storage.protocols import ObjectReader, Upload
@@ -30,6 +31,7 @@ class MemoryStore:
         self._clock = clock
         self._lock = Lock()
         self._objects: dict[str, tuple[ObjectInfo, bytes]] = {}
+        self._retained: dict[str, datetime] = {}
 
     def head(self, key: str) -> ObjectInfo:
         """Return the facts of an object."""
@@ -109,7 +111,20 @@ class MemoryStore:
         """Remove an object; if there is none, do nothing."""
         check_key(key)
         with self._lock:
+            self._check_free(key)
             self._objects.pop(key, None)
+
+    def retain(self, key: str, *, until: datetime) -> None:
+        """Refuse to replace or delete the object before `until`."""
+        self._find(key)
+        with self._lock:
+            self._retained[key] = max(until.astimezone(UTC), self._retained.get(key, until.astimezone(UTC)))
+
+    def retained_until(self, key: str) -> datetime | None:
+        """Return until when the object is retained; None if it is not."""
+        self._find(key)
+        with self._lock:
+            return self._retained.get(key)
 
     def _find(self, key: str) -> tuple[ObjectInfo, bytes]:
         check_key(key)
@@ -119,10 +134,18 @@ class MemoryStore:
             raise ObjectNotFoundError(key)
         return found
 
+    def _check_free(self, key: str) -> None:
+        """Let a retention go that is over; with the lock held."""
+        until = self._retained.get(key)
+        if until is not None and until > self._clock():
+            raise ObjectRetainedError(key, until)
+        self._retained.pop(key, None)
+
     def _place(self, info: ObjectInfo, data: bytes, *, if_absent: bool) -> ObjectInfo:
         with self._lock:
             if if_absent and info.key in self._objects:
                 raise ObjectExistsError(info.key)
+            self._check_free(info.key)
             self._objects[info.key] = (info, data)
         return info
 

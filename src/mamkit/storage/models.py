@@ -6,7 +6,7 @@ from datetime import datetime
 
 from mamkit.storage.errors import InvalidRangeError, RangeNotSatisfiableError
 
-__all__ = ["ByteRange", "Expected", "ObjectInfo", "SignedRequest"]
+__all__ = ["ByteRange", "Expected", "ObjectInfo", "PartsPlan", "SignedForm", "SignedRequest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,3 +77,57 @@ class SignedRequest:
     headers: Mapping[str, str]
     """Headers that must be sent exactly so."""
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedForm:
+    """A form (`multipart/form-data`) that a browser may post, with the file as its last field, until it expires."""
+
+    url: str
+    fields: Mapping[str, str] = field(repr=False)  # whoever reads them from a log could post it
+    """To be sent exactly so, before the file."""
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartsPlan:
+    """An upload in parts by somebody without credentials: how many parts there are, and how large each one is.
+
+    Plain values, to be kept between requests as they are; it is no secret, and grants nothing.
+    """
+
+    key: str
+    upload_id: str
+    """The store's name of the upload; opaque."""
+    size: int
+    """Bytes of the whole."""
+    part_size: int
+    """Bytes of every part but the last."""
+    content_type: str
+    checksums: bool = False
+    """Whether each part is signed with its SHA-256."""
+
+    @property
+    def count(self) -> int:
+        """How many parts there are; they are numbered from 1."""
+        return max(1, -(-self.size // self.part_size))
+
+    def range_of(self, number: int) -> ByteRange:
+        """Return which bytes of the whole a part has.
+
+        Raises:
+            InvalidRangeError: There is no part of this number.
+        """
+        if type(number) is not int or not 1 <= number <= self.count:
+            raise InvalidRangeError(number, self.count + 1)
+        start = (number - 1) * self.part_size
+        return ByteRange(start, min(start + self.part_size, self.size))
+
+    def size_of(self, number: int) -> int:
+        """Return how many bytes a part has.
+
+        Raises:
+            InvalidRangeError: There is no part of this number.
+        """
+        start = self.range_of(number).start
+        return min(start + self.part_size, self.size) - start

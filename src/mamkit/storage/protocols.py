@@ -10,11 +10,11 @@ Obligations that hold for every method:
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol, Self, runtime_checkable
 
-from mamkit.storage.models import ByteRange, Expected, ObjectInfo, SignedRequest
+from mamkit.storage.models import ByteRange, Expected, ObjectInfo, PartsPlan, SignedForm, SignedRequest
 
 __all__ = [
     "HasLocalPath",
@@ -23,7 +23,10 @@ __all__ = [
     "ObjectStore",
     "ObjectWriter",
     "RequestSigner",
+    "RetainsObjects",
     "SignsDownloads",
+    "SignsForms",
+    "SignsParts",
     "SignsUploads",
     "Upload",
 ]
@@ -75,7 +78,8 @@ class ObjectReader(Protocol):
     def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects whose keys start with `prefix` and sort after `after`, in order of the keys' UTF-8 bytes.
 
-        Memory stays flat however many there are.
+        Memory stays flat however many there are. A store that would have to ask for each object tells key, size, ETag
+        and time alone; `head` tells the rest.
         """
 
 
@@ -150,7 +154,11 @@ class ObjectWriter(Protocol):
         """
 
     def delete(self, key: str) -> None:
-        """Remove an object; if there is none, do nothing."""
+        """Remove an object; if there is none, do nothing.
+
+        Raises:
+            ObjectRetainedError: The store retains it (`RetainsObjects`).
+        """
 
 
 @runtime_checkable
@@ -175,6 +183,97 @@ class SignsUploads(Protocol):
 
         Raises:
             UnboundedUploadError: `expected.size` is None: an upload without a bound is not signed.
+        """
+
+
+@runtime_checkable
+class SignsForms(Protocol):
+    """A store that lets a browser write one object with a plain HTML form."""
+
+    def sign_form(self, key: str, *, content_type: str, expected: Expected, expires_in: timedelta) -> SignedForm:
+        """Return a form that writes the object, with this type and size and no other.
+
+        Raises:
+            UnboundedUploadError: `expected.size` is None.
+        """
+
+
+@runtime_checkable
+class SignsParts(Protocol):
+    """A store that lets others write one large object in parts, in any order, each again if need be.
+
+    Whoever begins an upload keeps its plan, hands out requests for the parts, and completes it. Nothing is visible
+    under the key before that.
+    """
+
+    def begin_parts(
+        self,
+        key: str,
+        *,
+        content_type: str,
+        expected: Expected,
+        part_size: int | None = None,
+        checksums: bool = False,
+    ) -> PartsPlan:
+        """Begin an upload and return its plan.
+
+        Args:
+            key: The object.
+            content_type: Its media type.
+            expected: `size` must be known; a digest is checked when the upload is completed, where the store can.
+            part_size: Bytes of every part but the last, 5 MiB at least; None leaves it to the store.
+            checksums: Whether each part is signed with its SHA-256; S3 wants that of all parts or of none.
+
+        Raises:
+            UnboundedUploadError: `expected.size` is None.
+        """
+
+    def sign_part(
+        self, plan: PartsPlan, number: int, *, sha256: str | None = None, expires_in: timedelta
+    ) -> SignedRequest:
+        """Return a request that writes one part, of the planned size and no other, and of this SHA-256 if it is given.
+
+        Raises:
+            InvalidRangeError: The plan has no part of this number.
+            UnboundedUploadError: `sha256` is missing, or given, against what the plan says of all parts.
+        """
+
+    def parts_there(self, plan: PartsPlan) -> frozenset[int]:
+        """Return the numbers of the parts that have arrived whole, so that an upload can be taken up again.
+
+        Raises:
+            ObjectNotFoundError: There is no such upload, or it is over.
+        """
+
+    def complete_parts(self, plan: PartsPlan) -> ObjectInfo:
+        """Make the object of its parts.
+
+        Raises:
+            UploadRejectedError: A part is missing or has another size; the upload goes on.
+            ObjectNotFoundError: There is no such upload, or it is over.
+        """
+
+    def abort_parts(self, plan: PartsPlan) -> None:
+        """Forget the upload and its parts; if there is none, do nothing."""
+
+
+@runtime_checkable
+class RetainsObjects(Protocol):
+    """A store that keeps objects against everybody until a time, whoever asks for their deletion."""
+
+    def retain(self, key: str, *, until: datetime) -> None:
+        """Refuse to replace or delete the object before `until`; a retention is only ever prolonged.
+
+        Raises:
+            ObjectNotFoundError: Nothing is stored under the key.
+            UnsupportedOperationError: The place where the objects are was not made for it.
+        """
+
+    def retained_until(self, key: str) -> datetime | None:
+        """Return until when the object is retained; None if it is not.
+
+        Raises:
+            ObjectNotFoundError: Nothing is stored under the key.
         """
 
 

@@ -4,20 +4,23 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mamkit.storage.digest import digest_of
 from mamkit.storage.errors import (
     MasterConflictError,
     ObjectExistsError,
     ObjectNotFoundError,
+    UnsupportedOperationError,
     UploadRejectedError,
 )
 from mamkit.storage.keys import check_key, metadata_key
-from mamkit.storage.protocols import ObjectStore
+from mamkit.storage.models import ObjectInfo
+from mamkit.storage.protocols import ObjectStore, RetainsObjects
 
 __all__ = ["MasterRecord", "Zones", "clear_staged", "promote"]
 
+_MAX_FACTS = 64 * 1024  # bytes of `metadata.json`; ours has a few hundred
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -31,6 +34,8 @@ class Zones:
     staging: ObjectStore
     masters: ObjectStore
     previews: ObjectStore
+    retention: timedelta | None = None
+    """How long a new master is retained, if the masters' store can (`RetainsObjects`); None leaves it to the store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,8 @@ class MasterRecord:
     """Lower-case hexadecimal; of the bytes that are stored, not of what somebody announced."""
     content_type: str
     created_at: datetime
+    retained_until: datetime | None = None
+    """Until when nobody can delete or replace it; None if it is not retained."""
 
 
 def promote(zones: Zones, *, staged: str, master: str, size: int, sha256: str) -> MasterRecord:
@@ -65,6 +72,7 @@ def promote(zones: Zones, *, staged: str, master: str, size: int, sha256: str) -
         UploadRejectedError: The upload has another size or digest, or `sha256` is no digest.
         ObjectChangedError: Somebody uploaded anew while the upload was being checked; try again.
         MasterConflictError: A master with other bytes stands under the key.
+        UnsupportedOperationError: A retention is asked of a store that retains nothing.
     """
     check_key(staged)
     metadata = metadata_key(master)
@@ -72,12 +80,12 @@ def promote(zones: Zones, *, staged: str, master: str, size: int, sha256: str) -
     if not _SHA256.fullmatch(sha256):
         raise UploadRejectedError("sha256", expected=sha256, actual="no digest", key=staged)
     try:
-        record = _record(zones.masters, master, size=size, sha256=sha256)
+        record = _record(zones, master, metadata, size=size, sha256=sha256)
     except ObjectNotFoundError:
         etag = _check_staged(zones.staging, staged, size=size, sha256=sha256)
         with suppress(ObjectExistsError):  # another promotion was quicker; what it made is judged next
             zones.masters.copy(staged, master, origin=zones.staging, if_match=etag, if_absent=True)
-        record = _record(zones.masters, master, size=size, sha256=sha256)
+        record = _record(zones, master, metadata, size=size, sha256=sha256)
     _write_metadata(zones.masters, metadata, record)
     return record
 
@@ -98,14 +106,46 @@ def _check_staged(staging: ObjectStore, key: str, *, size: int, sha256: str) -> 
     return info.etag
 
 
-def _record(masters: ObjectStore, key: str, *, size: int, sha256: str) -> MasterRecord:
-    """Return the record of the master, which must hold these bytes."""
-    info, actual = digest_of(masters, masters.head(key))
+def _record(zones: Zones, key: str, metadata: str, *, size: int, sha256: str) -> MasterRecord:
+    """Return the record of the master, which must hold these bytes, and is retained if masters are."""
+    info = zones.masters.head(key)
+    actual = _recorded(zones.masters, metadata, info)
+    if actual is None:
+        info, actual = digest_of(zones.masters, info)
     if actual != sha256 or info.size != size:
         raise MasterConflictError(key, expected=sha256, actual=actual)
     return MasterRecord(
-        key=key, size=info.size, sha256=actual, content_type=info.content_type, created_at=info.modified_at
+        key=key,
+        size=info.size,
+        sha256=actual,
+        content_type=info.content_type,
+        created_at=info.modified_at,
+        retained_until=_retain(zones, key, info.modified_at),
     )
+
+
+def _recorded(masters: ObjectStore, metadata: str, info: ObjectInfo) -> str | None:
+    """Return the digest that an earlier promotion found when it read just this master; None if there was none."""
+    if info.sha256 is not None:
+        return None
+    try:
+        with masters.get(metadata) as body:
+            facts = json.loads(body.read(_MAX_FACTS))
+        same = (facts["key"], facts["size"], facts["created_at"]) == (info.key, info.size, info.modified_at.isoformat())
+        return str(facts["sha256"]) if same else None
+    except (ObjectNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _retain(zones: Zones, key: str, since: datetime) -> datetime | None:
+    """Retain the master if masters are, counted from its making so that all promotions of it say the same."""
+    masters = zones.masters
+    if zones.retention is None:
+        return masters.retained_until(key) if isinstance(masters, RetainsObjects) else None
+    if not isinstance(masters, RetainsObjects):
+        raise UnsupportedOperationError(f"{masters!r} retains nothing; give the zones no retention")
+    masters.retain(key, until=since + zones.retention)
+    return masters.retained_until(key)
 
 
 def _write_metadata(masters: ObjectStore, key: str, record: MasterRecord) -> None:

@@ -1,0 +1,365 @@
+"""The operations of S3 on one bucket, with what makes them safe to repeat.
+
+A request that was answered too late is sent again. So that a second attempt can tell the first one's success from a
+stranger's, every conditional write and every upload in parts carries a random token among its metadata.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from urllib.parse import quote
+from xml.sax.saxutils import escape
+
+from mamkit.storage._body import BLOCK_SIZE
+from mamkit.storage._s3_http import Answer, Transport
+from mamkit.storage._s3_options import S3Features
+from mamkit.storage._s3_upload import Parts, Wanted
+from mamkit.storage._s3_wire import (
+    OWN_METADATA,
+    RefusalError,
+    base64_digest,
+    full_sha256,
+    info_from_headers,
+    modified_at,
+    parse_xml,
+    text_of,
+    to_error,
+)
+from mamkit.storage._sigv4 import UNSIGNED
+from mamkit.storage.errors import ObjectExistsError, StorageError, StorageUnavailableError, UnsupportedOperationError
+from mamkit.storage.models import ObjectInfo
+
+__all__ = ["LARGEST_REQUEST", "RESERVED", "S3Client"]
+
+RESERVED = ".mamkit/"
+"""What keys start with that a store uses for itself."""
+LARGEST_REQUEST = 5 * 10**9
+"""Bytes of one PUT or one copy: Amazon S3 API Reference, "CopyObject"."""
+_PROBE = f"{RESERVED}probe"
+_TOKEN = f"x-amz-meta-{OWN_METADATA}write"
+_PRECONDITION_FAILED = 412
+
+
+class S3Client:
+    """Reads and writes objects; refusals are raised as `RefusalError` unless said otherwise.
+
+    Args:
+        transport: Sends.
+        name: Of the bucket.
+        encryption: Asked for with each write.
+        features: What the server can do, if that is known.
+    """
+
+    def __init__(
+        self, transport: Transport, name: str, *, encryption: str | None = None, features: S3Features | None = None
+    ) -> None:
+        self.transport = transport
+        self.name = name
+        self._encryption = {} if encryption is None else {"x-amz-server-side-encryption": encryption}
+        self._features = features
+
+    @property
+    def features(self) -> S3Features:
+        """What the server can do, found out at the first use."""
+        if self._features is None:
+            try:
+                self._features = self._find_out()
+            except RefusalError as refusal:
+                raise to_error(refusal, self.name) from refusal
+        return self._features
+
+    def head(self, key: str) -> Answer:
+        """Ask for the facts of an object."""
+        return self.transport.request("HEAD", key, headers={"x-amz-checksum-mode": "ENABLED"})
+
+    def get(self, key: str, *, span: str | None = None, etag: str | None = None) -> Answer:
+        """Ask for the bytes of an object, `span` as in `Range`, of this ETag and no other."""
+        headers = {"x-amz-checksum-mode": "ENABLED"}
+        if span is not None:
+            headers["range"] = span
+        if etag is not None:
+            headers["if-match"] = f'"{etag}"'
+        return self.transport.request("GET", key, headers=headers, stream=True)
+
+    def put_whole(self, wanted: Wanted, data: bytes, sha256: str) -> ObjectInfo:
+        """Write an object in one request.
+
+        Raises:
+            StorageError: As the contract says.
+        """
+        headers = self._facts(wanted) | {"x-amz-checksum-sha256": base64_digest(sha256)}
+        return self._put(wanted, headers, data, sha256, size=len(data))
+
+    def pour(self, wanted: Wanted, blocks: Callable[[], Iterable[bytes]], size: int) -> ObjectInfo:
+        """Write an object of known size in one request without holding it.
+
+        Raises:
+            StorageError: As the contract says.
+        """
+        return self._put(wanted, self._facts(wanted) | {"content-length": str(size)}, blocks, UNSIGNED, size=size)
+
+    def begin_parts(self, wanted: Wanted, *, checksums: bool = True) -> Parts:
+        """Begin an upload in parts, where need be under a key of our own until it is whole.
+
+        Args:
+            wanted: What it is to become.
+            checksums: Whether each part comes with its SHA-256, as those of `put_part` do.
+
+        Raises:
+            StorageError: The server says no.
+        """
+        token = secrets.token_hex(16)
+        aside = wanted.if_absent and not self.features.conditional_complete
+        key = f"{RESERVED}parts/{token}" if aside else wanted.key
+        headers = self._facts(wanted) | {_TOKEN: token}
+        if checksums:
+            headers["x-amz-checksum-algorithm"] = "SHA256"
+        try:
+            answer = self.transport.request("POST", key, query={"uploads": ""}, headers=headers)
+        except RefusalError as refusal:
+            raise to_error(refusal, wanted.key) from refusal
+        upload_id = text_of(parse_xml(answer.data), "UploadId")
+        return Parts(wanted=wanted, key=key, upload_id=upload_id, token=token)
+
+    def put_part(self, parts: Parts, number: int, data: bytes | bytearray) -> str:
+        """Write a part and return its ETag.
+
+        Raises:
+            StorageError: The server says no.
+        """
+        sha256 = hashlib.sha256(data).hexdigest()
+        query = {"partNumber": str(number), "uploadId": parts.upload_id}
+        headers = {"x-amz-checksum-sha256": base64_digest(sha256)}
+        try:
+            answer = self.transport.request("PUT", parts.key, query=query, headers=headers, body=data, payload=sha256)
+        except RefusalError as refusal:
+            raise to_error(refusal, parts.wanted.key) from refusal
+        return f"{answer.headers.get('etag', '')} {base64_digest(sha256)}"
+
+    def finish_parts(self, parts: Parts, etags: Sequence[str]) -> ObjectInfo:
+        """Make the parts an object.
+
+        Args:
+            parts: The upload.
+            etags: What `put_part` returned, or a bare ETag, of each.
+
+        Raises:
+            StorageError: As the contract says.
+        """
+        wanted, aside = parts.wanted, parts.key != parts.wanted.key
+        condition = {"if-none-match": "*"} if wanted.if_absent and not aside else {}
+        body = f"<CompleteMultipartUpload>{''.join(map(_part_xml, range(1, len(etags) + 1), etags))}"
+        data = f"{body}</CompleteMultipartUpload>".encode()
+        try:
+            self.transport.request(
+                "POST",
+                parts.key,
+                query={"uploadId": parts.upload_id},
+                headers={**condition, "content-type": "application/xml"},
+                body=data,
+                payload=hashlib.sha256(data).hexdigest(),
+            )
+        except RefusalError as refusal:
+            if not (refusal.again and self._is_ours(parts.key, parts.token)):
+                raise self._write_error(refusal, wanted) from refusal
+        if not aside:
+            return self.info(wanted.key)
+        try:
+            return self._settle(self.info(parts.key), wanted)
+        finally:
+            with suppress(StorageError, RefusalError):
+                self.delete(parts.key)
+
+    def _settle(self, gathered: ObjectInfo, wanted: Wanted) -> ObjectInfo:
+        """Give what was gathered under a key of our own its place, unless that is taken."""
+        if gathered.size > LARGEST_REQUEST:
+            raise UnsupportedOperationError("this server has no safe way to write more than 5 GB only if a key is free")
+        if self.features.conditional_copy:
+            return self.copy(gathered, self.name, wanted)
+
+        def blocks() -> Iterator[bytes]:
+            raw = self.get(gathered.key, etag=gathered.etag).raw
+            if raw is not None:
+                yield from raw.stream(BLOCK_SIZE, decode_content=False)
+
+        return self.pour(wanted, blocks, gathered.size)
+
+    def drop_parts(self, parts: Parts) -> None:
+        """Forget the parts.
+
+        Raises:
+            StorageError: The server says no.
+        """
+        try:
+            self.transport.request("DELETE", parts.key, query={"uploadId": parts.upload_id})
+        except RefusalError as refusal:
+            if refusal.reason != "NoSuchUpload":
+                raise to_error(refusal, parts.wanted.key) from refusal
+
+    def copy(self, source: ObjectInfo, bucket: str, wanted: Wanted) -> ObjectInfo:
+        """Copy an object of at most 5 GB that has not changed since; conditions are those that the server honours.
+
+        Raises:
+            StorageError: As the contract says.
+        """
+        headers = self._facts(wanted) | {
+            "x-amz-copy-source": quote(f"/{bucket}/{source.key}", safe="/-._~"),
+            "x-amz-copy-source-if-match": f'"{source.etag}"',
+            "x-amz-metadata-directive": "REPLACE",
+            "x-amz-checksum-algorithm": "SHA256",
+        }
+        return self._put(wanted, headers, b"", None, size=source.size)
+
+    def copy_part(self, parts: Parts, number: int, source: ObjectInfo, bucket: str, span: tuple[int, int]) -> str:
+        """Make a range of an object, `stop` not included, a part, and return its ETag."""
+        headers = {
+            "x-amz-copy-source": quote(f"/{bucket}/{source.key}", safe="/-._~"),
+            "x-amz-copy-source-if-match": f'"{source.etag}"',
+            "x-amz-copy-source-range": f"bytes={span[0]}-{span[1] - 1}",
+        }
+        query = {"partNumber": str(number), "uploadId": parts.upload_id}
+        return text_of(parse_xml(self.transport.request("PUT", parts.key, query=query, headers=headers).data), "ETag")
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        self.transport.request("DELETE", key)
+
+    def info(self, key: str) -> ObjectInfo:
+        """Return the facts of an object.
+
+        Raises:
+            StorageError: As the contract says.
+        """
+        try:
+            headers = self.head(key).headers
+        except RefusalError as refusal:
+            raise to_error(refusal, key) from refusal
+        return info_from_headers(key, headers, size=int(headers.get("content-length", "0")))
+
+    def _facts(self, wanted: Wanted) -> dict[str, str]:
+        """Return the headers of a write that say what the object is."""
+        metadata = {f"x-amz-meta-{name}": value for name, value in wanted.metadata.items()}
+        return {"content-type": wanted.content_type, **metadata, **self._encryption}
+
+    def _put(
+        self,
+        wanted: Wanted,
+        headers: dict[str, str],
+        body: bytes | Callable[[], Iterable[bytes]],
+        payload: str | None,
+        *,
+        size: int,
+    ) -> ObjectInfo:
+        """Send the one request that writes an object; without `payload` it is a copy, whose facts are asked for."""
+        token = ""
+        if wanted.if_absent:
+            token = secrets.token_hex(16)
+            headers |= {"if-none-match": "*", _TOKEN: token}
+        try:
+            if payload is None:
+                self.transport.request("PUT", wanted.key, headers=headers)
+                return self.info(wanted.key)
+            answer = self.transport.request("PUT", wanted.key, headers=headers, body=body, payload=payload)
+        except RefusalError as refusal:
+            if refusal.again and token and self._is_ours(wanted.key, token):
+                return self.info(wanted.key)
+            raise self._write_error(refusal, wanted) from refusal
+        return ObjectInfo(
+            key=wanted.key,
+            size=size,
+            etag=answer.headers.get("etag", "").strip('"'),
+            modified_at=modified_at(answer.headers.get("date")),
+            content_type=wanted.content_type,
+            sha256=full_sha256(answer.headers),
+            metadata=wanted.metadata,
+        )
+
+    def _write_error(self, refusal: RefusalError, wanted: Wanted) -> StorageError | RefusalError:
+        if refusal.status == _PRECONDITION_FAILED:
+            return ObjectExistsError(wanted.key) if wanted.if_absent else refusal
+        if refusal.reason == "NoSuchKey":
+            return refusal  # a copy whose source is gone, which the caller can name
+        return to_error(refusal, wanted.key)
+
+    def _is_ours(self, key: str, token: str) -> bool:
+        """Return whether the object under a key was written with this token."""
+        try:
+            return self.head(key).headers.get(_TOKEN) == token
+        except RefusalError:
+            return False
+
+    def _find_out(self) -> S3Features:
+        """Try on an object of our own what the server does; where it does everything, nothing more is written."""
+        data = b"what can this server do?"
+        sha256 = hashlib.sha256(data).hexdigest()
+        plain = {"x-amz-checksum-sha256": base64_digest(sha256)}
+        source = {
+            "x-amz-copy-source": quote(f"/{self.name}/{_PROBE}", safe="/-._~"),
+            "x-amz-metadata-directive": "REPLACE",
+        }
+
+        def refused(headers: Mapping[str, str], body: bytes = b"") -> bool:
+            payload = hashlib.sha256(body).hexdigest()
+            try:
+                self.transport.request("PUT", _PROBE, headers=headers, body=body, payload=payload)
+            except RefusalError as refusal:
+                if refusal.status == _PRECONDITION_FAILED:
+                    return True
+                if refusal.status in {400, 501}:  # it knows the header, and that it cannot do it
+                    return False
+                raise
+            return False
+
+        conditional = {**plain, "if-none-match": "*"}
+        refused(plain, data) if not self._is_there(_PROBE) else None
+        conditional_put = refused(conditional, data)
+        found = self.head(_PROBE).headers
+        return S3Features(
+            checksums=full_sha256(found) == sha256,
+            conditional_put=conditional_put,
+            conditional_copy=refused({**source, "if-none-match": "*"}),
+            conditional_complete=not _is_seaweed(found) and self._refuses_to_complete(data),
+            copy_source_match=refused({**source, "x-amz-copy-source-if-match": f'"{"0" * 32}"'}),
+        )
+
+    def _is_there(self, key: str) -> bool:
+        try:
+            self.head(key)
+        except RefusalError as refusal:
+            if refusal.status == 404:
+                return False
+            raise
+        return True
+
+    def _refuses_to_complete(self, data: bytes) -> bool:
+        wanted = Wanted(key=_PROBE, content_type="text/plain", metadata={}, if_absent=False)
+        parts = self.begin_parts(wanted)
+        etag = self.put_part(parts, 1, data)
+        conditional = Parts(
+            wanted=Wanted(key=_PROBE, content_type="text/plain", metadata={}, if_absent=True),
+            key=_PROBE,
+            upload_id=parts.upload_id,
+            token="",
+        )
+        try:
+            self.finish_parts(conditional, [etag])
+        except ObjectExistsError:
+            with suppress(StorageUnavailableError):
+                self.drop_parts(parts)
+            return True
+        except StorageError:
+            with suppress(StorageUnavailableError):
+                self.drop_parts(parts)
+        return False
+
+
+def _is_seaweed(headers: Mapping[str, str]) -> bool:
+    """Return whether this is a server that honours the condition of a completion, but not among several at once."""
+    return headers.get("server", "").startswith("SeaweedFS")
+
+
+def _part_xml(number: int, etag: str) -> str:
+    etag, _, sha256 = etag.partition(" ")
+    checksum = f"<ChecksumSHA256>{sha256}</ChecksumSHA256>" if sha256 else ""
+    return f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag>{checksum}</Part>"

@@ -1,0 +1,82 @@
+"""The objects of a bucket in the order of their keys' UTF-8 bytes, page by page.
+
+Amazon S3 lists in that order. SeaweedFS lists folder by folder ("a/b" before "a-b"), so there each folder is listed for
+itself and a heap puts them in order: a request for each folder, and memory for the folders that are open.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from heapq import heappop, heappush
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree as ET
+
+from mamkit.storage._s3_wire import text_of
+from mamkit.storage.models import ObjectInfo
+
+__all__ = ["list_flat", "list_folders"]
+
+Fetch = Callable[[Mapping[str, str]], ET.Element]
+"""Asks for one page ("ListObjectsV2") and returns the document."""
+
+
+def list_flat(fetch: Fetch, prefix: str, after: str) -> Iterator[ObjectInfo]:
+    """Yield the objects as a server lists them that keeps to the order."""
+    query = {"prefix": prefix} | ({"start-after": after} if after else {})
+    for page in _pages(fetch, query):
+        for element in page.iterfind("Contents"):
+            info = _info(element)
+            if info.key.startswith(prefix) and info.key > after:
+                yield info
+
+
+def list_folders(fetch: Fetch, prefix: str, after: str) -> Iterator[ObjectInfo]:
+    """Yield the objects in order though the server lists folder by folder."""
+    start = prefix[: prefix.rfind("/") + 1]
+    count = itertools.count()  # so that entries of one place are never compared further
+    # What is to come: objects; folders, where the smallest key in them might be; and pages that are not fetched yet,
+    # where the last name of the page before them was, since a page is in order of the names in its folder.
+    heap: list[tuple[str, int, ObjectInfo | Iterator[ET.Element] | None]] = [(start, next(count), None)]
+    while heap:
+        key, _, entry = heappop(heap)
+        if isinstance(entry, ObjectInfo):
+            yield entry
+            continue
+        if entry is None:
+            entry = _pages(fetch, {"prefix": prefix if prefix.startswith(key) else key, "delimiter": "/"})
+        page = next(entry, None)
+        if page is None:
+            continue
+        last = key
+        for element in page.iterfind("Contents"):
+            info = _info(element)
+            last = max(last, info.key)
+            if info.key.startswith(prefix) and info.key > after:
+                heappush(heap, (info.key, next(count), info))
+        for element in page.iterfind("CommonPrefixes"):
+            folder = unquote_plus(text_of(element, "Prefix"))
+            last = max(last, folder.removesuffix("/"))
+            if folder != key and (folder > after or after.startswith(folder)):
+                heappush(heap, (folder, next(count), None))
+        heappush(heap, (last, next(count), entry))
+
+
+def _pages(fetch: Fetch, query: Mapping[str, str]) -> Iterator[ET.Element]:
+    query = {"list-type": "2", "encoding-type": "url", **query}
+    while True:
+        page = fetch(query)
+        yield page
+        token = text_of(page, "NextContinuationToken")
+        if text_of(page, "IsTruncated") != "true" or not token:
+            return
+        query = {**query, "continuation-token": token}
+
+
+def _info(element: ET.Element) -> ObjectInfo:
+    return ObjectInfo(
+        key=unquote_plus(text_of(element, "Key")),
+        size=int(text_of(element, "Size")),
+        etag=text_of(element, "ETag").strip('"'),
+        # Whole seconds, as `Last-Modified` of the same object has them.
+        modified_at=datetime.fromisoformat(text_of(element, "LastModified")).astimezone(UTC).replace(microsecond=0),
+    )

@@ -1,0 +1,152 @@
+"""Writing to S3: one request for what fits into a part, parallel parts for the rest.
+
+At most `concurrency + 1` parts are in memory. Each part carries its SHA-256, which servers verify; the whole is counted
+and hashed as for every store. Nothing is visible under the key before the one request that makes it so.
+"""
+
+import errno
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mamkit.storage._upload import CheckedUpload
+from mamkit.storage.errors import StorageError, StorageFullError
+from mamkit.storage.models import Expected, ObjectInfo
+
+__all__ = ["MAX_PARTS", "MIN_PART", "PartSink", "Parts", "S3Upload", "Wanted", "part_size_for"]
+
+MAX_PARTS = 10_000  # Amazon S3 user guide, "Multipart upload limits"
+MIN_PART = 5 * 1024 * 1024  # bytes of any part but the last: ibid.
+
+
+def part_size_for(size: int, preferred: int) -> int:
+    """Return the size of the parts of an object of `size` bytes: the preferred one, or as large as it needs to be."""
+    return max(preferred, MIN_PART, -(-size // MAX_PARTS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What an upload is to become."""
+
+    key: str
+    content_type: str
+    metadata: Mapping[str, str]
+    if_absent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """An upload in parts that has begun.
+
+    Attributes:
+        wanted: What it is to become.
+        key: Where the server gathers it; not always where it is to be.
+        upload_id: The server's name of it.
+        token: Tells its object from everybody else's.
+    """
+
+    wanted: Wanted
+    key: str
+    upload_id: str
+    token: str = field(repr=False)
+
+
+class PartSink(Protocol):
+    """What an upload needs of its store."""
+
+    def put_whole(self, wanted: Wanted, data: bytes, sha256: str) -> ObjectInfo:
+        """Write an object in one request."""
+
+    def begin_parts(self, wanted: Wanted) -> Parts:
+        """Begin an upload in parts."""
+
+    def put_part(self, parts: Parts, number: int, data: bytes | bytearray) -> str:
+        """Write a part and return its ETag."""
+
+    def finish_parts(self, parts: Parts, etags: Sequence[str]) -> ObjectInfo:
+        """Make the parts an object."""
+
+    def drop_parts(self, parts: Parts) -> None:
+        """Forget the parts."""
+
+
+class S3Upload(CheckedUpload):
+    """An upload in as many parts as it takes.
+
+    Args:
+        wanted: What it is to become.
+        expected: What the bytes must be.
+        sink: Writes.
+        pool: Runs the requests of parts.
+        concurrency: Parts on their way at once.
+        part_size: Bytes of a part.
+    """
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        expected: Expected | None,
+        sink: PartSink,
+        pool: ThreadPoolExecutor,
+        *,
+        concurrency: int,
+        part_size: int,
+    ) -> None:
+        super().__init__(wanted.key, expected)
+        self._sink = sink
+        self._wanted = wanted
+        self._pool = pool
+        self._concurrency = concurrency
+        size = self._expected.size
+        self._part_size = part_size if size is None else part_size_for(size, part_size)
+        self._part = bytearray()
+        self._upload: Parts | None = None
+        self._pending: set[Future[str]] = set()
+        self._parts: list[Future[str]] = []
+
+    def _begin(self) -> None:
+        self._part, self._upload, self._pending, self._parts = bytearray(), None, set(), []
+
+    def _append(self, block: memoryview) -> None:
+        while block:
+            if len(self._part) == self._part_size:
+                self._send()
+            room = self._part_size - len(self._part)
+            self._part += block[:room]
+            block = block[room:]
+
+    def _publish(self, sha256: str) -> ObjectInfo:
+        if self._upload is None:
+            return self._sink.put_whole(self._wanted, bytes(self._part), sha256)
+        self._send()
+        etags = [part.result() for part in self._parts]
+        info = self._sink.finish_parts(self._upload, etags)
+        self._upload = None  # it is an object now, and no longer to be dropped
+        return info
+
+    def _discard(self) -> None:
+        self._part = bytearray()
+        for part in self._parts:
+            part.cancel()
+        wait(self._parts)  # a part that arrived after the drop would stay on the server
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            with suppress(StorageError):  # the bucket's rule for unfinished uploads will see to it
+                self._sink.drop_parts(upload)
+
+    def _send(self) -> None:
+        """Hand the part that is full to the pool, as soon as one of those on their way is through."""
+        if self._upload is None:
+            self._upload = self._sink.begin_parts(self._wanted)
+        if len(self._parts) == MAX_PARTS:
+            raise StorageFullError(self._key, errno.EFBIG)
+        while len(self._pending) >= self._concurrency:
+            done, self._pending = wait(self._pending, return_when=FIRST_COMPLETED)
+            for part in done:
+                part.result()
+        data, self._part = self._part, bytearray()
+        job = self._pool.submit(self._sink.put_part, self._upload, len(self._parts) + 1, data)
+        self._parts.append(job)
+        self._pending.add(job)

@@ -1,0 +1,148 @@
+"""What S3 says on the wire, as values and errors of a store."""
+
+import base64
+import binascii
+import errno
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from xml.etree import ElementTree as ET
+
+from mamkit.storage.errors import (
+    InvalidKeyError,
+    ObjectNotFoundError,
+    StorageError,
+    StorageFullError,
+    StorageUnavailableError,
+)
+from mamkit.storage.models import ObjectInfo
+
+__all__ = [
+    "OWN_METADATA",
+    "RefusalError",
+    "base64_digest",
+    "info_from_headers",
+    "parse_xml",
+    "refusals",
+    "text_of",
+    "to_error",
+]
+
+OWN_METADATA = "mamkit-"
+"""What the names of metadata start with that the store writes for itself; callers never see it."""
+
+_FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "EntityTooLarge"}
+_KEY_TOO_LONG = {"KeyTooLongError", "KeyTooLong", "XMinioInvalidObjectName"}
+
+
+class RefusalError(StorageError):
+    """A server's answer that is no success; whoever asked turns it into the error that it is for every store.
+
+    Args:
+        status: HTTP status.
+        reason: S3's name of the error; empty where the answer has no body.
+        message: What it says.
+        headers: Of the answer, names in lower case.
+        again: Whether an earlier attempt of the same request may have been carried out already.
+    """
+
+    code = "storage.s3_refusal"
+
+    def __init__(
+        self, status: int, reason: str, message: str, headers: Mapping[str, str], *, again: bool = False
+    ) -> None:
+        super().__init__(f"{status} {reason} {message}".strip())
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.headers = headers
+        self.again = again
+
+
+def parse_xml(data: bytes) -> ET.Element:
+    """Return the root of a document without its name spaces.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        root = ET.fromstring(data)  # noqa: S314 - see above
+    except ET.ParseError as error:
+        raise ValueError("no XML") from error
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    return root
+
+
+def text_of(element: ET.Element, path: str) -> str:
+    """Return the text of a descendant; empty if there is none."""
+    return element.findtext(path) or ""
+
+
+def base64_digest(sha256: str) -> str:
+    """Return a hexadecimal digest as `x-amz-checksum-sha256` has it."""
+    return base64.b64encode(bytes.fromhex(sha256)).decode()
+
+
+def info_from_headers(key: str, headers: Mapping[str, str], *, size: int) -> ObjectInfo:
+    """Return the facts of an object from the headers of a GET or HEAD.
+
+    Args:
+        key: The object.
+        headers: Names in lower case.
+        size: Bytes of the whole object.
+    """
+    return ObjectInfo(
+        key=key,
+        size=size,
+        etag=headers.get("etag", "").strip('"'),
+        modified_at=modified_at(headers.get("last-modified")),
+        content_type=headers.get("content-type", "application/octet-stream"),
+        sha256=full_sha256(headers),
+        metadata={
+            name.removeprefix("x-amz-meta-"): value
+            for name, value in headers.items()
+            if name.startswith("x-amz-meta-") and not name.startswith(f"x-amz-meta-{OWN_METADATA}")
+        },
+    )
+
+
+def modified_at(value: str | None) -> datetime:
+    """Return the time in a `Last-Modified` or `Date` header; the epoch where there is none."""
+    if value is None:
+        return datetime.fromtimestamp(0, UTC)
+    return parsedate_to_datetime(value).astimezone(UTC)
+
+
+def full_sha256(headers: Mapping[str, str]) -> str | None:
+    """Return the SHA-256 that the server has verified of the whole object; None if it has none, or of parts only."""
+    value = headers.get("x-amz-checksum-sha256", "")
+    if headers.get("x-amz-checksum-type", "FULL_OBJECT") != "FULL_OBJECT":
+        return None
+    try:
+        digest = base64.b64decode(value, validate=True)
+    except binascii.Error:  # "…-3" is the digest of the digests of three parts
+        return None
+    return digest.hex() if len(digest) == 32 else None
+
+
+def to_error(refusal: RefusalError, key: str) -> StorageError:
+    """Return a server's refusal as the error that it is for every store."""
+    if refusal.status == 404 and refusal.reason in {"", "NoSuchKey", "NotFound", "NoSuchUpload", "NoSuchVersion"}:
+        return ObjectNotFoundError(key)
+    if refusal.reason in _KEY_TOO_LONG:
+        return InvalidKeyError(key, "this server does not take keys, or segments of keys, as long")
+    if refusal.reason in _FULL or refusal.status == 507:
+        return StorageFullError(key, errno.EFBIG if refusal.reason == "EntityTooLarge" else errno.ENOSPC)
+    said = f"{refusal.reason}: {refusal.message}" if refusal.reason else f"HTTP status {refusal.status}"
+    return StorageUnavailableError(key, f"the server answers {said[:300]}")
+
+
+@contextmanager
+def refusals(key: str) -> Iterator[None]:
+    """Raise a server's refusal of what is done to `key` as the error that it is for every store."""
+    try:
+        yield
+    except RefusalError as refusal:
+        raise to_error(refusal, key) from refusal

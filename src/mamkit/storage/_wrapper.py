@@ -1,0 +1,143 @@
+"""What wrappers of stores share: everything is handed on."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import BinaryIO, Self
+
+from mamkit.storage._upload import feed
+from mamkit.storage.errors import UnsupportedOperationError
+from mamkit.storage.models import ByteRange, Expected, ObjectInfo, SignedRequest
+from mamkit.storage.protocols import ObjectBody, ObjectReader, ObjectStore, SignsDownloads, SignsUploads, Upload
+
+__all__ = ["RenamedBody", "StoreWrapper"]
+
+
+class StoreWrapper:
+    """An `ObjectStore` that hands everything on to another.
+
+    Args:
+        store: Does the work.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._store!r})"
+
+    def head(self, key: str) -> ObjectInfo:
+        """Return the facts of an object."""
+        return self._store.head(key)
+
+    def get(self, key: str, byte_range: ByteRange | None = None) -> ObjectBody:
+        """Open an object, or a run of its bytes."""
+        return self._store.get(key, byte_range)
+
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
+        """Yield the objects whose keys start with `prefix` and sort after `after`."""
+        return self._store.list(prefix, after=after)
+
+    def upload(
+        self,
+        key: str,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+        if_absent: bool = False,
+    ) -> AbstractContextManager[Upload]:
+        """Begin to write an object block by block."""
+        return self._store.upload(
+            key, content_type=content_type, metadata=metadata, expected=expected, if_absent=if_absent
+        )
+
+    def put(
+        self,
+        key: str,
+        data: bytes | BinaryIO | Iterable[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+        if_absent: bool = False,
+    ) -> ObjectInfo:
+        """Write a whole object."""
+        upload = self.upload(key, content_type=content_type, metadata=metadata, expected=expected, if_absent=if_absent)
+        return feed(upload, data)
+
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        origin: ObjectReader | None = None,
+        if_match: str | None = None,
+        if_absent: bool = False,
+    ) -> ObjectInfo:
+        """Copy an object of this store, or of another."""
+        return self._store.copy(source, key, origin=origin, if_match=if_match, if_absent=if_absent)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; if there is none, do nothing."""
+        self._store.delete(key)
+
+    def sign_get(self, key: str, *, expires_in: timedelta) -> SignedRequest:
+        """Return a request that reads the object.
+
+        Raises:
+            UnsupportedOperationError: The store within signs nothing.
+        """
+        if not isinstance(self._store, SignsDownloads):
+            raise UnsupportedOperationError(f"{self._store!r} signs no requests")
+        return self._store.sign_get(key, expires_in=expires_in)
+
+    def sign_put(self, key: str, *, content_type: str, expected: Expected, expires_in: timedelta) -> SignedRequest:
+        """Return a request that writes the object.
+
+        Raises:
+            UnsupportedOperationError: The store within signs nothing.
+        """
+        if not isinstance(self._store, SignsUploads):
+            raise UnsupportedOperationError(f"{self._store!r} signs no requests")
+        return self._store.sign_put(key, content_type=content_type, expected=expected, expires_in=expires_in)
+
+
+class RenamedBody:
+    """An opened object with other facts.
+
+    Args:
+        body: Gives the bytes.
+        info: The facts.
+    """
+
+    def __init__(self, body: ObjectBody, info: ObjectInfo) -> None:
+        self._body = body
+        self._info = info
+
+    @property
+    def info(self) -> ObjectInfo:
+        """The facts."""
+        return self._info
+
+    @property
+    def range(self) -> ByteRange:
+        """The range that was found."""
+        return self._body.range
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, at most `size`; all that remain if it is negative; none at the end."""
+        return self._body.read(size)
+
+    def close(self) -> None:
+        """Free what the body holds; may be called twice."""
+        self._body.close()

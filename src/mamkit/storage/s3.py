@@ -1,0 +1,394 @@
+"""A store in a bucket of Amazon S3, or of a server that speaks its protocol."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+from mamkit.clock import Clock, utc_now
+from mamkit.errors import MissingExtraError
+
+try:
+    import boto3 as _  # noqa: F401 - the modules below need it, and say so less well
+except ImportError as error:
+    raise MissingExtraError("s3", package="boto3") from error
+
+from mamkit.storage._body import FileBody, found_range
+from mamkit.storage._facts import check_facts
+from mamkit.storage._s3_body import S3Body
+from mamkit.storage._s3_client import LARGEST_REQUEST, RESERVED, S3Client
+from mamkit.storage._s3_http import Answer, Patience, Transport
+from mamkit.storage._s3_list import list_flat, list_folders
+from mamkit.storage._s3_locks import S3Locks
+from mamkit.storage._s3_options import (
+    S3Features,
+    S3Options,
+    bucket_at,
+    credentials_of,
+    current_credentials,
+    endpoint_of,
+    region_of,
+)
+from mamkit.storage._s3_signing import S3Signing
+from mamkit.storage._s3_upload import S3Upload, Wanted
+from mamkit.storage._s3_wire import RefusalError, info_from_headers, parse_xml, refusals, to_error
+from mamkit.storage._sigv4 import Credentials, Signer
+from mamkit.storage._upload import carry, check_match, feed
+from mamkit.storage.errors import (
+    InvalidKeyError,
+    ObjectChangedError,
+    RangeNotSatisfiableError,
+    StorageUnavailableError,
+    UnsupportedOperationError,
+)
+from mamkit.storage.keys import check_key, check_prefix
+from mamkit.storage.models import ByteRange, Expected, ObjectInfo, PartsPlan, SignedForm, SignedRequest
+from mamkit.storage.protocols import ObjectReader, Upload
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+__all__ = ["Patience", "S3Features", "S3Options", "S3Store"]
+
+_COPY_PART = 512 * 1024 * 1024  # bytes; a server copies a part while the request waits for it
+_COPY_ATTEMPTS = 3  # at a source that is replaced again and again
+
+
+class S3Store:
+    """An `ObjectStore` in a bucket, for any number of threads; the bucket must be there.
+
+    The bytes go past boto3 over a client of our own (`docs/decisions/0011` says why); credentials, regions and
+    endpoints are boto3's. Keys that start with `.mamkit/` are the store's own. Where a server does less than S3, what
+    cannot be done safely in one way is done in another, or raises `UnsupportedOperationError`.
+
+    `ObjectInfo.sha256` is known of what was written in one request, where the server verifies and keeps checksums.
+
+    Args:
+        bucket: Its name.
+        options: How to reach it.
+        clock: Tells the time of signatures.
+
+    Raises:
+        StorageUnavailableError: There are no credentials.
+    """
+
+    def __init__(self, bucket: str, options: S3Options | None = None, *, clock: Clock = utc_now) -> None:
+        options = options or S3Options()
+        self._options = options
+        self._name = bucket
+        self._clock = clock
+        self._endpoint = endpoint_of(options)
+        found = credentials_of(options)
+        if isinstance(found, Credentials):
+            self._identity = found.access_key
+            signer = Signer(lambda: found, region_of(options))
+        else:
+            self._identity = ""
+            signer = Signer(partial(current_credentials, found), region_of(options))
+        transport = Transport(
+            bucket_at(self._endpoint, bucket, options),
+            signer,
+            clock=clock,
+            patience=options.patience,
+            connections=options.connections,
+            ca_bundle=options.ca_bundle,
+        )
+        self._client = S3Client(transport, bucket, encryption=options.encryption, features=options.features)
+        self._signing = S3Signing(
+            self._client,
+            signer,
+            bucket_at(options.public_endpoint or self._endpoint, bucket, options),
+            clock=clock,
+            part_size=options.part_size,
+            check=_check,
+        )
+        self._pool = ThreadPoolExecutor(options.connections, thread_name_prefix="mamkit-s3")
+        self._locks = S3Locks(self._client, clock=clock)
+
+    def __repr__(self) -> str:
+        return f"S3Store({self._name!r}, endpoint={self._endpoint!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close idle connections and end idle threads."""
+        self._pool.shutdown(wait=False)
+        self._client.transport.close()
+
+    @property
+    def bucket(self) -> str:
+        """Name of the bucket."""
+        return self._name
+
+    @property
+    def features(self) -> S3Features:
+        """What the server does of what S3 promises; found out on a small object of the store's own.
+
+        Raises:
+            StorageUnavailableError: It cannot be found out.
+        """
+        return self._client.features
+
+    def head(self, key: str) -> ObjectInfo:
+        """Return the facts of an object."""
+        return self._client.info(_check(key))
+
+    def get(self, key: str, byte_range: ByteRange | None = None) -> S3Body | FileBody:
+        """Open an object, or a run of its bytes; where the connection breaks, reading goes on over another."""
+        _check(key)
+        if byte_range is not None and byte_range.stop == 0:
+            raise RangeNotSatisfiableError(str(byte_range), self.head(key).size)
+        span = None if byte_range is None else _span(byte_range)
+        try:
+            answer = self._client.get(key, span=span)
+        except RefusalError as refusal:
+            if refusal.status == 416:
+                raise RangeNotSatisfiableError(str(byte_range), self.head(key).size) from refusal
+            raise to_error(refusal, key) from refusal
+        size = _whole_size(answer)
+        info = info_from_headers(key, answer.headers, size=size)
+        found = found_range(byte_range, size)
+        return S3Body(
+            answer, info, found, resume=partial(self._resume, info, found.stop), patience=self._options.patience
+        )
+
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
+        """Yield the objects whose keys start with `prefix` and sort after `after`, without their facts."""
+        return self._list(check_prefix(prefix), after)
+
+    def upload(
+        self,
+        key: str,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+        if_absent: bool = False,
+    ) -> AbstractContextManager[Upload]:
+        """Begin to write an object block by block; more than a part is sent in parallel parts.
+
+        Raises:
+            UnsupportedOperationError: `if_absent` is asked of a server that would ignore it.
+            ObjectRetainedError: The object that would be replaced is retained.
+        """
+        wanted = Wanted(
+            key=_check(key),
+            content_type=content_type,
+            metadata=check_facts(content_type, metadata),
+            if_absent=if_absent,
+        )
+        self._guard(wanted)
+        options = self._options
+        return S3Upload(
+            wanted, expected, self._client, self._pool, concurrency=options.concurrency, part_size=options.part_size
+        )
+
+    def put(
+        self,
+        key: str,
+        data: bytes | BinaryIO | Iterable[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+        if_absent: bool = False,
+    ) -> ObjectInfo:
+        """Write a whole object."""
+        upload = self.upload(key, content_type=content_type, metadata=metadata, expected=expected, if_absent=if_absent)
+        return feed(upload, data)
+
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        origin: ObjectReader | None = None,
+        if_match: str | None = None,
+        if_absent: bool = False,
+    ) -> ObjectInfo:
+        """Copy an object of this store, or of another; within one server the server copies.
+
+        Raises:
+            UnsupportedOperationError: The server cannot copy this safely: above 5 GB, of what it does in several steps.
+            ObjectRetainedError: The object that would be replaced is retained.
+        """
+        _check(key)
+        origin = origin or self
+        if not isinstance(origin, S3Store) or not self._shares_server(origin):
+            return carry(origin, source, self, key, if_match=if_match, if_absent=if_absent)
+        _check(source)
+        for attempt in range(1, _COPY_ATTEMPTS + 1):
+            info = origin.head(source)
+            check_match(info, if_match)
+            wanted = Wanted(key=key, content_type=info.content_type, metadata=info.metadata, if_absent=if_absent)
+            self._guard(wanted)
+            try:
+                return self._copy(origin, info, wanted)
+            except RefusalError as refusal:
+                if refusal.status not in {404, 412}:
+                    raise to_error(refusal, key) from refusal
+                now = origin.head(source)  # it is gone, or it is another
+                if if_match is not None or attempt == _COPY_ATTEMPTS:
+                    raise ObjectChangedError(source, expected=info.etag, actual=now.etag) from refusal
+        raise StorageUnavailableError(source, "it is replaced again and again")
+
+    def delete(self, key: str) -> None:
+        """Remove an object; if there is none, do nothing."""
+        self._locks.check_free(_check(key))
+        with refusals(key):
+            self._client.delete(key)
+
+    def retain(self, key: str, *, until: datetime) -> None:
+        """Refuse to replace or delete the object before `until`, by object lock in governance mode."""
+        self._locks.retain(_check(key), until)
+
+    def retained_until(self, key: str) -> datetime | None:
+        """Return until when the object is retained; None if it is not."""
+        return self._locks.retained_until(_check(key))
+
+    def sign_get(self, key: str, *, expires_in: timedelta) -> SignedRequest:
+        """Return a request that reads the object until it expires; 7 days at most."""
+        return self._signing.sign_get(key, expires_in=expires_in)
+
+    def sign_put(self, key: str, *, content_type: str, expected: Expected, expires_in: timedelta) -> SignedRequest:
+        """Return a request that writes the object, with this type, size and SHA-256 and no other."""
+        return self._signing.sign_put(key, content_type=content_type, expected=expected, expires_in=expires_in)
+
+    def sign_form(self, key: str, *, content_type: str, expected: Expected, expires_in: timedelta) -> SignedForm:
+        """Return a form that writes the object, with this type and size and no other."""
+        return self._signing.sign_form(key, content_type=content_type, expected=expected, expires_in=expires_in)
+
+    def begin_parts(
+        self,
+        key: str,
+        *,
+        content_type: str,
+        expected: Expected,
+        part_size: int | None = None,
+        checksums: bool = False,
+    ) -> PartsPlan:
+        """Begin an upload in parts by somebody without credentials."""
+        return self._signing.begin_parts(
+            key, content_type=content_type, expected=expected, part_size=part_size, checksums=checksums
+        )
+
+    def sign_part(
+        self, plan: PartsPlan, number: int, *, sha256: str | None = None, expires_in: timedelta
+    ) -> SignedRequest:
+        """Return a request that writes one part."""
+        return self._signing.sign_part(plan, number, sha256=sha256, expires_in=expires_in)
+
+    def parts_there(self, plan: PartsPlan) -> frozenset[int]:
+        """Return the numbers of the parts that have arrived whole."""
+        return self._signing.parts_there(plan)
+
+    def complete_parts(self, plan: PartsPlan) -> ObjectInfo:
+        """Make the object of its parts."""
+        return self._signing.complete_parts(plan)
+
+    def abort_parts(self, plan: PartsPlan) -> None:
+        """Forget the upload and its parts."""
+        self._signing.abort_parts(plan)
+
+    def _resume(self, info: ObjectInfo, stop: int | None, position: int) -> Answer:
+        span = _span(ByteRange(position, stop))
+        try:
+            return self._client.get(info.key, span=span, etag=info.etag)
+        except RefusalError as refusal:
+            if refusal.status in {412, 416}:
+                actual = self.head(info.key).etag
+                raise ObjectChangedError(info.key, expected=info.etag, actual=actual) from refusal
+            raise to_error(refusal, info.key) from refusal
+
+    def _list(self, prefix: str, after: str) -> Iterator[ObjectInfo]:
+        server = ""
+
+        def fetch(query: Mapping[str, str]) -> "Element":
+            nonlocal server
+            answer = self._client.transport.request("GET", "", query=query)
+            server = answer.headers.get("server", "")
+            return parse_xml(answer.data)
+
+        with refusals(prefix or self._name):
+            fetch({"list-type": "2", "prefix": prefix, "max-keys": "1"})
+            list_objects = list_folders if server.startswith("SeaweedFS") else list_flat
+            for info in list_objects(fetch, prefix, after):
+                if _is_key(info.key):
+                    yield info
+
+    def _copy(self, origin: "S3Store", info: ObjectInfo, wanted: Wanted) -> ObjectInfo:
+        """Copy just the object that `info` is about, in the way that this server does safely."""
+        can = self.features
+        whole = info.size <= LARGEST_REQUEST
+        if can.copy_source_match and whole and (can.conditional_copy or not wanted.if_absent):
+            return self._client.copy(info, origin._name, wanted)
+        if can.copy_source_match and info.size and (can.conditional_complete or not wanted.if_absent):
+            return self._copy_parts(origin, info, wanted)
+        if not whole:
+            raise UnsupportedOperationError(f"{self!r} has no safe way to copy more than 5 GB")
+
+        def blocks() -> Iterator[bytes]:
+            with origin.get(info.key) as body:
+                check_match(body.info, info.etag)
+                yield from body
+
+        return self._client.pour(wanted, blocks, info.size)
+
+    def _copy_parts(self, origin: "S3Store", info: ObjectInfo, wanted: Wanted) -> ObjectInfo:
+        parts = self._client.begin_parts(wanted, checksums=False)
+        size = max(_COPY_PART, -(-info.size // 10_000))
+        starts = range(0, info.size, size)
+        try:
+            jobs = [
+                self._pool.submit(
+                    self._client.copy_part, parts, number, info, origin._name, (start, min(start + size, info.size))
+                )
+                for number, start in enumerate(starts, start=1)
+            ]
+            return self._client.finish_parts(parts, [job.result() for job in jobs])
+        except BaseException:
+            self._client.drop_parts(parts)
+            raise
+
+    def _shares_server(self, other: "S3Store") -> bool:
+        return self is other or (self._endpoint == other._endpoint and self._identity == other._identity)
+
+    def _guard(self, wanted: Wanted) -> None:
+        """Refuse to replace what is retained, and to trust a server with a condition that it ignores."""
+        if wanted.if_absent:
+            if not self.features.conditional_put:
+                raise UnsupportedOperationError(f"{self!r} ignores conditions of writes, so `if_absent` is not safe")
+        else:
+            self._locks.check_free(wanted.key)
+
+
+def _check(key: str) -> str:
+    check_key(key)
+    if key.startswith(RESERVED):
+        raise InvalidKeyError(key, f"keys that start with {RESERVED!r} are the store's own")
+    return key
+
+
+def _is_key(key: str) -> bool:
+    """Return whether this is an object for us: others leave folder markers, and keys that no store of ours takes."""
+    try:
+        _check(key)
+    except InvalidKeyError:
+        return False
+    return True
+
+
+def _span(byte_range: ByteRange) -> str:
+    """Return a range as HTTP has it, the last byte included (RFC 9110 section 14.1.2)."""
+    return f"bytes={byte_range.start}-{'' if byte_range.stop is None else byte_range.stop - 1}"
+
+
+def _whole_size(answer: Answer) -> int:
+    total = answer.headers.get("content-range", "").rpartition("/")[2]
+    return int(total or answer.headers.get("content-length", "0"))

@@ -1,0 +1,118 @@
+"""What is S3's own: uploads in parts that never replace, what a server can do, whom requests are sent to."""
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import pytest
+
+from mamkit.storage import (
+    Expected,
+    InvalidKeyError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    StorageUnavailableError,
+    UnsupportedOperationError,
+)
+from mamkit.storage.s3 import Patience, S3Options, S3Store
+from tests.s3_servers import emptied, options_for, store_on
+
+PART = 5 * 1024 * 1024
+LARGE = bytes(range(256)) * (PART // 200)  # two parts
+
+
+@pytest.fixture(params=["seaweedfs", "ceph"])
+def store(request: pytest.FixtureRequest) -> Iterator[S3Store]:
+    endpoint = request.getfixturevalue("weed" if request.param == "seaweedfs" else "ceph")
+    with store_on(endpoint, "own", part_size=PART) as bucket:
+        yield emptied(bucket)
+
+
+def test_a_large_upload_never_replaces_if_absent_is_asked(store: S3Store) -> None:
+    """Not even where the server ignores the condition of a completion; and nothing is left of those that lost."""
+    first = store.put("film", LARGE, content_type="video/mp4", metadata={"x": "1"}, if_absent=True)
+    assert (first.size, first.content_type, first.metadata) == (len(LARGE), "video/mp4", {"x": "1"})
+    with pytest.raises(ObjectExistsError):
+        store.put("film", LARGE[::-1], if_absent=True)
+    with store.get("film") as body:
+        assert body.read() == LARGE
+    keys = [key for key in raw_keys(store) if "parts/" in key]
+    assert keys == []
+
+
+def test_one_of_racing_large_uploads_wins(store: S3Store) -> None:
+    films = [bytes([number]) * (PART + 1) for number in range(4)]
+
+    def race(number: int) -> int | None:
+        try:
+            store.put("film", films[number], if_absent=True)
+        except ObjectExistsError:
+            return None
+        return number
+
+    with ThreadPoolExecutor(4) as pool:
+        winners = [number for number in pool.map(race, range(4)) if number is not None]
+    assert len(winners) == 1
+    with store.get("film") as body:
+        assert body.read() == films[winners[0]]
+
+
+def test_a_large_upload_that_is_refused_leaves_nothing(store: S3Store) -> None:
+    for expected in (Expected(size=len(LARGE) + 1), Expected(sha256=hashlib.sha256(b"other").hexdigest())):
+        with pytest.raises(Exception, match="announced"):
+            store.put("film", LARGE, expected=expected)
+    assert list(store.list()) == []
+    page = store._client.transport.request("GET", "", query={"uploads": ""})
+    assert b"<UploadId>" not in page.data
+
+
+def test_the_stores_own_keys_are_nobody_elses(store: S3Store) -> None:
+    for key in (".mamkit/probe", ".mamkit/parts/x"):
+        with pytest.raises(InvalidKeyError):
+            store.put(key, b"")
+    assert store.features.conditional_put
+    assert list(store.list()) == []
+
+
+def test_a_condition_that_the_server_ignores_is_not_relied_on(weed: str) -> None:
+    with store_on(weed, "own") as known:
+        features = replace(known.features, conditional_put=False)
+    with S3Store("own", options_for(weed, features=features)) as store:
+        with pytest.raises(UnsupportedOperationError):
+            store.put("a", b"", if_absent=True)
+        store.put("a", b"")
+
+
+def test_requests_are_signed_for_the_public_name(weed: str) -> None:
+    options = options_for(weed, public_endpoint="https://media.example.com", addressing="virtual")
+    with S3Store("own", options) as store:
+        url = urlsplit(store.sign_get("a b/ü.mp4", expires_in=timedelta(hours=1)).url)
+    assert (url.scheme, url.netloc, url.path) == ("https", "own.media.example.com", "/a%20b/%C3%BC.mp4")
+    with S3Store("own", S3Options(access_key="id", secret_key="secret", region="eu-west-1")) as store:
+        assert urlsplit(store.sign_get("a", expires_in=timedelta(hours=1)).url).netloc.startswith("own.s3.")
+        with pytest.raises(UnsupportedOperationError):
+            store.sign_get("a", expires_in=timedelta(days=8))
+
+
+def test_a_server_that_is_not_there_is_a_named_error(weed: str) -> None:
+    patience = Patience(connect=0.5, read=0.5, attempts=2, backoff=0.01)
+    wrong = replace(options_for(weed), secret_key="wrong")
+    with S3Store("own", options_for("http://127.0.0.1:9", patience=patience)) as nobody, S3Store("own", wrong) as other:
+        with pytest.raises(StorageUnavailableError, match="2 attempts"):
+            nobody.head("a")
+        with pytest.raises(StorageUnavailableError, match="403"):
+            other.head("a")
+    with S3Store("there-is-none", options_for(weed)) as store:
+        with pytest.raises(StorageUnavailableError):
+            store.put("a", b"")
+        with pytest.raises((StorageUnavailableError, ObjectNotFoundError)):
+            store.head("a")
+
+
+def raw_keys(store: S3Store) -> list[str]:
+    """Return all keys of the bucket, the store's own among them."""
+    page = store._client.transport.request("GET", "", query={"list-type": "2"})
+    return [piece.split("</Key>")[0] for piece in page.data.decode().split("<Key>")[1:]]

@@ -1,0 +1,157 @@
+"""Files go up and come down whole, verified, resumed and told of, from every store."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mamkit.storage import (
+    ByteRange,
+    CachedStore,
+    Expected,
+    MemoryStore,
+    ObjectBody,
+    ObjectChangedError,
+    ObjectNotFoundError,
+    ObjectStore,
+    ObservedStore,
+    Operation,
+    StorageUnavailableError,
+    UploadRejectedError,
+    download_file,
+    read_ahead,
+    upload_file,
+)
+from mamkit.storage._wrapper import StoreWrapper
+from mamkit.storage.s3 import S3Options
+from tests.s3_servers import store_on
+
+DATA = bytes(range(256)) * 80_000  # 20 MB: several parts
+SHA256 = hashlib.sha256(DATA).hexdigest()
+
+
+@pytest.fixture(params=["memory", "seaweedfs"])
+def store(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    with store_on(request.getfixturevalue("weed"), "transfer", part_size=5 * 1024 * 1024) as bucket:
+        yield bucket
+
+
+def test_a_file_goes_up_and_comes_down(store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "film.mp4").write_bytes(DATA)
+    up: list[int] = []
+    down: list[int] = []
+    info = upload_file(store, tmp_path / "film.mp4", "a/film.mp4", expected=Expected(sha256=SHA256), progress=up.append)
+    assert (info.size, info.content_type) == (len(DATA), "video/mp4")
+    found = download_file(store, "a/film.mp4", tmp_path / "back.mp4", part_size=3_000_000, progress=down.append)
+    assert (found.sha256, found.info.etag) == (SHA256, info.etag)
+    assert (tmp_path / "back.mp4").read_bytes() == DATA
+    for told in (up, down):
+        assert told == sorted(told)
+        assert told[-1] == len(DATA)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["back.mp4", "film.mp4"]
+
+
+def test_an_empty_file_goes_up_and_comes_down(store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"")
+    assert upload_file(store, tmp_path / "a", "empty").size == 0
+    assert download_file(store, "empty", tmp_path / "b").sha256 == hashlib.sha256().hexdigest()
+    assert (tmp_path / "b").read_bytes() == b""
+    assert list(read_ahead(store, store.head("empty"))) == []
+
+
+def test_what_is_not_expected_is_refused(store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "film").write_bytes(DATA)
+    for expected in (Expected(size=1), Expected(sha256="0" * 64)):
+        with pytest.raises(UploadRejectedError):
+            upload_file(store, tmp_path / "film", "refused", expected=expected)
+        with pytest.raises(ObjectNotFoundError):
+            store.head("refused")
+    store.put("taken", DATA)
+    for expected in (Expected(size=1), Expected(sha256="0" * 64)):
+        with pytest.raises(UploadRejectedError):
+            download_file(store, "taken", tmp_path / "down", expected=expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["film"]
+
+
+class Breaking(StoreWrapper):
+    """Gives out a number of ranges, and then breaks."""
+
+    def __init__(self, store: ObjectStore, ranges: int) -> None:
+        super().__init__(store)
+        self.left = ranges
+        self.asked: list[int] = []
+
+    def get(self, key: str, byte_range: ByteRange | None = None) -> ObjectBody:
+        self.left -= 1
+        if self.left < 0:
+            raise StorageUnavailableError(key, "the line is cut")
+        self.asked.append(0 if byte_range is None else byte_range.start)
+        return super().get(key, byte_range)
+
+
+def test_a_download_goes_on_where_it_broke_off(tmp_path: Path) -> None:
+    inner = MemoryStore()
+    inner.put("film", DATA)
+    with pytest.raises(StorageUnavailableError):
+        download_file(Breaking(inner, 4), "film", tmp_path / "film", threads=1, part_size=1_000_000)
+    assert not (tmp_path / "film").exists()
+    rest = Breaking(inner, 1000)
+    found = download_file(rest, "film", tmp_path / "film", threads=1, part_size=1_000_000)
+    assert min(rest.asked) > 0
+    assert found.sha256 == SHA256
+    assert (tmp_path / "film").read_bytes() == DATA
+
+
+def test_an_object_that_changes_meanwhile_is_not_mixed(tmp_path: Path) -> None:
+    store = MemoryStore()
+    info = store.put("film", DATA)
+    blocks = read_ahead(store, info, threads=1, part_size=1_000_000)
+    next(blocks)
+    store.put("film", DATA[::-1])
+    with pytest.raises(ObjectChangedError):
+        list(blocks)
+
+
+def test_an_observed_store_tells_what_was_asked() -> None:
+    seen: list[Operation] = []
+    store = ObservedStore(MemoryStore(), seen.append)
+    store.put("a", b"bytes")
+    with pytest.raises(ObjectNotFoundError):
+        store.head("b")
+    store.get("a").close()
+    assert [(each.name, each.key, each.size, each.error) for each in seen] == [
+        ("put", "a", 5, None),
+        ("head", "b", None, "storage.not_found"),
+        ("get", "a", 5, None),
+    ]
+
+
+def test_a_cache_is_never_stale_and_never_too_full() -> None:
+    seen: list[Operation] = []
+    origin, cache = MemoryStore(), MemoryStore()
+    store = CachedStore(ObservedStore(origin, seen.append), cache, max_bytes=100, max_object=50)
+    for number in range(5):
+        origin.put(f"{number}", bytes([number]) * 30)
+    for _ in range(2):
+        with store.get("0", ByteRange(10, 12)) as body:
+            assert (body.read(), body.info.key) == (b"\0\0", "0")
+    assert [each.name for each in seen].count("get") == 1
+    origin.put("0", b"new")
+    with store.get("0") as body:
+        assert body.read() == b"new"
+    for number in range(5):
+        store.get(f"{number}").close()
+        assert sum(info.size for info in cache.list()) <= 100
+    origin.put("large", bytes(51))
+    store.get("large").close()
+    assert all(info.size != 51 for info in cache.list())
+
+
+def test_the_secret_of_a_store_is_not_shown() -> None:
+    options = S3Options(access_key="id", secret_key="very secret", session_token="hidden")
+    assert "very secret" not in repr(options)
+    assert "hidden" not in repr(options)
