@@ -25,6 +25,7 @@ SERVED_BY = {
     "transcode": "mamkit.transcode",
     "jobs": "mamkit.jobs.sql",
     "catalog": "mamkit.catalog",
+    "postgres": "mamkit.catalog",
     "previews": "mamkit.previews",
     "testing": "mamkit.testing.jobs",
     "apps": "mamkit_apps.cli",
