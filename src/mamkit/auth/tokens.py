@@ -1,6 +1,7 @@
 """Access tokens: short-lived JSON Web Tokens (RFC 7519, RFC 9068) that services check without asking anybody."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,8 @@ _HMAC = "HS256"
 _TYPE = "at+jwt"  # RFC 9068 section 2.1; keeps tokens of other kinds out: RFC 8725 section 3.11
 _MIN_SECRET_BYTES = 32  # RFC 7518 section 3.2
 _MAX_TOKEN_CHARS = 8192  # no header line of that length passes the usual proxies
-_REQUIRED = ("iss", "aud", "iat", "exp", "jti", "sub", "sid", "azv", "roles")
+_REQUIRED = frozenset({"iss", "aud", "iat", "exp", "jti", "sub", "sid", "azv", "roles"})
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")  # as `str(UUID)` writes it
 _KNOWN_HEADERS = 16  # spellings remembered; one key has one
 _LATEST = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second that a `datetime` holds
 
@@ -130,16 +132,15 @@ class AccessTokens:
         header = token.partition(".")[0]
         algorithm, kid = self._headers.get(header) or self._read_header(token)
         try:
-            payload = json.loads(self._jws.decode(token, self._key(kid), algorithms=[algorithm]))
+            payload = json.loads(self._jws.decode(token, self._key(kid), algorithms=[algorithm]).decode())
         except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
             raise TokenInvalidError(_reason(error)) from error
         if len(self._headers) < _KNOWN_HEADERS:
             self._headers[header] = algorithm, kid
         if not isinstance(payload, dict):
             raise TokenInvalidError("it cannot be read")
-        for name in _REQUIRED:
-            if name not in payload:
-                raise TokenInvalidError(f"it lacks {name}")
+        if not payload.keys() >= _REQUIRED:
+            raise TokenInvalidError(f"it lacks {', '.join(sorted(_REQUIRED - payload.keys()))}")
         if payload["iss"] != self._issuer:
             raise TokenInvalidError("another issuer made it")
         if payload["aud"] != self._audience:  # one, and no list of them: we write none
@@ -209,10 +210,10 @@ def _claims(payload: dict[str, Any]) -> AccessClaims:
 
 
 def _uuid(payload: dict[str, Any], name: str) -> UUID:
-    try:
-        return UUID(payload[name])
-    except (ValueError, TypeError, AttributeError) as error:
-        raise TokenInvalidError(f"{name} is not a UUID") from error
+    text = payload[name]
+    if not isinstance(text, str) or not _UUID.fullmatch(text):
+        raise TokenInvalidError(f"{name} is not a UUID")
+    return UUID(int=int(text.replace("-", ""), 16))  # a good deal faster than UUID(text), on every request's way
 
 
 def _time(payload: dict[str, Any], name: str) -> datetime:
