@@ -3,30 +3,48 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 
 from mamkit import catalog as db
-from mamkit.auth import ROLES, AccessTokens, PasswordHasher, Sessions
+from mamkit.auth import (
+    ROLES,
+    AccessTokens,
+    Flows,
+    KeyPairs,
+    Lockout,
+    OneTimeTokens,
+    PasswordHasher,
+    Sessions,
+    Vault,
+)
+from mamkit.auth.identity import IdentityProvider
+from mamkit.auth.passkeys import Passkeys
 from mamkit.auth.sql import SqlSessionStore
-from mamkit.catalog import Catalog, sync_engine
+from mamkit.auth.sql_logins import SqlAttemptStore, SqlFlowStore
+from mamkit.catalog import LOGIN_ATTEMPTS, LOGIN_FLOWS, Catalog, sync_engine
 from mamkit.catalog.models import Base
 from mamkit.jobs import Queue
 from mamkit.previews import Ingest, Publisher
 from mamkit.signing import UrlSigner, WebhookSigner
 from mamkit.storage import Zones
+from mamkit_apps.api.providers import open_providers
 from mamkit_apps.api.settings import ApiSettings
+from mamkit_apps.mail import Postbox, open_mailer
+from mamkit_apps.outgoing import HttpTransport
 from mamkit_apps.wiring import open_queue, open_zones, url_signer
 
 __all__ = ["Parts", "Wired", "build", "lifespan", "provide_parts"]
 
 log = logging.getLogger(__name__)
 
+FORGET_EVERY = 3600.0  # seconds between two looks for sessions and logins that have ended
 RECONCILE_EVERY = 10.0  # seconds between two looks for previews that a crash has left behind
 
 
@@ -40,7 +58,16 @@ class Parts:
     queue: Queue
     passwords: PasswordHasher
     tokens: AccessTokens
+    key_pairs: KeyPairs | None
     sessions: Sessions
+    mail_tokens: OneTimeTokens
+    lockout: Lockout
+    flows: Flows
+    vault: Vault
+    passkeys: Passkeys
+    providers: Mapping[str, IdentityProvider]
+    transport: HttpTransport
+    post: Postbox
     signer: UrlSigner
     callbacks: WebhookSigner
     publisher: Publisher
@@ -61,15 +88,32 @@ def build(settings: ApiSettings) -> Parts:
     queue = open_queue(settings)
     zones = open_zones(settings, edge_url=settings.edge_url)
     publisher = Publisher(catalog, queue, zones)
+    engine = sync_engine(settings.database)
+    ring = settings.ring("jwt_secret")
+    pairs = settings.key_pairs()
+    transport = HttpTransport()
     return Parts(
         settings=settings,
         catalog=catalog,
         zones=zones,
         queue=queue,
         passwords=PasswordHasher(),
-        tokens=AccessTokens(settings.ring("jwt_secret"), issuer="mamkit", audience="mamkit-api"),
+        tokens=AccessTokens(ring if pairs is None else pairs, issuer="mamkit", audience="mamkit-api"),
+        key_pairs=pairs,
+        mail_tokens=OneTimeTokens(ring),
+        lockout=Lockout(SqlAttemptStore(engine, LOGIN_ATTEMPTS)),
+        flows=Flows(SqlFlowStore(engine, LOGIN_FLOWS)),
+        vault=Vault(settings.ring("sealing_keys")),
+        passkeys=Passkeys(
+            rp_id=urlsplit(settings.public_url).hostname or "localhost",
+            rp_name=settings.site_name,
+            origins=[settings.public_url],
+        ),
+        transport=transport,
+        providers=open_providers(settings, transport),
+        post=Postbox(open_mailer(settings.smtp_url, sender=settings.mail_from)),
         sessions=Sessions(
-            SqlSessionStore(sync_engine(settings.database), Base.metadata.tables["sessions"]),
+            SqlSessionStore(engine, Base.metadata.tables["sessions"]),
             secret=settings.secret("session_secret").get_secret_value().encode(),
         ),
         signer=url_signer(settings),
@@ -86,13 +130,16 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     async with parts.catalog.begin() as session:
         await db.ensure_roles(session, ROLES)
     app.state.update(State({"parts": parts}))
-    janitor = asyncio.create_task(_reconcile(parts.publisher))
+    janitors = [asyncio.create_task(_reconcile(parts.publisher)), asyncio.create_task(_forget(parts))]
     try:
         yield
     finally:
-        janitor.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await janitor
+        for janitor in janitors:
+            janitor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await janitor
+        await parts.post.close()
+        parts.transport.close()
         await parts.catalog.close()
 
 
@@ -109,3 +156,13 @@ async def _reconcile(publisher: Publisher) -> None:
         except Exception:  # the next round may do better, and the API must go on serving
             log.exception("looking after unfinished previews failed")
         await asyncio.sleep(RECONCILE_EVERY)
+
+
+async def _forget(parts: Parts) -> None:
+    while True:
+        try:
+            for store in (parts.sessions, parts.flows, parts.lockout):
+                await asyncio.to_thread(store.purge)
+        except Exception:  # the next round may do better, and the API must go on serving
+            log.exception("forgetting sessions that have ended failed")
+        await asyncio.sleep(FORGET_EVERY)

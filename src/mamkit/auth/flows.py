@@ -103,6 +103,10 @@ class Flows:
             data: JSON values.
         """
         handle = secrets.token_urlsafe(_HANDLE_BYTES)
+        self._keep(kind, handle, data)
+        return handle
+
+    def _keep(self, kind: str, handle: str, data: Mapping[str, Any]) -> None:
         self._store.put(
             OpenFlow(
                 digest=_digest(handle),
@@ -111,7 +115,6 @@ class Flows:
                 expires_at=self._clock() + self._lifetime,
             )
         )
-        return handle
 
     def finish(self, kind: str, handle: str) -> dict[str, Any]:
         """Return what was kept, once.
@@ -124,6 +127,10 @@ class Flows:
             raise FlowEndedError
         data: dict[str, Any] = json.loads(flow.data)
         return data
+
+    def put_back(self, kind: str, handle: str, data: Mapping[str, Any]) -> None:
+        """Keep what `finish` gave under the same handle, for one more try; count what failed (`Lockout`)."""
+        self._keep(kind, handle, data)
 
     def purge(self) -> int:
         """Forget the logins that nobody finished, and return how many; for a daily job."""
