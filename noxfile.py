@@ -26,6 +26,7 @@ SERVED_BY = {
     "transcode": "mamkit.transcode",
     "jobs": "mamkit.jobs.sql",
     "catalog": "mamkit.catalog",
+    "postgres": "mamkit.catalog",
     "previews": "mamkit.previews",
     "testing": "mamkit.testing.jobs",
     "apps": "mamkit_apps.cli",
@@ -66,8 +67,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def types(session: nox.Session) -> None:
-    """Types, strict, of the library, the services and the tests."""
+    """Types, strict, of the library, the services, the tests, the benchmarks and the examples."""
     run(session, "mypy")
+    for example in sorted((ROOT / "examples").glob("*/*.py")):  # one at a time: they are scripts, and share names
+        run(session, "mypy", str(example))
 
 
 @nox.session(venv_backend="none")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import s3_servers
+from tests.servers.postgres import Postgres, running
 
 pytest.register_assert_rewrite("mamkit.testing")
 
@@ -28,3 +29,10 @@ def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip("Ceph, the second S3 server, is not installed: radosgw, ceph-mon, ceph-osd, ceph-common")
     with s3_servers.ceph_server(tmp_path_factory.mktemp("ceph")) as endpoint:
         yield endpoint
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for the whole run; ask it for a database of your own."""
+    with running() as server:
+        yield server

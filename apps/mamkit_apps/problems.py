@@ -6,6 +6,7 @@ An error that is not in the table is a fault of ours: it is logged with its trac
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from litestar import Request, Response
@@ -13,19 +14,28 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from mamkit.auth import (
+    CsrfError,
+    FlowEndedError,
     HashingUnavailableError,
     InvalidCredentialsError,
+    LockedOutError,
+    LoginStoreError,
+    PasskeyRefusedError,
     PasswordTooLongError,
     PermissionDeniedError,
+    RedirectRefusedError,
+    SecondFactorError,
     SessionError,
     SessionStoreError,
     TokenError,
     WeakPasswordError,
 )
+from mamkit.auth.identity import IdentityPendingError, IdentityRefusedError, IdentityUnavailableError
 from mamkit.catalog import (
     AssetConflictError,
     CatalogUnavailableError,
     EmailTakenError,
+    IdentityTakenError,
     InvalidEmailError,
     InvalidPageError,
     InvalidTextError,
@@ -72,16 +82,24 @@ STATUS: Mapping[type[MamkitError], HTTPStatus] = {
     InvalidTextError: HTTPStatus.BAD_REQUEST,
     WeakPasswordError: HTTPStatus.BAD_REQUEST,
     PasswordTooLongError: HTTPStatus.BAD_REQUEST,
+    RedirectRefusedError: HTTPStatus.BAD_REQUEST,
+    FlowEndedError: HTTPStatus.BAD_REQUEST,
     UploadRejectedError: HTTPStatus.BAD_REQUEST,
     InvalidCredentialsError: HTTPStatus.UNAUTHORIZED,
     TokenError: HTTPStatus.UNAUTHORIZED,
     SessionError: HTTPStatus.UNAUTHORIZED,
+    SecondFactorError: HTTPStatus.UNAUTHORIZED,
+    PasskeyRefusedError: HTTPStatus.UNAUTHORIZED,
+    IdentityRefusedError: HTTPStatus.UNAUTHORIZED,
     PermissionDeniedError: HTTPStatus.FORBIDDEN,
+    CsrfError: HTTPStatus.FORBIDDEN,
     SigningError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ObjectNotFoundError: HTTPStatus.NOT_FOUND,
     AssetConflictError: HTTPStatus.CONFLICT,
     EmailTakenError: HTTPStatus.CONFLICT,
+    IdentityTakenError: HTTPStatus.CONFLICT,
+    IdentityPendingError: HTTPStatus.CONFLICT,
     MasterConflictError: HTTPStatus.CONFLICT,
     ObjectChangedError: HTTPStatus.CONFLICT,
     ObjectExistsError: HTTPStatus.CONFLICT,
@@ -95,6 +113,9 @@ STATUS: Mapping[type[MamkitError], HTTPStatus] = {
     HashingUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     QueueUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     SessionStoreError: HTTPStatus.SERVICE_UNAVAILABLE,
+    LockedOutError: HTTPStatus.TOO_MANY_REQUESTS,
+    IdentityUnavailableError: HTTPStatus.BAD_GATEWAY,
+    LoginStoreError: HTTPStatus.SERVICE_UNAVAILABLE,
     StorageUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     StorageFullError: HTTPStatus.INSUFFICIENT_STORAGE,
 }
@@ -123,7 +144,11 @@ def _from_mamkit(request: Request[Any, Any, Any], error: MamkitError) -> Respons
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
     if status is None:
         return _from_fault(request, error)
-    headers = {"www-authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None  # RFC 9110 section 11.6.1
+    headers = {}
+    if status is HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"  # RFC 9110 section 11.6.1
+    if isinstance(error, LockedOutError):
+        headers["retry-after"] = str(ceil(error.retry_after.total_seconds()))  # RFC 6585 section 4
     return problem(status, error.code, str(error), headers=headers)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -13,13 +14,18 @@ from mamkit.signing import KeyRing
 __all__ = ["key_ring", "load_or_create"]
 
 
-def load_or_create(path: Path) -> SecretStr:
+def _new_secret() -> str:
+    return secrets.token_urlsafe(48)
+
+
+def load_or_create(path: Path, make: Callable[[], str] = _new_secret) -> SecretStr:
     """Return the secret that a file holds; if there is no such file, make one with a new secret.
 
     Several processes may call this at once for the same path: all get the same secret.
 
     Args:
         path: Made with mode 0600, its folder with 0700.
+        make: Makes a new secret.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
@@ -27,7 +33,7 @@ def load_or_create(path: Path) -> SecretStr:
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(48) + "\n")
+                file.write(make() + "\n")
             with contextlib.suppress(FileExistsError):  # another process was first; its secret counts
                 path.hardlink_to(scratch)
         finally:

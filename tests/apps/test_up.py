@@ -56,7 +56,7 @@ def test_the_first_start_makes_secrets_and_the_second_finds_everything_again(tmp
     assert process.returncode == 0
     assert survivors(str(tmp_path)) == []
     made = sorted((tmp_path / ".mamkit" / "secrets").iterdir())
-    assert len(made) == 4
+    assert len(made) == 5
     assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / ".mamkit", made[0].parent)} == {0o700}
     before = [path.read_text() for path in made]

@@ -7,8 +7,20 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 
 import mamkit
-from mamkit_apps.api import accounts, assets, health, previews
-from mamkit_apps.api.access import provide_principal
+from mamkit_apps.api import (
+    accounts,
+    administration,
+    api_keys,
+    assets,
+    health,
+    identities,
+    letters,
+    passkeys,
+    previews,
+    second_factor,
+)
+from mamkit_apps.api.access import provide_owner, provide_principal
+from mamkit_apps.api.logins import provide_address
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import lifespan, provide_parts
 from mamkit_apps.problems import exception_handlers
@@ -26,8 +38,9 @@ def prepare(settings: ApiSettings) -> None:
         SettingsError: A setting cannot be used.
         CatalogError: The database cannot be brought up to date.
     """
-    for name in ("edge_signing_key", "jwt_secret"):
+    for name in ("edge_signing_key", "jwt_secret", "sealing_keys"):
         settings.ring(name)
+    settings.key_pairs()
     for name in ("session_secret", "callback_secret"):
         settings.secret(name)
     migrate(settings)
@@ -43,12 +56,25 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
         SettingsError: A setting cannot be used.
     """
     return Litestar(
-        [*accounts.routes, *assets.routes, *previews.routes, *health.routes],
+        [
+            *accounts.routes,
+            *letters.routes,
+            *second_factor.routes,
+            *passkeys.routes,
+            *api_keys.routes,
+            *identities.routes,
+            *administration.routes,
+            *assets.routes,
+            *previews.routes,
+            *health.routes,
+        ],
         state=State({"settings": settings or ApiSettings.load()}),
         lifespan=[lifespan],
         dependencies={
             "parts": Provide(provide_parts, sync_to_thread=False),
             "principal": Provide(provide_principal),
+            "owner": Provide(provide_owner),
+            "address": Provide(provide_address, sync_to_thread=False),
         },
         exception_handlers=exception_handlers,
         request_max_body_size=MAX_BODY,

@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from mamkit import catalog as db
 from mamkit.auth import Resource
-from mamkit_apps.api.access import Caller, require
+from mamkit_apps.api.access import Caller, asset_resource, require
 from mamkit_apps.api.schemas import (
     AssetPage,
     AssetView,
@@ -76,7 +76,7 @@ async def get_asset(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -
     """Return one asset."""
     async with parts.catalog.read() as session:
         asset = await db.asset_by_id(session, asset_id)
-    require(principal, "asset.read", Resource(kind="asset", owner_id=asset.user_id))
+    require(principal, "asset.read", await asset_resource(parts, asset))
     return AssetView.of(asset)
 
 
@@ -85,7 +85,7 @@ async def promote(data: JSONBody[PromoteRequest], principal: Caller, parts: Wire
     """Make the uploaded file the asset's next master and start its preview; repeating it is harmless."""
     async with parts.catalog.read() as session:
         asset = await db.asset_by_id(session, data.asset_id)
-    require(principal, "asset.update", Resource(kind="asset", owner_id=asset.user_id))
+    require(principal, "asset.update", await asset_resource(parts, asset))
     version = await parts.ingest.promote(asset, sha256=data.sha256)
     return VersionView.of(version)
 

@@ -12,12 +12,11 @@ from litestar.params import FromQuery, JSONBody
 from litestar.response import Stream
 
 from mamkit import catalog as db
-from mamkit.auth import Resource
 from mamkit.clock import utc_now
 from mamkit.previews import Ack, parse_report
 from mamkit.signing import Grant
 from mamkit.transcode import INDEX_NAME
-from mamkit_apps.api.access import Caller, readable_version, require
+from mamkit_apps.api.access import Caller, asset_resource, readable_version, require
 from mamkit_apps.api.schemas import PlaybackUrl, PreviewRequest, PreviewView, SignRequest
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.problems import InvalidRequestError
@@ -32,7 +31,7 @@ HEARTBEAT = 10.0  # seconds of silence after which a comment shows clients and p
 async def build_preview(data: JSONBody[PreviewRequest], principal: Caller, parts: Wired) -> PreviewView:
     """Build the preview of a version, or try again if that has failed; one that is under way goes on."""
     asset, _ = await readable_version(parts, principal, data.version_id)
-    require(principal, "asset.update", Resource(kind="asset", owner_id=asset.user_id))
+    require(principal, "asset.update", await asset_resource(parts, asset))
     await parts.publisher.restart(data.version_id)
     return await _view(parts, data.version_id)
 

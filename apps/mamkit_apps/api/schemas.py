@@ -45,6 +45,8 @@ class Registration(Body):
     email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
     password: SecretStr
     display_name: Annotated[str, Field(max_length=100)] = ""
+    invitation: SecretStr | None = None
+    """The token of an invitation's mail."""
 
 
 class Credentials(Body):

@@ -2,10 +2,13 @@
 
 from datetime import timedelta
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from mamkit_apps.settings import HttpUrl, ServiceSettings
+from mamkit.auth import KeyPairs, WeakSecretError
+from mamkit_apps.secrets import load_or_create
+from mamkit_apps.settings import HttpUrl, ServiceSettings, SettingsError
 
 __all__ = ["ApiSettings"]
 
@@ -26,8 +29,35 @@ class ApiSettings(ServiceSettings):
     """Key from which the successors of refresh tokens are derived."""
     callback_secret: SecretStr | None = None
     """Key with which workers sign their reports."""
-    registration: Literal["open", "closed"] = "closed"
-    """Whether anybody may register; with `closed` the operator adds users, `mamkit user add`."""
+    access_token_algorithm: Literal["HS256", "EdDSA", "ES256"] = "HS256"  # noqa: S105 - no password
+    """HS256 signs with `JWT_SECRET`; the others with key pairs whose public halves are at `/.well-known/jwks.json`."""
+    jwt_key_pairs: SecretStr | None = None
+    """JWK Set of private keys, newest first, for EdDSA and ES256; None is made in `data_dir`."""
+    sealing_keys: SecretStr | None = None
+    """Key ring that seals secrets in the database; None is made in `data_dir`."""
+    registration: Literal["open", "invitation", "closed"] = "closed"
+    """Whether anybody may register. With `invitation` an administrator invites; both others allow that, too."""
+    email_verification: Literal["optional", "required"] = "optional"
+    """With `required` nobody logs in before they followed the link of a mail, and registering does not say whether an
+    address has an account."""
+    public_url: HttpUrl = "http://127.0.0.1:3001"
+    """Base URL of the pages that people see; links in mails lead there."""
+    api_url: HttpUrl = "http://127.0.0.1:3000"
+    """Base URL of this service as browsers reach it; other services send them back there."""
+    site_name: Annotated[str, Field(min_length=1, max_length=64)] = "mamkit"
+    """What authenticator applications and devices show."""
+    smtp_url: SecretStr | None = None
+    """`smtps://user:password@host` or `smtp://…`; None writes mails to standard error."""
+    mail_from: str = "mamkit <noreply@localhost>"
+    """Sender of mails."""
+    oidc_providers: SecretStr | None = None
+    """OpenID Connect issuers as JSON: `[{"name", "issuer", "client_id", "client_secret"}]`."""
+    discord_client_id: str | None = None
+    """Of the application registered at Discord; with `DISCORD_CLIENT_SECRET`, people may log in there."""
+    discord_client_secret: SecretStr | None = None
+    """Of the same application."""
+    plex_client_identifier: str | None = None
+    """A UUID made once; with it, people may log in at Plex."""
     sign_min_seconds: Seconds = 60
     """Shortest lifetime of a signed playback URL."""
     sign_max_seconds: Seconds = 3600
@@ -40,6 +70,39 @@ class ApiSettings(ServiceSettings):
         if self.sign_min_seconds > self.sign_max_seconds:
             raise ValueError("SIGN_MIN_SECONDS must not be larger than SIGN_MAX_SECONDS")
         return self
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, url: SecretStr | None) -> SecretStr | None:
+        parts = None if url is None else urlsplit(url.get_secret_value())
+        if parts is not None and (parts.scheme not in {"smtp", "smtps"} or not parts.hostname):
+            raise ValueError("must be smtp://[user:password@]host or smtps://…")
+        return url
+
+    def key_pairs(self) -> KeyPairs | None:
+        """Return the key pairs of access tokens; None where they are signed with a shared secret.
+
+        Raises:
+            SettingsError: They cannot be read, or the newest is for another algorithm.
+        """
+        algorithm = self.access_token_algorithm
+        if algorithm == "HS256":
+            return None
+        if self.jwt_key_pairs is None and self.database_url is None:
+            path = self.data_dir / "secrets" / "jwt_key_pairs"
+            text = load_or_create(path, lambda: KeyPairs.generate(algorithm).dump())
+        else:
+            text = self.secret("jwt_key_pairs")
+        try:
+            pairs = KeyPairs.parse(text.get_secret_value())
+        except WeakSecretError as error:
+            raise SettingsError("JWT_KEY_PAIRS: is no JWK Set of private keys", names=("JWT_KEY_PAIRS",)) from error
+        if pairs.algorithm(pairs.current[0]) != algorithm:
+            raise SettingsError(
+                f"JWT_KEY_PAIRS: the newest key is not for {algorithm}, as ACCESS_TOKEN_ALGORITHM says",
+                names=("JWT_KEY_PAIRS", "ACCESS_TOKEN_ALGORITHM"),
+            )
+        return pairs
 
     @property
     def sign_bounds(self) -> tuple[timedelta, timedelta]:

@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -15,24 +15,40 @@ from litestar.di import NamedDependency
 from sqlalchemy import Engine
 
 from mamkit import catalog as db
-from mamkit.auth import ROLES, AccessTokens, PasswordHasher, Sessions
+from mamkit.auth import (
+    ROLES,
+    AccessTokens,
+    Flows,
+    KeyPairs,
+    Lockout,
+    OneTimeTokens,
+    PasswordHasher,
+    Sessions,
+    Vault,
+)
+from mamkit.auth.identity import IdentityProvider
+from mamkit.auth.passkeys import Passkeys
 from mamkit.auth.sql import SqlSessionStore
-from mamkit.catalog import Catalog, sync_engine
+from mamkit.auth.sql_logins import SqlAttemptStore, SqlFlowStore
+from mamkit.catalog import LOGIN_ATTEMPTS, LOGIN_FLOWS, Catalog, sync_engine
 from mamkit.catalog.models import SESSIONS
 from mamkit.clock import utc_now
 from mamkit.jobs import Queue
 from mamkit.previews import Ingest, Publisher
 from mamkit.signing import UrlSigner, WebhookSigner
 from mamkit.storage import Zones
+from mamkit_apps.api.providers import open_providers
 from mamkit_apps.api.settings import ApiSettings
+from mamkit_apps.mail import Postbox, open_mailer
+from mamkit_apps.outgoing import HttpTransport
 from mamkit_apps.wiring import open_queue, open_zones, url_signer
 
 __all__ = ["Parts", "Wired", "build", "lifespan", "provide_parts"]
 
 log = logging.getLogger(__name__)
 
+FORGET_EVERY = 3600.0  # seconds between two looks for sessions, logins and jobs that have ended
 RECONCILE_EVERY = 10.0  # seconds between two looks for previews that a crash has left behind
-PURGE_EVERY = 86_400.0  # seconds
 KEEP_FINISHED_JOBS = timedelta(days=7)  # long enough to ask what happened last week
 
 
@@ -48,7 +64,16 @@ class Parts:
     queue: Queue
     passwords: PasswordHasher
     tokens: AccessTokens
+    key_pairs: KeyPairs | None
     sessions: Sessions
+    mail_tokens: OneTimeTokens
+    lockout: Lockout
+    flows: Flows
+    vault: Vault
+    passkeys: Passkeys
+    providers: Mapping[str, IdentityProvider]
+    transport: HttpTransport
+    post: Postbox
     signer: UrlSigner
     callbacks: WebhookSigner
     publisher: Publisher
@@ -70,6 +95,9 @@ def build(settings: ApiSettings) -> Parts:
     queue = open_queue(engine)
     zones = open_zones(settings, edge_url=settings.edge_url)
     publisher = Publisher(catalog, queue, zones)
+    ring = settings.ring("jwt_secret")
+    pairs = settings.key_pairs()
+    transport = HttpTransport()
     return Parts(
         settings=settings,
         catalog=catalog,
@@ -77,7 +105,20 @@ def build(settings: ApiSettings) -> Parts:
         zones=zones,
         queue=queue,
         passwords=PasswordHasher(),
-        tokens=AccessTokens(settings.ring("jwt_secret"), issuer="mamkit", audience="mamkit-api"),
+        tokens=AccessTokens(ring if pairs is None else pairs, issuer="mamkit", audience="mamkit-api"),
+        key_pairs=pairs,
+        mail_tokens=OneTimeTokens(ring),
+        lockout=Lockout(SqlAttemptStore(engine, LOGIN_ATTEMPTS)),
+        flows=Flows(SqlFlowStore(engine, LOGIN_FLOWS)),
+        vault=Vault(settings.ring("sealing_keys")),
+        passkeys=Passkeys(
+            rp_id=urlsplit(settings.public_url).hostname or "localhost",
+            rp_name=settings.site_name,
+            origins=[settings.public_url],
+        ),
+        transport=transport,
+        providers=open_providers(settings, transport),
+        post=Postbox(open_mailer(settings.smtp_url, sender=settings.mail_from)),
         sessions=Sessions(
             SqlSessionStore(engine, SESSIONS),
             secret=settings.secret("session_secret").get_secret_value().encode(),
@@ -96,13 +137,16 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     async with parts.catalog.begin() as session:
         await db.ensure_roles(session, ROLES)
     app.state.update(State({"parts": parts}))
-    janitor = asyncio.create_task(_look_after(parts))
+    janitors = [asyncio.create_task(_reconcile(parts)), asyncio.create_task(_forget(parts))]
     try:
         yield
     finally:
-        janitor.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await janitor
+        for janitor in janitors:
+            janitor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await janitor
+        await parts.post.close()
+        parts.transport.close()
         await parts.catalog.close()
         parts.engine.dispose()
 
@@ -113,16 +157,23 @@ def provide_parts(state: State) -> Parts:
     return parts
 
 
-async def _look_after(parts: Parts) -> None:
-    """Take up what a crash has left behind, and forget what is long over, for as long as the application runs."""
-    purged = float("-inf")
+async def _reconcile(parts: Parts) -> None:
+    """Take up what a crash has left behind, for as long as the application runs."""
     while True:
         try:
             await parts.publisher.reconcile()
-            if time.monotonic() - purged >= PURGE_EVERY:
-                purged = time.monotonic()
-                await asyncio.to_thread(parts.sessions.purge)
-                await asyncio.to_thread(parts.queue.purge, finished_before=utc_now() - KEEP_FINISHED_JOBS)
         except Exception:  # the next round may do better, and the API must go on serving
             log.exception("looking after unfinished previews failed")
         await asyncio.sleep(RECONCILE_EVERY)
+
+
+async def _forget(parts: Parts) -> None:
+    """Forget what is long over, for as long as the application runs."""
+    while True:
+        try:
+            for store in (parts.sessions, parts.flows, parts.lockout):
+                await asyncio.to_thread(store.purge)
+            await asyncio.to_thread(parts.queue.purge, finished_before=utc_now() - KEEP_FINISHED_JOBS)
+        except Exception:  # the next round may do better, and the API must go on serving
+            log.exception("forgetting what is over failed")
+        await asyncio.sleep(FORGET_EVERY)

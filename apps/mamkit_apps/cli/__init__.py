@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("apps", package="click") from error
 
-from mamkit_apps.cli import demo, media, operate, services, storage
+from mamkit_apps.cli import demo, media, operate, secrets, services, storage
 
 __all__ = ["cli", "main"]
 
@@ -24,7 +24,15 @@ def cli() -> None:
     """Your own video platform."""
 
 
-for command in (demo.demo, *services.commands, *media.commands, *operate.commands, *storage.commands):
+COMMANDS = (
+    demo.demo,
+    *services.commands,
+    *media.commands,
+    *operate.commands,
+    *secrets.commands,
+    *storage.commands,
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -1,4 +1,4 @@
-"""Who somebody is and what they may do: passwords, access tokens, rotating sessions and permissions.
+"""Who somebody is and what they may do: passwords, tokens, rotating sessions, second factors and permissions.
 
 Everything is synchronous and knows no web framework; the parts do not need each other.
 
@@ -10,15 +10,37 @@ Everything is synchronous and knows no web framework; the parts do not need each
     grant = sessions.start(user_id)
     grant = sessions.refresh(grant.refresh_token)
 
-`mamkit.auth.sql` keeps sessions in a database.
+`mamkit.auth.sql` and `mamkit.auth.sql_logins` keep sessions and open logins in a database, `mamkit.auth.passkeys` has
+WebAuthn, `mamkit.auth.identity` other people's logins.
 """
 
+from mamkit.auth.api_keys import (
+    ApiKey,
+    NewApiKey,
+    check_api_key,
+    new_api_key,
+    parse_api_key,
+)
+from mamkit.auth.browser import (
+    CsrfTokens,
+    check_origin,
+    check_return_path,
+)
 from mamkit.auth.errors import (
+    ApiKeyExpiredError,
     AuthError,
+    CsrfError,
+    FlowEndedError,
     HashingUnavailableError,
     InvalidCredentialsError,
+    LockedOutError,
+    LoginStoreError,
+    PasskeyRefusedError,
     PasswordTooLongError,
     PermissionDeniedError,
+    RedirectRefusedError,
+    SealedValueError,
+    SecondFactorError,
     SessionError,
     SessionExpiredError,
     SessionReusedError,
@@ -31,33 +53,125 @@ from mamkit.auth.errors import (
     WeakPasswordReason,
     WeakSecretError,
 )
-from mamkit.auth.memory import MemorySessionStore
-from mamkit.auth.passwords import OWASP_MINIMUM, RFC_9106_LOW_MEMORY, PasswordHasher, Profile, check_strength
-from mamkit.auth.permissions import ACTIONS, ROLES, Action, Decision, Principal, Resource, Roles, decide
-from mamkit.auth.sessions import SessionGrant, Sessions
-from mamkit.auth.store import Session, SessionStore
-from mamkit.auth.tokens import AccessClaims, AccessTokens, TokenKeys
+from mamkit.auth.flows import (
+    Flows,
+    FlowStore,
+    MemoryFlowStore,
+    OpenFlow,
+)
+from mamkit.auth.key_pairs import (
+    KeyPairs,
+    PairAlgorithm,
+)
+from mamkit.auth.lockout import (
+    PER_ACCOUNT,
+    PER_ADDRESS,
+    Attempts,
+    AttemptStore,
+    Lockout,
+    LockoutPolicy,
+    MemoryAttemptStore,
+)
+from mamkit.auth.memory import (
+    MemorySessionStore,
+)
+from mamkit.auth.one_time import (
+    OneTimeClaims,
+    OneTimeTokens,
+)
+from mamkit.auth.passwords import (
+    OWASP_MINIMUM,
+    RFC_9106_LOW_MEMORY,
+    PasswordHasher,
+    Profile,
+)
+from mamkit.auth.permissions import (
+    ACTIONS,
+    ROLES,
+    Action,
+    Decision,
+    Principal,
+    Resource,
+    Roles,
+    Share,
+    decide,
+)
+from mamkit.auth.sessions import (
+    SessionGrant,
+    Sessions,
+)
+from mamkit.auth.store import (
+    Session,
+    SessionStore,
+)
+from mamkit.auth.strength import (
+    check_strength,
+)
+from mamkit.auth.tokens import (
+    AccessClaims,
+    AccessTokens,
+    TokenKeys,
+)
+from mamkit.auth.totp import (
+    Totp,
+    new_recovery_codes,
+    new_totp_secret,
+    recovery_digest,
+    spend_recovery_code,
+)
+from mamkit.auth.vault import (
+    SealingKeys,
+    Vault,
+)
 
 __all__ = [
     "ACTIONS",
     "OWASP_MINIMUM",
+    "PER_ACCOUNT",
+    "PER_ADDRESS",
     "RFC_9106_LOW_MEMORY",
     "ROLES",
     "AccessClaims",
     "AccessTokens",
     "Action",
+    "ApiKey",
+    "ApiKeyExpiredError",
+    "AttemptStore",
+    "Attempts",
     "AuthError",
+    "CsrfError",
+    "CsrfTokens",
     "Decision",
+    "FlowEndedError",
+    "FlowStore",
+    "Flows",
     "HashingUnavailableError",
     "InvalidCredentialsError",
+    "KeyPairs",
+    "LockedOutError",
+    "Lockout",
+    "LockoutPolicy",
+    "LoginStoreError",
+    "MemoryAttemptStore",
+    "MemoryFlowStore",
     "MemorySessionStore",
+    "NewApiKey",
+    "OneTimeClaims",
+    "OneTimeTokens",
+    "OpenFlow",
+    "PairAlgorithm",
+    "PasskeyRefusedError",
     "PasswordHasher",
     "PasswordTooLongError",
     "PermissionDeniedError",
     "Principal",
     "Profile",
+    "RedirectRefusedError",
     "Resource",
     "Roles",
+    "SealedValueError",
+    "SealingKeys",
+    "SecondFactorError",
     "Session",
     "SessionError",
     "SessionExpiredError",
@@ -67,13 +181,25 @@ __all__ = [
     "SessionStore",
     "SessionStoreError",
     "Sessions",
+    "Share",
     "TokenError",
     "TokenExpiredError",
     "TokenInvalidError",
     "TokenKeys",
+    "Totp",
+    "Vault",
     "WeakPasswordError",
     "WeakPasswordReason",
     "WeakSecretError",
+    "check_api_key",
+    "check_origin",
+    "check_return_path",
     "check_strength",
     "decide",
+    "new_api_key",
+    "new_recovery_codes",
+    "new_totp_secret",
+    "parse_api_key",
+    "recovery_digest",
+    "spend_recovery_code",
 ]

@@ -1,17 +1,26 @@
 """What can go wrong when somebody proves who they are, or asks for what they may not have."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
 from mamkit.errors import MamkitError
 
 __all__ = [
+    "ApiKeyExpiredError",
     "AuthError",
+    "CsrfError",
+    "FlowEndedError",
     "HashingUnavailableError",
     "InvalidCredentialsError",
+    "LockedOutError",
+    "LoginStoreError",
+    "PasskeyRefusedError",
     "PasswordTooLongError",
     "PermissionDeniedError",
+    "RedirectRefusedError",
+    "SealedValueError",
+    "SecondFactorError",
     "SessionError",
     "SessionExpiredError",
     "SessionReusedError",
@@ -25,7 +34,7 @@ __all__ = [
     "WeakSecretError",
 ]
 
-WeakPasswordReason = Literal["not_text", "too_short", "repeated", "sequence", "common"]
+WeakPasswordReason = Literal["not_text", "too_short", "repeated", "sequence", "common", "guessable"]
 """Why a password was refused; programs may switch on it."""
 
 _WEAKNESSES: dict[WeakPasswordReason, str] = {
@@ -34,6 +43,7 @@ _WEAKNESSES: dict[WeakPasswordReason, str] = {
     "repeated": "it repeats a character or two",
     "sequence": "it is a run of neighbouring characters",
     "common": "it is among the first that an attacker tries",
+    "guessable": "it can be guessed",
 }
 
 
@@ -57,13 +67,16 @@ class WeakPasswordError(AuthError, ValueError):
 
     Attributes:
         reason: Which rule it breaks.
+        hints: Sentences for the person who chooses it, the most telling first; they hold no part of the password.
     """
 
     code = "auth.weak_password"
 
-    def __init__(self, reason: WeakPasswordReason) -> None:
-        super().__init__(f"the password is too weak: {_WEAKNESSES[reason]}; choose another of at least 8 characters")
+    def __init__(self, reason: WeakPasswordReason, *, hints: tuple[str, ...] = ()) -> None:
+        advice = " ".join(hints) or "Choose another of at least 8 characters."
+        super().__init__(f"the password is too weak: {_WEAKNESSES[reason]}. {advice}")
         self.reason = reason
+        self.hints = hints
 
 
 class PasswordTooLongError(AuthError, ValueError):
@@ -221,3 +234,105 @@ class PermissionDeniedError(AuthError):
         super().__init__(f"{action} is not allowed: {reason}")
         self.action = action
         self.reason = reason
+
+
+class ApiKeyExpiredError(TokenError):
+    """An API key is genuine, and its time has passed; make a new one.
+
+    Attributes:
+        expired_at: When it ended.
+    """
+
+    code = "auth.api_key_expired"
+
+    def __init__(self, *, expired_at: datetime) -> None:
+        super().__init__(f"the API key expired at {expired_at.isoformat()}; make a new one")
+        self.expired_at = expired_at
+
+
+class LockedOutError(AuthError):
+    """Too many attempts failed; nothing is tried before some time has passed, the right password neither.
+
+    Attributes:
+        retry_after: How long that is.
+    """
+
+    code = "auth.locked_out"
+
+    def __init__(self, *, retry_after: timedelta) -> None:
+        super().__init__(f"too many attempts failed; try again in {max(1, round(retry_after.total_seconds()))} s")
+        self.retry_after = retry_after
+
+
+class SecondFactorError(AuthError):
+    """A code of the second factor is wrong, was used already or is from another time."""
+
+    code = "auth.second_factor_wrong"
+
+    def __init__(self) -> None:
+        super().__init__("the code is wrong or was used already; wait for the next one, and check the device's clock")
+
+
+class PasskeyRefusedError(AuthError):
+    """A passkey's answer is not one to the question that was asked here; the cause is chained."""
+
+    code = "auth.passkey_refused"
+
+    def __init__(self) -> None:
+        super().__init__("the passkey was refused; start again")
+
+
+class FlowEndedError(AuthError):
+    """A step of a login belongs to none that was started here, by this browser, and is still open; start again."""
+
+    code = "auth.flow_ended"
+
+    def __init__(self) -> None:
+        super().__init__("this was started elsewhere, was finished already or took too long; start again")
+
+
+class CsrfError(AuthError):
+    """A request with a cookie was not sent by our own pages, as far as can be told.
+
+    Attributes:
+        reason: What was missing or wrong.
+    """
+
+    code = "auth.csrf"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the request was refused, since {reason}; reload the page and try again")
+        self.reason = reason
+
+
+class RedirectRefusedError(AuthError, ValueError):
+    """A browser was to be sent to a place that is not one of ours. The place is not shown: a stranger wrote it."""
+
+    code = "auth.redirect_refused"
+
+    def __init__(self) -> None:
+        super().__init__("the place to return to is not on this site; give a path that starts with one '/'")
+
+
+class SealedValueError(AuthError):
+    """A sealed value was changed, moved to another row, or sealed with a key that is not there any more."""
+
+    code = "auth.sealed_value"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"a sealed value cannot be opened: {reason}")
+        self.reason = reason
+
+
+class LoginStoreError(AuthError):
+    """The store of attempts and open logins did not answer; the cause is chained.
+
+    Attributes:
+        operation: What was tried.
+    """
+
+    code = "auth.login_store_failed"
+
+    def __init__(self, operation: str) -> None:
+        super().__init__(f"the store of logins could not {operation}")
+        self.operation = operation

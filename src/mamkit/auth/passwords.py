@@ -3,7 +3,6 @@
 import base64
 import os
 import threading
-import unicodedata
 from dataclasses import dataclass
 
 from mamkit.auth.errors import (
@@ -12,6 +11,7 @@ from mamkit.auth.errors import (
     PasswordTooLongError,
     WeakPasswordError,
 )
+from mamkit.auth.strength import normal
 from mamkit.errors import MissingExtraError
 
 try:
@@ -19,11 +19,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("auth", package="argon2-cffi") from error
 
-__all__ = ["OWASP_MINIMUM", "RFC_9106_LOW_MEMORY", "PasswordHasher", "Profile", "check_strength"]
-
-_MIN_CHARACTERS = 8  # NIST SP 800-63B section 5.1.1.2
-_SEQUENCES = ("0123456789" * 2, "abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm")
-_COMMON = frozenset({"password", "passw0rd", "password1", "letmein1", "iloveyou", "1q2w3e4r", "1qaz2wsx", "qwerty123"})
+__all__ = ["OWASP_MINIMUM", "RFC_9106_LOW_MEMORY", "PasswordHasher", "Profile"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,26 +43,6 @@ RFC_9106_LOW_MEMORY = Profile(time_cost=3, memory_kib=64 * 1024, parallelism=4)
 
 OWASP_MINIMUM = Profile(time_cost=2, memory_kib=19 * 1024, parallelism=1)
 """Least of the OWASP Password Storage Cheat Sheet, for small machines."""
-
-
-def check_strength(password: str) -> None:
-    """Refuse a new password that is trivially guessed.
-
-    The length rule is that of NIST SP 800-63B section 5.1.1.2: at least 8 characters, and no rules of composition.
-
-    Raises:
-        WeakPasswordError: It is not valid Unicode text, has fewer than 8 characters, is one or two characters repeated,
-            a run along the alphabet, the digits or the keyboard, or one of the most common passwords.
-    """
-    text = _normal(password).casefold()
-    if len(text) < _MIN_CHARACTERS:
-        raise WeakPasswordError("too_short")
-    if len(set(text)) <= 2:
-        raise WeakPasswordError("repeated")
-    if any(text in run or text[::-1] in run for run in _SEQUENCES):
-        raise WeakPasswordError("sequence")
-    if text in _COMMON:
-        raise WeakPasswordError("common")
 
 
 class PasswordHasher:
@@ -113,7 +89,7 @@ class PasswordHasher:
             HashingUnavailableError: There is not enough memory.
         """
         self._check_size(password)
-        secret = _normal(password)
+        secret = normal(password)
         with self._slots:
             try:
                 return self._argon2.hash(secret)
@@ -135,7 +111,7 @@ class PasswordHasher:
         """
         self._check_size(password)
         try:
-            secret = _normal(password)
+            secret = normal(password)
         except WeakPasswordError:
             stored, secret = None, ""  # no stored password is like this; the work is done all the same
         if stored is None or _profile_of(stored) is None:
@@ -156,16 +132,6 @@ class PasswordHasher:
         size = len(password.encode("utf-8", "surrogatepass"))
         if size > self._max_bytes:
             raise PasswordTooLongError(size=size, max_bytes=self._max_bytes)
-
-
-def _normal(password: str) -> str:
-    """Return the text that is hashed.
-
-    A lone surrogate, which JSON can carry and UTF-8 cannot, raises `WeakPasswordError`.
-    """
-    if any("\ud800" <= character <= "\udfff" for character in password):
-        raise WeakPasswordError("not_text")
-    return unicodedata.normalize("NFKC", password)
 
 
 def _profile_of(stored: str) -> argon2.Parameters | None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from mamkit.auth.errors import PermissionDeniedError
 
-__all__ = ["ACTIONS", "ROLES", "Action", "Decision", "Principal", "Resource", "Roles", "decide"]
+__all__ = ["ACTIONS", "ROLES", "Action", "Decision", "Principal", "Resource", "Roles", "Share", "decide"]
 
 Roles = Mapping[str, frozenset[str]]
 """Role name → permissions. A permission is an action, `kind.verb`, alone for the things of everybody, or followed by
@@ -19,6 +19,7 @@ Action = Literal[
     "asset.delete",
     "asset.read",
     "asset.update",
+    "asset.share",
     "audit.read",
     "comment.create",
     "comment.delete",
@@ -35,7 +36,7 @@ ACTIONS: frozenset[str] = frozenset(get_args(Action))
 
 _VIEWER = frozenset({"asset.read", "comment.read", "preview.read", "user.read:own"})
 _REVIEWER = _VIEWER | {"comment.create", "comment.delete:own"}
-_EDITOR = _REVIEWER | {"asset.create", "asset.update:own", "asset.delete:own", "preview.create:own"}
+_EDITOR = _REVIEWER | {"asset.create", "asset.update:own", "asset.delete:own", "asset.share:own", "preview.create:own"}
 
 ROLES: Roles = MappingProxyType({"admin": ACTIONS, "editor": _EDITOR, "reviewer": _REVIEWER, "viewer": _VIEWER})
 """The roles that come with mamkit: a viewer watches, a reviewer also comments, an editor also adds and keeps assets of
@@ -48,6 +49,16 @@ class Principal:
 
     user_id: UUID
     roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] | None = None
+    """The only actions that are allowed whatever the roles give, as for an API key; None: no such bound."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What one user may do to one resource, whatever their roles."""
+
+    user_id: UUID
+    actions: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +69,8 @@ class Resource:
     """As in the actions: `asset`, `comment`, `preview`, …"""
     owner_id: UUID | None = None
     """None: nobody owns it, so that `:own` never applies."""
+    shares: tuple[Share, ...] = ()
+    """Those that are in force now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +80,8 @@ class Decision:
     action: str
     allowed: bool
     reason: str
-    """`granted by ROLE`, `unknown action`, `wrong kind of resource`, `not the owner` or `no role allows it`."""
+    """`granted by ROLE`, `shared`, `unknown action`, `wrong kind of resource`, `outside the scopes`, `not the owner` or
+    `no role allows it`."""
 
     def __bool__(self) -> bool:
         return self.allowed
@@ -95,6 +109,8 @@ def decide(principal: Principal, action: str, resource: Resource | None = None, 
         return Decision(action=action, allowed=False, reason="unknown action")
     if resource is not None and resource.kind != action.partition(".")[0]:
         return Decision(action=action, allowed=False, reason="wrong kind of resource")
+    if principal.scopes is not None and action not in principal.scopes:
+        return Decision(action=action, allowed=False, reason="outside the scopes")
     owns = resource is not None and resource.owner_id == principal.user_id
     reason = "no role allows it"
     for role in sorted(principal.roles):
@@ -103,4 +119,7 @@ def decide(principal: Principal, action: str, resource: Resource | None = None, 
             return Decision(action=action, allowed=True, reason=f"granted by {role}")
         if f"{action}:own" in permissions:
             reason = "not the owner"
+    for share in resource.shares if resource is not None else ():
+        if share.user_id == principal.user_id and action in share.actions:
+            return Decision(action=action, allowed=True, reason="shared")
     return Decision(action=action, allowed=False, reason=reason)

@@ -142,6 +142,13 @@ class Sessions:
         if session is not None:
             self._store.revoke_family(session.family, at=self._clock())
 
+    def end(self, user_id: UUID, family: UUID) -> bool:
+        """End one of a user's families, as from a list of devices; return whether it was theirs, and alive."""
+        if all(session.family != family for session in self.list(user_id)):
+            return False
+        self._store.revoke_family(family, at=self._clock())
+        return True
+
     def revoke_all(self, user_id: UUID) -> None:
         """End all families of a user, as after a change of the password."""
         self._store.revoke_user(user_id, at=self._clock())

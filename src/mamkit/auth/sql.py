@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from mamkit.auth._sql import MOMENT, aware, translated
 from mamkit.auth.errors import SessionStoreError
 from mamkit.auth.store import Session
 from mamkit.errors import MissingExtraError
@@ -27,7 +28,6 @@ def sessions_table(metadata: sa.MetaData, *, name: str = "sessions") -> sa.Table
 
     `user_id` refers to nothing, since the program's users may be kept anywhere.
     """
-    moment = sa.DateTime(timezone=True)
     return sa.Table(
         name,
         metadata,
@@ -38,10 +38,10 @@ def sessions_table(metadata: sa.MetaData, *, name: str = "sessions") -> sa.Table
         sa.Column("refresh_token_hash", sa.String(64), nullable=False, unique=True),
         sa.Column("parent_jti", sa.Uuid),
         sa.Column("replaced_by_jti", sa.Uuid),
-        sa.Column("replaced_at", moment),
-        sa.Column("expires_at", moment, nullable=False, index=True),
-        sa.Column("revoked_at", moment),
-        sa.Column("created_at", moment, nullable=False),
+        sa.Column("replaced_at", MOMENT),
+        sa.Column("expires_at", MOMENT, nullable=False, index=True),
+        sa.Column("revoked_at", MOMENT),
+        sa.Column("created_at", MOMENT, nullable=False),
     )
 
 
@@ -116,31 +116,19 @@ class SqlSessionStore:
                 pass
 
     def _read(self, query: sa.Select[Any]) -> list[Session]:
-        with _translated("read sessions"), self._engine.connect() as connection:
+        with translated(SessionStoreError, "read sessions"), self._engine.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return [_session(row) for row in rows]
 
     @contextmanager
     def _transaction(self, operation: str) -> Iterator[sa.Connection]:
-        with _translated(operation), self._engine.begin() as connection:
+        with translated(SessionStoreError, operation), self._engine.begin() as connection:
             yield connection
-
-
-@contextmanager
-def _translated(operation: str) -> Iterator[None]:
-    try:
-        yield
-    except sa.exc.DBAPIError as error:
-        # The driver's own error: SQLAlchemy's shows the parameters, hashes of tokens among them.
-        raise SessionStoreError(operation) from error.orig
-    except sa.exc.TimeoutError as error:  # no connection of the pool came free
-        raise SessionStoreError(operation) from error
 
 
 def _session(row: sa.RowMapping) -> Session:
     values = {name: row[name] for name in _COLUMNS}
     for name in _TIMES:
-        # SQLite has no time zones: what was written in UTC comes back naive.
-        if (moment := values[name]) is not None and moment.tzinfo is None:
-            values[name] = moment.replace(tzinfo=UTC)
+        if values[name] is not None:
+            values[name] = aware(values[name])
     return Session(**values)

@@ -15,6 +15,7 @@ __all__ = [
     "CatalogUnavailableError",
     "DatabaseUrlError",
     "EmailTakenError",
+    "IdentityTakenError",
     "InvalidEmailError",
     "InvalidPageError",
     "InvalidProgressError",
@@ -138,6 +139,20 @@ class EmailTakenError(CatalogError):
     def __init__(self, email: str) -> None:
         super().__init__(f"the address {email} has an account already; log in, or use another")
         self.email = email
+
+
+class IdentityTakenError(CatalogError):
+    """A login at another service, or a passkey, belongs to an account already.
+
+    Attributes:
+        provider: Which service.
+    """
+
+    code = "catalog.identity_taken"
+
+    def __init__(self, provider: str) -> None:
+        super().__init__(f"this login with {provider} belongs to an account already")
+        self.provider = provider
 
 
 class InvalidEmailError(CatalogError, ValueError):

@@ -146,6 +146,10 @@ def test_half_a_surrogate_pair_is_refused_and_never_matches(hasher: PasswordHash
         ("Password", "common"),
         ("".join(chr(0xFF11 + digit) for digit in range(8)), "sequence"),  # full-width digits are digits
         ("\ud800\ud801abcdefgh", "not_text"),
+        ("12345687", "guessable"),
+        ("abcdefghijklmnopqrstuvwxyz0", "guessable"),
+        ("P@ssw0rd!", "guessable"),
+        ("summer2024", "guessable"),
     ],
 )
 def test_weak_passwords_are_refused_with_the_reason(password: str, reason: str) -> None:
@@ -156,10 +160,25 @@ def test_weak_passwords_are_refused_with_the_reason(password: str, reason: str) 
 
 
 @pytest.mark.parametrize(
-    "password", [PASSWORD, "Tr0ub4dor", "ずっとながいことば", "12345687", "abcdefghijklmnopqrstuvwxyz0"]
+    "password", [PASSWORD, "Tr0ub4dor", "ずっとながいことば", "k8#vQz!2x", "correct horse battery staple " * 30]
 )
 def test_other_passwords_are_taken(password: str) -> None:
     check_strength(password)
+
+
+def test_a_password_made_of_what_is_known_of_somebody_is_weak() -> None:
+    check_strength("zquorbelvick7")
+    with pytest.raises(WeakPasswordError) as caught:
+        check_strength("zquorbelvick7", about=["zquorbelvick@example.org", "Ada"])
+    assert caught.value.reason == "guessable"
+
+
+def test_a_refusal_says_what_to_do_about_it() -> None:
+    with pytest.raises(WeakPasswordError) as caught:
+        check_strength("hunter22")
+    assert "This is similar to a commonly used password." in caught.value.hints
+    assert all(hint in str(caught.value) and hint.endswith(".") for hint in caught.value.hints)
+    assert "hunter22" not in str(caught.value)
 
 
 def test_at_most_so_many_hashes_run_at_once() -> None:

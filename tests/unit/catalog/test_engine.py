@@ -321,13 +321,22 @@ async def test_writers_of_all_kinds_wait_for_each_other(catalog: Catalog, url: s
 def test_the_tables_make_themselves_known() -> None:
     """A table that is added is added to the migrations and to this list."""
     assert sorted(Base.metadata.tables) == [
+        "api_keys",
         "assets",
         "audit_events",
         "comments",
+        "email_verifications",
+        "identities",
+        "login_attempts",
+        "login_flows",
         "parts",
+        "passkeys",
         "previews",
+        "recovery_codes",
         "roles",
+        "second_factors",
         "sessions",
+        "shares",
         "user_roles",
         "users",
         "versions",

@@ -1,0 +1,136 @@
+"""`/api/users`, `/api/audit`, shares of assets, and the public keys of access tokens."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Response, Router, delete, get, put
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from mamkit import catalog as db
+from mamkit.auth import Resource
+from mamkit_apps.api.access import Caller, Owner, require
+from mamkit_apps.api.account_schemas import AuditView, RoleName, ShareRequest, ShareView, StatusRequest
+from mamkit_apps.api.wiring import Wired
+
+__all__ = ["routes"]
+
+JWKS_MAX_AGE = 300  # seconds; a new key is published before it signs, so that this may be minutes
+
+
+@put("/users/{user_id:uuid}/status", status_code=HTTPStatus.NO_CONTENT)
+async def set_status(user_id: FromPath[UUID], data: JSONBody[StatusRequest], owner: Owner, parts: Wired) -> None:
+    """Ban somebody, or let them in again; a ban ends their sessions and access tokens at once."""
+    require(owner, "user.manage", Resource(kind="user", owner_id=user_id))
+    async with parts.catalog.begin() as session:
+        await db.set_user_status(session, user_id, data.status)
+        await db.record(
+            session, actor_id=owner.user_id, action="user.status", subject=f"user:{user_id}",
+            detail={"status": data.status},
+        )  # fmt: skip
+    if data.status == "disabled":
+        await asyncio.to_thread(parts.sessions.revoke_all, user_id)
+
+
+@put("/users/{user_id:uuid}/roles/{role:str}", status_code=HTTPStatus.NO_CONTENT)
+async def grant_role(user_id: FromPath[UUID], role: FromPath[RoleName], owner: Owner, parts: Wired) -> None:
+    """Give somebody a role; their access tokens are then out of date."""
+    require(owner, "user.manage", Resource(kind="user", owner_id=user_id))
+    async with parts.catalog.begin() as session:
+        await db.grant_role(session, user_id, role)
+        subject, detail = f"user:{user_id}", {"role": role}
+        await db.record(session, actor_id=owner.user_id, action="role.granted", subject=subject, detail=detail)
+
+
+@delete("/users/{user_id:uuid}/roles/{role:str}", status_code=HTTPStatus.NO_CONTENT)
+async def revoke_role(user_id: FromPath[UUID], role: FromPath[RoleName], owner: Owner, parts: Wired) -> None:
+    """Take a role from somebody; their access tokens are then out of date."""
+    require(owner, "user.manage", Resource(kind="user", owner_id=user_id))
+    async with parts.catalog.begin() as session:
+        await db.revoke_role(session, user_id, role)
+        subject, detail = f"user:{user_id}", {"role": role}
+        await db.record(session, actor_id=owner.user_id, action="role.revoked", subject=subject, detail=detail)
+
+
+@get("/audit")
+async def audit(
+    subject: FromQuery[str],
+    principal: Caller,
+    parts: Wired,
+    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
+) -> list[AuditView]:
+    """Return what was done to a subject, e.g. `user:…`, newest first."""
+    require(principal, "audit.read", Resource(kind="audit"))
+    async with parts.catalog.read() as session:
+        events = await db.events_of(session, subject, limit=limit)
+    return [
+        AuditView(
+            id=event.id,
+            actor_id=event.actor_id,
+            action=event.action,
+            subject=event.subject,
+            detail=event.detail,
+            created_at=event.created_at,
+        )
+        for event in events
+    ]
+
+
+@get("/assets/{asset_id:uuid}/shares")
+async def list_shares(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -> list[ShareView]:
+    """List who may do what to an asset beside its owner."""
+    async with parts.catalog.read() as session:
+        asset = await db.asset_by_id(session, asset_id)
+        shares = await db.shares_of(session, asset_id)
+    require(principal, "asset.share", Resource(kind="asset", owner_id=asset.user_id))
+    return [ShareView(user_id=each.user_id, actions=tuple(each.actions), expires_at=each.expires_at) for each in shares]
+
+
+@put("/assets/{asset_id:uuid}/shares/{user_id:uuid}", status_code=HTTPStatus.NO_CONTENT)
+async def share(
+    asset_id: FromPath[UUID],
+    user_id: FromPath[UUID],
+    data: JSONBody[ShareRequest],
+    principal: Caller,
+    parts: Wired,
+) -> None:
+    """Let somebody do some things to an asset; what they were let do before is replaced."""
+    async with parts.catalog.begin() as session:
+        asset = await db.asset_by_id(session, asset_id)
+        require(principal, "asset.share", Resource(kind="asset", owner_id=asset.user_id))
+        await db.user_by_id(session, user_id)
+        await db.share_asset(session, asset_id, user_id, actions=data.actions, expires_at=data.expires_at)
+        await db.record(
+            session, actor_id=principal.user_id, action="asset.shared", subject=f"asset:{asset_id}",
+            detail={"user": str(user_id), "actions": sorted(data.actions)},
+        )  # fmt: skip
+
+
+@delete("/assets/{asset_id:uuid}/shares/{user_id:uuid}", status_code=HTTPStatus.NO_CONTENT)
+async def unshare(asset_id: FromPath[UUID], user_id: FromPath[UUID], principal: Caller, parts: Wired) -> None:
+    """Take back what somebody was let do to an asset."""
+    async with parts.catalog.begin() as session:
+        asset = await db.asset_by_id(session, asset_id)
+        require(principal, "asset.share", Resource(kind="asset", owner_id=asset.user_id))
+        await db.unshare_asset(session, asset_id, user_id)
+        subject, detail = f"asset:{asset_id}", {"user": str(user_id)}
+        await db.record(session, actor_id=principal.user_id, action="asset.unshared", subject=subject, detail=detail)
+
+
+@get("/.well-known/jwks.json", tags=["accounts"])
+async def jwks(parts: Wired) -> Response[dict[str, Any]]:
+    """Return the public keys of access tokens; none where they are signed with a shared secret."""
+    keys: dict[str, Any] = {"keys": []} if parts.key_pairs is None else parts.key_pairs.jwks()
+    return Response(keys, headers={"cache-control": f"public, max-age={JWKS_MAX_AGE}"})
+
+
+routes: list[HTTPRouteHandler | Router] = [
+    jwks,
+    Router(
+        "/api",
+        route_handlers=[set_status, grant_role, revoke_role, audit, list_shares, share, unshare],
+        tags=["administration"],
+    ),
+]

@@ -1,0 +1,156 @@
+"""`/auth/verify-email`, `/auth/reset-password`, `/auth/invitations`: what happens by mail."""
+
+import asyncio
+import json
+from datetime import timedelta
+from http import HTTPStatus
+from uuid import UUID
+
+from litestar import Router, post
+from litestar.params import JSONBody
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from mamkit import catalog as db
+from mamkit.auth import Resource, TokenInvalidError, check_strength
+from mamkit.catalog import User, UserNotFoundError
+from mamkit_apps.api.access import Owner, require
+from mamkit_apps.api.account_schemas import EmailRequest, Invitation, MailTokenRequest, NewPassword
+from mamkit_apps.api.logins import Address
+from mamkit_apps.api.settings import ApiSettings
+from mamkit_apps.api.wiring import Parts, Wired
+from mamkit_apps.mail import Mail
+
+__all__ = ["already_registered", "routes", "send_verification"]
+
+VERIFY, RESET, INVITE = "verify-email", "password-reset", "invitation"
+VERIFY_LIFETIME = timedelta(days=3)
+RESET_LIFETIME = timedelta(hours=1)  # it is as good as the password
+INVITE_LIFETIME = timedelta(days=7)
+
+
+@post("/verify-email/send", status_code=HTTPStatus.ACCEPTED)
+async def send_verification_again(owner: Owner, parts: Wired) -> None:
+    """Send the mail that verifies the address of whoever asks once more."""
+    async with parts.catalog.read() as session:
+        user = await db.user_by_id(session, owner.user_id)
+        verified = await db.email_is_verified(session, user)
+    if not verified:
+        send_verification(parts, user)
+
+
+@post("/verify-email", status_code=HTTPStatus.NO_CONTENT)
+async def verify_email(data: JSONBody[MailTokenRequest], parts: Wired) -> None:
+    """Record that an address is its user's, by the token of the mail."""
+    claims = parts.mail_tokens.read(data.token.get_secret_value(), purpose=VERIFY)
+    async with parts.catalog.begin() as session:
+        user = await _user(session, claims.subject)
+        parts.mail_tokens.spend(claims, state=user.email)
+        if not await db.verify_email(session, user):
+            raise TokenInvalidError("it was used already, or is out of date")
+        await db.record(session, actor_id=user.id, action="user.email_verified", subject=f"user:{user.id}")
+
+
+@post("/reset-password/send", status_code=HTTPStatus.ACCEPTED)
+async def send_reset(data: JSONBody[EmailRequest], parts: Wired, address: Address) -> None:
+    """Send a mail with which a new password can be chosen, if the address has an account; the answer is always this.
+
+    Asking counts as a failure at the address that asks, so that nobody fills other people's mailboxes.
+    """
+    await asyncio.to_thread(parts.lockout.check, address=f"mail:{address}")
+    await asyncio.to_thread(parts.lockout.failed, address=f"mail:{address}")
+    async with parts.catalog.read() as session:
+        user = await db.user_by_email(session, data.email)
+    if user is not None and user.status == "active":
+        token = parts.mail_tokens.issue(
+            purpose=RESET, subject=str(user.id), state=_reset_state(user), lifetime=RESET_LIFETIME
+        )
+        text = (
+            "Somebody, most likely you, wants to choose a new password. This link is good for an hour:\n\n"
+            f"{parts.settings.public_url}/reset-password#token={token}\n\n"
+            "If it was not you, there is nothing to do."
+        )
+        parts.post.put(Mail(to=user.email, subject="A new password", text=text))
+
+
+@post("/reset-password", status_code=HTTPStatus.NO_CONTENT)
+async def reset_password(data: JSONBody[NewPassword], parts: Wired) -> None:
+    """Replace a password by the token of a mail, and end all sessions; of two uses at once, one succeeds."""
+    claims = parts.mail_tokens.read(data.token.get_secret_value(), purpose=RESET)
+    async with parts.catalog.read() as session:
+        user = await _user(session, claims.subject)
+    parts.mail_tokens.spend(claims, state=_reset_state(user))
+    new = data.password.get_secret_value()
+    check_strength(new, about=[user.email, user.display_name])
+    digest = await asyncio.to_thread(parts.passwords.hash, new)
+    async with parts.catalog.begin() as session:
+        if not await db.replace_password_hash(session, user.id, old=user.password_hash, new=digest):
+            raise TokenInvalidError("it was used already, or is out of date")
+        await db.verify_email(session, user)  # the mail has reached them
+        await db.record(session, actor_id=user.id, action="user.password_reset", subject=f"user:{user.id}")
+    await asyncio.to_thread(parts.sessions.revoke_all, user.id)
+    await asyncio.to_thread(parts.lockout.succeeded, account=user.email)
+
+
+@post("/invitations", status_code=HTTPStatus.ACCEPTED)
+async def invite(data: JSONBody[Invitation], owner: Owner, parts: Wired) -> None:
+    """Send somebody a mail with which they may register; administrators only."""
+    require(owner, "user.manage", Resource(kind="user"))
+    email = db.fold_email(data.email)
+    subject = json.dumps({"email": email, "role": data.role})
+    token = parts.mail_tokens.issue(purpose=INVITE, subject=subject, state=email, lifetime=INVITE_LIFETIME)
+    async with parts.catalog.begin() as session:
+        await db.record(
+            session, actor_id=owner.user_id, action="user.invited", subject=f"email:{email}",
+            detail={"role": data.role},
+        )  # fmt: skip
+    text = (
+        "You are invited to make an account. This link is good for a week:\n\n"
+        f"{parts.settings.public_url}/register#invitation={token}"
+    )
+    parts.post.put(Mail(to=email, subject="An invitation", text=text))
+
+
+def send_verification(parts: Parts, user: User) -> None:
+    """Send the mail that verifies a user's address."""
+    token = parts.mail_tokens.issue(purpose=VERIFY, subject=str(user.id), state=user.email, lifetime=VERIFY_LIFETIME)
+    text = (
+        "An account was made with this address. If it is yours, follow this link within three days:\n\n"
+        f"{parts.settings.public_url}/verify-email#token={token}\n\n"
+        "If it is not, there is nothing to do."
+    )
+    parts.post.put(Mail(to=user.email, subject="Is this your address?", text=text))
+
+
+def already_registered(settings: ApiSettings, email: str) -> Mail:
+    """Return the mail to somebody who has an account, when another is to be made with their address."""
+    text = (
+        "Somebody, perhaps you, wanted to make an account with this address. There is one already: log in, or choose a "
+        f"new password at\n\n{settings.public_url}/reset-password\n\nIf it was not you, there is nothing to do."
+    )
+    return Mail(to=email, subject="You have an account already", text=text)
+
+
+def _reset_state(user: User) -> str:
+    """Return what the use of a reset token changes; a new address ends it, too."""
+    return f"{user.email}\0{user.password_hash}\0{user.status}"
+
+
+async def _user(session: AsyncSession, subject: str) -> User:
+    """Return the user that a token names.
+
+    Raises:
+        TokenInvalidError: They are gone.
+    """
+    try:
+        return await db.user_by_id(session, UUID(subject))
+    except UserNotFoundError as error:
+        raise TokenInvalidError("there is no such account any more") from error
+
+
+routes = [
+    Router(
+        "/auth",
+        route_handlers=[send_verification_again, verify_email, send_reset, reset_password, invite],
+        tags=["accounts"],
+    )
+]

@@ -1,0 +1,92 @@
+"""What all ways of logging in share: counting failures, asking for a second factor, handing out tokens."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Request, Response
+from litestar.di import NamedDependency
+
+from mamkit import catalog as db
+from mamkit.auth import InvalidCredentialsError, PermissionDeniedError, SecondFactorError, SessionGrant
+from mamkit.catalog import User
+from mamkit_apps.api.account_schemas import SecondFactorAsked
+from mamkit_apps.api.schemas import Tokens
+from mamkit_apps.api.wiring import Parts
+
+__all__ = ["SECOND_FACTOR", "Address", "counted", "finish_login", "provide_address", "tokens_of"]
+
+SECOND_FACTOR = "second-factor"  # kind of the flow between password and code
+
+Address = NamedDependency[str]
+"""Where a request came from, as far as the server knows."""
+
+
+def provide_address(request: Request[Any, Any, Any]) -> str:
+    """Return the network address of whoever sent a request."""
+    return request.client.host if request.client else "unknown"
+
+
+@contextmanager
+def counted(parts: Parts, *, account: str, address: str) -> Iterator[None]:
+    """Refuse the block to whoever must wait, and count its failures; synchronous, for a thread.
+
+    Raises:
+        LockedOutError: Too many have failed.
+    """
+    parts.lockout.check(account=account, address=address)
+    try:
+        yield
+    except (InvalidCredentialsError, SecondFactorError):
+        parts.lockout.failed(account=account, address=address)
+        raise
+    parts.lockout.succeeded(account=account)
+
+
+async def finish_login(
+    parts: Parts, user: User, *, method: str, strong: bool = False
+) -> Response[Tokens | SecondFactorAsked]:
+    """Log a user in who has proved who they are, or ask for their second factor.
+
+    Args:
+        parts: Of the API.
+        user: Who.
+        method: How they proved it, for the record.
+        strong: It was two factors in one, so that no other is asked for.
+
+    Raises:
+        InvalidCredentialsError: The account is disabled.
+        PermissionDeniedError: The address must be verified first.
+    """
+    if user.status != "active":
+        raise InvalidCredentialsError
+    async with parts.catalog.read() as session:
+        factor = await db.second_factor_of(session, user.id)
+        verified = await db.email_is_verified(session, user)
+    if parts.settings.email_verification == "required" and not verified:
+        raise PermissionDeniedError("log in", "the address is not verified yet; follow the link in the mail")
+    if not strong and factor is not None and factor.confirmed_at is not None:
+        ticket = await asyncio.to_thread(parts.flows.open, SECOND_FACTOR, {"user": str(user.id), "method": method})
+        return Response(SecondFactorAsked(ticket=ticket), status_code=HTTPStatus.ACCEPTED)
+    grant = await asyncio.to_thread(parts.sessions.start, user.id)
+    async with parts.catalog.begin() as session:
+        await db.record(
+            session, actor_id=user.id, action="user.login", subject=f"user:{user.id}", detail={"method": method}
+        )
+    return Response(await tokens_of(parts, user, grant), status_code=HTTPStatus.OK)
+
+
+async def tokens_of(parts: Parts, user: User, grant: SessionGrant) -> Tokens:
+    """Return what a client gets for a session."""
+    async with parts.catalog.read() as session:
+        roles = await db.roles_of(session, user.id)
+    access = parts.tokens.issue(
+        user_id=user.id, session_id=grant.jti, roles=frozenset(roles), authz_version=user.authz_version
+    )
+    return Tokens(
+        access_token=access,
+        expires_in=int(parts.tokens.lifetime.total_seconds()),
+        refresh_token=grant.refresh_token,
+    )

@@ -1,0 +1,86 @@
+"""`mamkit secrets rotate`: new keys for what is sealed in the database."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mamkit.signing import KeyRing
+from mamkit_apps.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from mamkit.auth import Vault
+
+__all__ = ["commands"]
+
+
+@click.group("secrets")
+def secrets() -> None:
+    """The secrets of the installation."""
+
+
+@secrets.command()
+@click.option("--retire", is_flag=True, help="Drop the older keys afterwards; first restart all services.")
+@click.option(
+    "--data-dir", type=click.Path(file_okay=False, path_type=Path), default=None, help="Installation; default .mamkit."
+)
+def rotate(*, retire: bool, data_dir: Path | None) -> None:
+    """Seal everything in the database with the newest key.
+
+    In an embedded installation a new key is made first, unless --retire is given. Where SEALING_KEYS is set, put a new
+    key in front of it yourself, give it to all services, and run this.
+    """
+    from mamkit.auth import Vault
+    from mamkit_apps.api.settings import ApiSettings
+
+    settings = ApiSettings.load() if data_dir is None else ApiSettings.load(data_dir=data_dir)
+    ring = settings.ring("sealing_keys")
+    embedded = settings.sealing_keys is None
+    if embedded and not retire:
+        ring = ring.rotated()
+        _write(settings, ring)
+    count = asyncio.run(_reseal(settings, Vault(ring)))
+    click.echo(f"{count} values are sealed anew with key {ring.current[0]}")
+    if embedded and retire:
+        for kid in list(ring)[1:]:
+            ring = ring.retired(kid)
+        _write(settings, ring)
+        click.echo("older keys are gone")
+    elif embedded:
+        click.echo("restart the services; then `mamkit secrets rotate --retire` drops the older keys")
+    else:
+        click.echo("once all services have SEALING_KEYS with this key in front, drop the older ones from it")
+
+
+def _write(settings: ServiceSettings, ring: KeyRing) -> None:
+    """Replace the key ring's file in one step: a crash leaves the old one or the new one."""
+    path = settings.data_dir / "secrets" / "sealing_keys"
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(ring.dump() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+
+
+async def _reseal(settings: ServiceSettings, vault: "Vault") -> int:
+    from mamkit import catalog as db
+    from mamkit.catalog import Catalog
+    from mamkit_apps.api.second_factor import sealed_at
+    from mamkit_apps.wiring import migrate
+
+    await asyncio.to_thread(migrate, settings)
+    count = 0
+    async with Catalog(settings.database) as catalog, catalog.begin() as session:
+        for factor in await db.second_factors(session):
+            if not vault.is_current(factor.sealed_secret):
+                factor.sealed_secret = vault.reseal(factor.sealed_secret, where=sealed_at(factor.user_id))
+                count += 1
+        await session.flush()
+    return count
+
+
+commands = [secrets]
