@@ -20,7 +20,7 @@ from mamkit.auth.sql import SqlSessionStore
 from mamkit.catalog import Catalog, sync_engine
 from mamkit.catalog.models import SESSIONS
 from mamkit.clock import utc_now
-from mamkit.jobs import Queue
+from mamkit.jobs import Queue, QueueUnavailableError
 from mamkit.previews import Ingest, Publisher
 from mamkit.signing import UrlSigner, WebhookSigner
 from mamkit.storage import Zones
@@ -67,7 +67,7 @@ def build(settings: ApiSettings) -> Parts:
     """
     catalog = Catalog(settings.database)
     engine = sync_engine(settings.database)
-    queue = open_queue(engine)
+    queue = open_queue(settings, engine)
     zones = open_zones(settings, edge_url=settings.edge_url)
     publisher = Publisher(catalog, queue, zones)
     return Parts(
@@ -116,13 +116,21 @@ def provide_parts(state: State) -> Parts:
 async def _look_after(parts: Parts) -> None:
     """Take up what a crash has left behind, and forget what is long over, for as long as the application runs."""
     purged = float("-inf")
+    trouble = ""
     while True:
         try:
             await parts.publisher.reconcile()
             if time.monotonic() - purged >= PURGE_EVERY:
-                purged = time.monotonic()
                 await asyncio.to_thread(parts.sessions.purge)
                 await asyncio.to_thread(parts.queue.purge, finished_before=utc_now() - KEEP_FINISHED_JOBS)
+                purged = time.monotonic()
+            if trouble:
+                log.info("the queue answers again")
+                trouble = ""
+        except QueueUnavailableError as error:
+            if str(error) != trouble:
+                trouble = str(error)
+                log.warning("waiting for the queue: %s", error)
         except Exception:  # the next round may do better, and the API must go on serving
             log.exception("looking after unfinished previews failed")
         await asyncio.sleep(RECONCILE_EVERY)

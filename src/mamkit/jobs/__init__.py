@@ -25,10 +25,11 @@ from mamkit.jobs.errors import (
 )
 from mamkit.jobs.memory import MemoryQueue
 from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
-from mamkit.jobs.protocol import Queue
+from mamkit.jobs.protocol import CanWait, Queue
 from mamkit.jobs.runner import Heartbeat, backoff
 
 __all__ = [
+    "CanWait",
     "DedupeKeyTakenError",
     "FinishedState",
     "Heartbeat",

@@ -122,13 +122,7 @@ class RedisQueue:
             raise UnsupportedServerError(version, f"set maxmemory-policy to noeviction; with {policy} it loses jobs")
 
     def wait(self, timeout: timedelta, *, kinds: Sequence[str] | None = None) -> bool:
-        """Wait until a job can perhaps be claimed, and return whether that is so before the time is over.
-
-        Several who wait are all woken for one job, and one of them gets it.
-
-        Args:
-            timeout: For how long at most.
-            kinds: What the caller claims; None for all.
+        """See `CanWait.wait`. All who wait are woken for one job, and one of them gets it.
 
         Raises:
             InvalidJobError: The time is negative, or `kinds` is a lone string.
