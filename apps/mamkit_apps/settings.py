@@ -45,6 +45,18 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _redis_url(value: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(value.get_secret_value())
+        usable = parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and parts.port != 0
+        usable = (usable or (parts.scheme == "unix" and bool(parts.path))) and not parts.fragment
+    except ValueError:  # a port that is no number
+        usable = False
+    if not usable:
+        raise ValueError("must be a URL such as redis://:password@redis.example.com:6379/0")
+    return value
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 """An http(s) base URL, kept without a slash at its end."""
 
@@ -58,6 +70,8 @@ class ServiceSettings(BaseSettings):
     """Where the embedded default keeps its database, objects and secrets."""
     database_url: SecretStr | None = None
     """`sqlite:///…`; None is `mamkit.db` in `data_dir`. Secret, because it may hold a password."""
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
+    """`redis://…` or `rediss://…` (TLS); None keeps the queue in the database. Secret, as it may hold a password."""
     edge_signing_key: SecretStr | None = None
     """Key ring of signed URLs, `id:key,id:key` newest first, or one secret; None is made in `data_dir`."""
     staging_bucket: str | None = None

@@ -1,5 +1,6 @@
 """Where parts that do not know each other meet: stores get a signer, services get their stores and their queue."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,7 @@ from sqlalchemy import Engine
 
 from mamkit.catalog import sync_engine, upgrade
 from mamkit.clock import Clock, utc_now
-from mamkit.jobs import Queue
+from mamkit.jobs import Queue, QueueUnavailableError
 from mamkit.jobs.sql import SqlQueue
 from mamkit.signing import Grant, UrlSigner
 from mamkit.storage import Expected, LocalStore, SignedRequest, Zones
@@ -128,13 +129,32 @@ def migrate(settings: ServiceSettings) -> None:
     """
     settings.make_data_dir()
     upgrade(settings.database)
-    engine = sync_engine(settings.database)
-    open_queue(engine)
-    engine.dispose()
+    if settings.redis_url is None:
+        engine = sync_engine(settings.database)
+        open_queue(settings, engine)
+        engine.dispose()
 
 
-def open_queue(engine: Engine) -> Queue:
-    """Return the queue in a database, its table made if need be."""
-    queue = SqlQueue(engine)
-    queue.create_schema()
+def open_queue(settings: ServiceSettings, engine: Engine | None = None) -> Queue:
+    """Return the queue: in Redis if there is a `REDIS_URL`, else in the database, its table made if need be.
+
+    A Redis that is not there yet is no failure: what is asked of the queue raises `QueueUnavailableError` until it is.
+
+    Args:
+        settings: Say where.
+        engine: Of the database, to share connections with; None opens one where it is needed.
+
+    Raises:
+        MissingExtraError: `REDIS_URL` is set, and the extra `redis` is not installed.
+        UnsupportedServerError: The Redis answers and cannot keep a queue.
+    """
+    if settings.redis_url is None:
+        table = SqlQueue(engine or sync_engine(settings.database))
+        table.create_schema()
+        return table
+    from mamkit.jobs.redis import RedisQueue  # noqa: PLC0415 - of an extra that the embedded default does without
+
+    queue = RedisQueue.from_url(settings.redis_url.get_secret_value())
+    with suppress(QueueUnavailableError):
+        queue.check()
     return queue

@@ -12,11 +12,11 @@ from tests.architecture.sources import APPS, AREAS, LIBRARY, files, importable, 
 SIBLINGS = {"storage", "signing", "auth", "transcode", "jobs", "catalog"}
 """The areas that never import each other; `previews` joins them and `testing` tests them."""
 
+BACKENDS = {"jobs": {"redis"}, "storage": {"s3"}}
+"""The extras of single backends, by their area; each is loaded by one public module that the area does not import."""
+
 WITHOUT_EXTRAS = ["mamkit", "mamkit.storage", "mamkit.signing", "mamkit.jobs", "mamkit.testing"]
 """What can be imported where nothing but mamkit is installed."""
-
-EXTRA_OF = {"storage": "s3"}
-"""The areas whose extra is named after a backend."""
 
 NAMED = set().union(*(named_by(extra) for extra in EXTRAS))
 """The distributions that pyproject.toml names for any extra."""
@@ -53,7 +53,7 @@ def test_an_area_loads_itself_and_its_own_extra(area: str) -> None:
     """All modules of the area together, not only what `__init__` imports."""
     loaded = loaded_by(*importable(LIBRARY / area))
     assert areas(loaded) == {area}
-    assert third_party(loaded) & NAMED <= brought_by(EXTRA_OF.get(area, area))
+    assert third_party(loaded) & NAMED <= brought_by(area).union(*map(brought_by, BACKENDS.get(area, ())))
 
 
 def test_the_workflow_loads_its_own_extra() -> None:
@@ -75,5 +75,5 @@ def test_only_packages_that_the_extra_names_are_imported(root: Path) -> None:
     """Not those that happen to be installed because another package needs them."""
     ours = {"mamkit", "mamkit_apps", "_typeshed"}  # the last is there for the type checker alone
     packages = set().union(*(imported(path) for path in files(root))) - sys.stdlib_module_names - ours
-    named = named_by("apps" if root == APPS else EXTRA_OF.get(root.name, root.name))
+    named = named_by("apps" if root == APPS else root.name).union(*map(named_by, BACKENDS.get(root.name, ())))
     assert {package for package in packages if not owners(package) & named} == set()

@@ -4,9 +4,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine
 
+from mamkit.ids import uuid7
 from mamkit.jobs import MemoryQueue, Queue
+from mamkit.jobs.redis import RedisQueue
 from mamkit.jobs.sql import SqlQueue
 from mamkit.testing.jobs import ManualClock, QueueContract
+from tests.redis_server import RedisServer
 
 
 class TestMemoryQueue(QueueContract):
@@ -23,3 +26,11 @@ class TestSqlQueueOnSqlite(QueueContract):
         queue.create_schema()
         yield queue
         engine.dispose()
+
+
+class TestRedisQueue(QueueContract):
+    @pytest.fixture
+    def queue(self, clock: ManualClock, redis_server: RedisServer) -> Iterator[Queue]:
+        queue = RedisQueue.from_url(redis_server.url, name=str(uuid7()), clock=clock)
+        yield queue
+        queue.close()

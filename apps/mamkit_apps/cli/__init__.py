@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("apps", package="click") from error
 
-from mamkit_apps.cli import demo, media, operate, secrets, services, storage
+from mamkit_apps.cli import demo, jobs, media, operate, secrets, services, storage
 
 __all__ = ["cli", "main"]
 
@@ -31,6 +31,7 @@ COMMANDS = (
     *operate.commands,
     *secrets.commands,
     *storage.commands,
+    jobs.jobs,
 )
 for command in COMMANDS:
     cli.add_command(command)

@@ -65,7 +65,13 @@ def worker(*, stop_with_parent: bool) -> None:
     from mamkit_apps.worker.settings import WorkerSettings
 
     _prepare(stop_with_parent=stop_with_parent)
-    run(WorkerSettings.load())
+    settings = WorkerSettings.load()
+    listener = None
+    if settings.metrics_port is not None:
+        from mamkit_apps.serving import listen
+
+        listener = listen(settings.metrics_host, settings.metrics_port)
+    run(settings, listener=listener)
 
 
 @click.command()

@@ -5,24 +5,29 @@ import os
 import signal
 import socket
 import threading
+from datetime import timedelta
 from types import FrameType
 
 import httpx
 
-from mamkit.catalog import sync_engine
 from mamkit.ids import uuid7
-from mamkit.jobs import QueueError
+from mamkit.jobs import CanWait, Queue, QueueError
 from mamkit.previews import Ack, PreviewWorker, Report, ReportNotTakenError, StaleReportError
+from mamkit.previews.messages import PART_JOB, PLAN_JOB
 from mamkit.signing import WebhookSigner
 from mamkit_apps.settings import ServiceSettings
 from mamkit_apps.wiring import open_queue, open_zones
+from mamkit_apps.worker.metered import MeteredQueue
+from mamkit_apps.worker.monitor import monitor
 from mamkit_apps.worker.settings import WorkerSettings
 
 __all__ = ["HttpReporter", "run"]
 
 log = logging.getLogger(__name__)
 
-IDLE = 0.25  # seconds between two looks into an empty queue
+WORK = (PLAN_JOB, PART_JOB)
+IDLE = 0.25  # seconds between two looks into an empty queue that cannot tell of a job
+LONGEST_REST = 0.5  # seconds; a signal is seen between two of them
 UNREACHABLE = 2.0  # seconds between two tries at a queue that does not answer
 REPORT_TIMEOUT = 30.0  # seconds; publishing takes a few writes to the store
 
@@ -55,11 +60,16 @@ class HttpReporter:
         return Ack.model_validate_json(response.content)
 
 
-def run(settings: WorkerSettings) -> None:
+def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> None:
     """Work until SIGTERM or SIGINT; then end the running child and hand its job back.
+
+    Args:
+        settings: Say where everything is.
+        listener: Listening socket for `/healthz` and `/metrics`; None answers neither.
 
     Raises:
         SettingsError: A setting cannot be used.
+        UnsupportedServerError: The Redis of the queue answers and cannot keep a queue.
     """
     stop = threading.Event()
 
@@ -69,20 +79,42 @@ def run(settings: WorkerSettings) -> None:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
+    queue = open_queue(settings)
+    metered = MeteredQueue(queue)
     worker = PreviewWorker(
         f"{socket.gethostname()}:{os.getpid()}",
-        queue=open_queue(sync_engine(settings.database)),
+        queue=metered,
         zones=open_zones(settings),
         report=HttpReporter(settings.api_url, WebhookSigner(_callback_key(settings))),
         lease=settings.lease,
     )
+    with monitor(metered, listener):
+        _work(worker, queue, stop)
+
+
+def _work(worker: PreviewWorker, queue: Queue, stop: threading.Event) -> None:
+    """Take job after job; say once that the queue cannot be reached, and once that it can again."""
+    trouble = ""
     while not stop.is_set():
         try:
-            if not worker.run_once(stop):
-                stop.wait(IDLE)
+            if not worker.run_once(stop) and not stop.is_set():
+                _rest(queue, stop)
+            if trouble:
+                log.info("the queue answers again")
+                trouble = ""
         except QueueError as error:
-            log.warning("the queue cannot be reached: %s", error)
+            if str(error) != trouble:
+                trouble = str(error)
+                log.warning("waiting for the queue: %s", error)
             stop.wait(UNREACHABLE)
+
+
+def _rest(queue: Queue, stop: threading.Event) -> None:
+    """Wait for a job: until the queue tells of one where it can, and else for a moment."""
+    if isinstance(queue, CanWait):
+        queue.wait(timedelta(seconds=LONGEST_REST), kinds=WORK)
+    else:
+        stop.wait(IDLE)
 
 
 def _callback_key(settings: ServiceSettings) -> bytes:

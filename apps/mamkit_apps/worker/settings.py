@@ -19,6 +19,10 @@ class WorkerSettings(ServiceSettings):
     """Key with which reports are signed; the API's."""
     lease_seconds: Annotated[int, Field(ge=3)] = 30
     """How long a job stays a silent worker's: a job of a dead worker is taken up again after so long."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Port of `/healthz` and `/metrics`; None answers neither."""
+    metrics_host: str = "127.0.0.1"
+    """Address of `/healthz` and `/metrics`."""
 
     @property
     def lease(self) -> timedelta:

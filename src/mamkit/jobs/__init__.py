@@ -21,13 +21,15 @@ from mamkit.jobs.errors import (
     QueueError,
     QueueUnavailableError,
     UnsupportedDatabaseError,
+    UnsupportedServerError,
 )
 from mamkit.jobs.memory import MemoryQueue
 from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
-from mamkit.jobs.protocol import Queue
+from mamkit.jobs.protocol import CanWait, Queue
 from mamkit.jobs.runner import Heartbeat, backoff
 
 __all__ = [
+    "CanWait",
     "DedupeKeyTakenError",
     "FinishedState",
     "Heartbeat",
@@ -44,5 +46,6 @@ __all__ = [
     "QueueError",
     "QueueUnavailableError",
     "UnsupportedDatabaseError",
+    "UnsupportedServerError",
     "backoff",
 ]

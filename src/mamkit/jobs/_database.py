@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from mamkit.clock import Clock, utc_now
 from mamkit.errors import MissingExtraError
-from mamkit.jobs._table import micros
+from mamkit.jobs._micros import micros
 from mamkit.jobs.errors import QueueUnavailableError
 
 try:

@@ -4,10 +4,10 @@ Moments are whole microseconds since 1970-01-01 UTC, so that they compare alike 
 """
 
 import json
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mamkit.errors import MissingExtraError
+from mamkit.jobs._micros import moment
 from mamkit.jobs.models import Job, Lease
 
 try:
@@ -15,7 +15,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("jobs", package="sqlalchemy") from error
 
-__all__ = ["ACTIVE", "FINISHED", "RUNNING", "WAITING", "jobs", "micros", "moment", "to_job", "to_lease"]
+__all__ = ["ACTIVE", "FINISHED", "RUNNING", "WAITING", "jobs", "to_job", "to_lease"]
 
 # Literal text and no bound values: a database uses a partial index only where it can prove its condition. No index
 # holds both active and finished jobs, so that the work of a claim does not depend on how many were ever done.
@@ -23,9 +23,6 @@ WAITING = text("state = 'waiting'")
 RUNNING = text("state = 'running'")
 ACTIVE = text("state IN ('waiting', 'running')")
 FINISHED = text("finished_at IS NOT NULL")
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 
 jobs = Table(
     "jobs",
@@ -51,17 +48,6 @@ jobs = Table(
     Index("jobs_by_dedupe_key", "dedupe_key", unique=True, sqlite_where=ACTIVE, postgresql_where=ACTIVE),
     Index("jobs_finished", "state", "sequence", sqlite_where=FINISHED, postgresql_where=FINISHED),
 )
-
-
-def micros(value: datetime | timedelta) -> int:
-    """Return a moment as microseconds since 1970-01-01 UTC, or a duration in microseconds."""
-    duration = value - EPOCH if isinstance(value, datetime) else value
-    return duration // MICROSECOND
-
-
-def moment(value: int) -> datetime:
-    """Return the moment of a number of microseconds since 1970-01-01 UTC."""
-    return EPOCH + value * MICROSECOND
 
 
 def to_job(row: Row[Any]) -> Job:

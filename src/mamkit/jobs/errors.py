@@ -12,6 +12,7 @@ __all__ = [
     "QueueError",
     "QueueUnavailableError",
     "UnsupportedDatabaseError",
+    "UnsupportedServerError",
 ]
 
 
@@ -80,7 +81,7 @@ class DedupeKeyTakenError(QueueError):
 
 
 class QueueUnavailableError(QueueError):
-    """The queue's database did not answer, or stayed locked for too long; what was asked may be asked again.
+    """The queue's database or server did not answer, or stayed locked for too long; what was asked may be asked again.
 
     When the connection broke in the middle of a commit, the change may have been made all the same.
     """
@@ -100,3 +101,17 @@ class UnsupportedDatabaseError(QueueError):
     def __init__(self, dialect: str) -> None:
         super().__init__(f"a queue needs PostgreSQL, or SQLite 3.35 or later, and not {dialect!r}")
         self.dialect = dialect
+
+
+class UnsupportedServerError(QueueError):
+    """The Redis server cannot keep a queue: it is too old, or may throw away what it holds.
+
+    Attributes:
+        version: What the server says it is.
+    """
+
+    code = "jobs.unsupported_server"
+
+    def __init__(self, version: str, problem: str) -> None:
+        super().__init__(f"the Redis server ({version}) cannot keep a queue: {problem}")
+        self.version = version

@@ -169,6 +169,14 @@ class MemoryQueue:
             entry.state, entry.attempts, entry.run_at = "waiting", 0, self._clock()
             entry.finished_at = entry.reason = None
 
+    def drop(self, job_id: UUID) -> None:
+        """See `Queue.drop`."""
+        with self._lock:
+            entry = self._entries.get(job_id)
+            if entry is None or entry.active:
+                raise JobNotFoundError(job_id, "finished job")
+            del self._entries[job_id]
+
     def get(self, job_id: UUID) -> Job:
         """See `Queue.get`."""
         with self._lock:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
 
-__all__ = ["Queue"]
+__all__ = ["CanWait", "Queue"]
 
 
 @runtime_checkable
@@ -95,6 +95,13 @@ class Queue(Protocol):
             DedupeKeyTakenError: Another job with its dedupe key waits or runs.
         """
 
+    def drop(self, job_id: UUID) -> None:
+        """Forget a job that is done, dead or cancelled.
+
+        Raises:
+            JobNotFoundError: There is no such job, or it waits or runs.
+        """
+
     def get(self, job_id: UUID) -> Job:
         """Return a job.
 
@@ -110,3 +117,19 @@ class Queue(Protocol):
 
     def purge(self, *, finished_before: datetime, states: Collection[FinishedState] = ("done", "cancelled")) -> int:
         """Forget the jobs that came into one of these states before a moment, and return how many they were."""
+
+
+@runtime_checkable
+class CanWait(Protocol):
+    """A queue that tells of a job when it comes, so that nobody has to ask again and again."""
+
+    def wait(self, timeout: timedelta, *, kinds: Sequence[str] | None = None) -> bool:
+        """Wait until a job can perhaps be claimed, and return whether that is so before the time is over.
+
+        Args:
+            timeout: For how long at most.
+            kinds: What the caller claims; None for all.
+
+        Raises:
+            InvalidJobError: The time is negative, or `kinds` is a lone string.
+        """

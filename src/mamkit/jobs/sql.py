@@ -23,7 +23,8 @@ from mamkit.jobs._check import (
     clip_reason,
 )
 from mamkit.jobs._database import Database
-from mamkit.jobs._table import ACTIVE, FINISHED, RUNNING, WAITING, jobs, micros, moment, to_job, to_lease
+from mamkit.jobs._micros import micros, moment
+from mamkit.jobs._table import ACTIVE, FINISHED, RUNNING, WAITING, jobs, to_job, to_lease
 from mamkit.jobs.errors import DedupeKeyTakenError, JobNotFoundError, LeaseLostError, UnsupportedDatabaseError
 from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
 
@@ -236,6 +237,12 @@ class SqlQueue:
                 raise JobNotFoundError(job_id, "dead or cancelled job")
 
         self._database.write(requeue)
+
+    def drop(self, job_id: UUID) -> None:
+        """See `Queue.drop`."""
+        finished = delete(jobs).where(jobs.c.id == job_id, FINISHED).returning(jobs.c.id)
+        if self._database.write(lambda connection: connection.execute(finished).one_or_none()) is None:
+            raise JobNotFoundError(job_id, "finished job")
 
     def get(self, job_id: UUID) -> Job:
         """See `Queue.get`."""

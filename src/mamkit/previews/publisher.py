@@ -278,6 +278,9 @@ class Publisher:
                     preview.version_id, "previews.gave_up", f"given up after {job.attempts} tries: {job.reason}"
                 )
                 return
+            if job is not None and job.state == "cancelled":
+                await self._failed(preview.version_id, "previews.cancelled", "a job of the preview was cancelled")
+                return
         if preview.plan is None:
             await self.start(preview.version_id)
         else:

@@ -433,6 +433,27 @@ class QueueContract:
         queue.requeue(old)
         assert queue.enqueue(new_job(dedupe_key="k")) == [old]
 
+    def test_a_dropped_job_is_forgotten(self, queue: Queue) -> None:
+        done, dead, cancelled, kept = queue.enqueue(*(new_job() for _ in range(4)))
+        queue.complete(claimed(queue))
+        queue.bury(claimed(queue), reason="bad")
+        queue.cancel(cancelled)
+        for job_id in (done, dead, cancelled):
+            queue.drop(job_id)
+            with pytest.raises(JobNotFoundError):
+                queue.get(job_id)
+        assert [job.id for job in queue.list()] == [kept]
+
+    def test_only_finished_jobs_are_dropped(self, queue: Queue) -> None:
+        running, waiting = queue.enqueue(new_job(), new_job(dedupe_key="k"))
+        claimed(queue)
+        for job_id in (running, waiting, uuid7()):
+            with pytest.raises(JobNotFoundError) as caught:
+                queue.drop(job_id)
+            assert caught.value.job_id == job_id
+        assert {queue.get(running).state, queue.get(waiting).state} == {"running", "waiting"}
+        assert queue.enqueue(new_job(dedupe_key="k")) == [waiting]
+
     # Looking
 
     def test_an_unknown_job_is_not_found(self, queue: Queue) -> None:

@@ -10,19 +10,26 @@ import signal
 import sqlite3
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from typing import TypeVar
 
 from sqlalchemy import create_engine, event
 
-from mamkit.jobs import LeaseLostError
+from mamkit.jobs import Lease, LeaseLostError, Queue, QueueUnavailableError
+from mamkit.jobs.redis import RedisQueue
 from mamkit.jobs.sql import SqlQueue
+
+T = TypeVar("T")
 
 LEASE = timedelta(seconds=0.4)
 JOBS_BEFORE_FATE = 5
 
 
-def main(url: str, log: str, total: int, fate: str) -> None:
-    """Work until all is done."""
+def open_queue(url: str) -> Queue:
+    """Return the queue in a database or a Redis."""
+    if url.startswith("redis:"):
+        return RedisQueue.from_url(url)
     engine = create_engine(url)
 
     @event.listens_for(engine, "connect")
@@ -32,10 +39,39 @@ def main(url: str, log: str, total: int, fate: str) -> None:
 
     queue = SqlQueue(engine)
     queue.create_schema()
+    return queue
+
+
+def steadily(ask: Callable[[], T]) -> T:
+    """Ask again for as long as the queue cannot be reached."""
+    while True:
+        try:
+            return ask()
+        except QueueUnavailableError:
+            time.sleep(0.02)
+
+
+def complete(queue: Queue, lease: Lease) -> str:
+    """Complete a job and return what became of that: `unsure` when the answer was lost and the lease was gone then."""
+    outcomes = ("completed", "lost")
+    while True:
+        try:
+            queue.complete(lease)
+            return outcomes[0]
+        except LeaseLostError:
+            return outcomes[1]
+        except QueueUnavailableError:
+            outcomes = ("completed", "unsure")
+            time.sleep(0.02)
+
+
+def main(url: str, log: str, total: int, fate: str) -> None:
+    """Work until all is done."""
+    queue = open_queue(url)
     taken = 0
     with open(log, "a", buffering=1) as events:  # noqa: PTH123 - each line is on disk before the next step
-        while queue.depth().counts["done"] < total:
-            lease = queue.claim(f"worker-{os.getpid()}", lease=LEASE)
+        while steadily(queue.depth).counts["done"] < total:
+            lease = steadily(lambda: queue.claim(f"worker-{os.getpid()}", lease=LEASE))
             if lease is None:
                 time.sleep(0.02)
                 continue
@@ -44,11 +80,7 @@ def main(url: str, log: str, total: int, fate: str) -> None:
                 events.write(f"{fate} {lease.job.id} {lease.fence}\n")
                 os.kill(os.getpid(), signal.SIGKILL if fate == "die" else signal.SIGSTOP)
             time.sleep(random.uniform(0, 0.01))
-            try:
-                queue.complete(lease)
-                events.write(f"completed {lease.job.id} {lease.fence}\n")
-            except LeaseLostError:
-                events.write(f"lost {lease.job.id} {lease.fence}\n")
+            events.write(f"{complete(queue, lease)} {lease.job.id} {lease.fence}\n")
 
 
 if __name__ == "__main__":

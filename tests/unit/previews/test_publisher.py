@@ -241,6 +241,24 @@ def test_a_job_that_died_without_a_word_fails_its_preview(tmp_path: Path) -> Non
     asyncio.run(scenario())
 
 
+def test_a_cancelled_job_fails_its_preview_which_can_be_tried_again(tmp_path: Path) -> None:
+    """An operator who takes a job out does not see it come back by itself."""
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await b.version()
+            await b.plan(version_id, film(6))
+            b.queue.cancel(b.queue.list(state="waiting")[0].id)
+            await b.publisher.reconcile()
+            preview = (await b.publisher.state(version_id)).preview
+            assert (preview.status, preview.failure_code) == ("failed", "previews.cancelled")
+            await b.publisher.restart(version_id)
+            await b.publisher.reconcile()
+            assert await b.status(version_id) == "building"
+
+    asyncio.run(scenario())
+
+
 def test_reports_at_once_lose_nothing(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with bench(tmp_path) as b:

@@ -1,0 +1,151 @@
+"""A queue that notes what its worker does with it: how long jobs take, how they end, which leases are lost."""
+
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from threading import Lock
+from uuid import UUID
+
+from mamkit.jobs import FinishedState, Job, JobState, Lease, LeaseLostError, NewJob, Queue, QueueDepth
+
+__all__ = ["BUCKETS", "MeteredQueue", "Numbers"]
+
+BUCKETS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
+"""Upper ends, in seconds, of the classes of durations: from a probe to a long part on a slow machine."""
+
+
+@dataclass(kw_only=True)
+class Numbers:
+    """What a worker has done since it started."""
+
+    ended: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many leases ended, by kind of job and outcome: `done`, `retried`, `released`, `dead` or `lost`."""
+    below: Counter[tuple[str, float]] = field(default_factory=Counter)
+    """How many jobs were done within a bucket, by kind of job and the bucket's end."""
+    seconds: Counter[str] = field(default_factory=Counter)
+    """How long all jobs that were done took, by kind."""
+
+
+class MeteredQueue:
+    """The queue of one worker, with its numbers.
+
+    Args:
+        queue: Does the work.
+    """
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._numbers = Numbers()
+        self._since: dict[tuple[UUID, int], float] = {}  # when each lease in hand began, on the monotonic clock
+        self._lock = Lock()
+
+    def numbers(self) -> Numbers:
+        """Return a copy of the numbers as they are now."""
+        with self._lock:
+            return Numbers(
+                ended=self._numbers.ended.copy(),
+                below=self._numbers.below.copy(),
+                seconds=self._numbers.seconds.copy(),
+            )
+
+    def in_hand(self) -> int:
+        """Return how many jobs the worker holds."""
+        with self._lock:
+            return len(self._since)
+
+    def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
+        """See `Queue.claim`."""
+        found = self._queue.claim(worker, kinds=kinds, lease=lease)
+        if found is not None:
+            with self._lock:
+                self._since[found.job.id, found.fence] = time.monotonic()
+        return found
+
+    def renew(self, lease: Lease, *, by: timedelta) -> Lease:
+        """See `Queue.renew`."""
+        with self._losing(lease):
+            return self._queue.renew(lease, by=by)
+
+    def complete(self, lease: Lease) -> None:
+        """See `Queue.complete`."""
+        with self._losing(lease):
+            self._queue.complete(lease)
+        self._end(lease, "done")
+
+    def retry(self, lease: Lease, *, reason: str, delay: timedelta) -> JobState:
+        """See `Queue.retry`."""
+        with self._losing(lease):
+            state = self._queue.retry(lease, reason=reason, delay=delay)
+        self._end(lease, "dead" if state == "dead" else "retried")
+        return state
+
+    def release(self, lease: Lease) -> None:
+        """See `Queue.release`."""
+        with self._losing(lease):
+            self._queue.release(lease)
+        self._end(lease, "released")
+
+    def bury(self, lease: Lease, *, reason: str) -> None:
+        """See `Queue.bury`."""
+        with self._losing(lease):
+            self._queue.bury(lease, reason=reason)
+        self._end(lease, "dead")
+
+    def enqueue(self, *jobs: NewJob) -> list[UUID]:
+        """See `Queue.enqueue`."""
+        return self._queue.enqueue(*jobs)
+
+    def holds(self, job_id: UUID, fence: int) -> bool:
+        """See `Queue.holds`."""
+        return self._queue.holds(job_id, fence)
+
+    def cancel(self, job_id: UUID) -> None:
+        """See `Queue.cancel`."""
+        self._queue.cancel(job_id)
+
+    def requeue(self, job_id: UUID) -> None:
+        """See `Queue.requeue`."""
+        self._queue.requeue(job_id)
+
+    def drop(self, job_id: UUID) -> None:
+        """See `Queue.drop`."""
+        self._queue.drop(job_id)
+
+    def get(self, job_id: UUID) -> Job:
+        """See `Queue.get`."""
+        return self._queue.get(job_id)
+
+    def list(self, *, state: JobState | None = None, limit: int = 100) -> list[Job]:
+        """See `Queue.list`."""
+        return self._queue.list(state=state, limit=limit)
+
+    def depth(self) -> QueueDepth:
+        """See `Queue.depth`."""
+        return self._queue.depth()
+
+    def purge(self, *, finished_before: datetime, states: Collection[FinishedState] = ("done", "cancelled")) -> int:
+        """See `Queue.purge`."""
+        return self._queue.purge(finished_before=finished_before, states=states)
+
+    @contextmanager
+    def _losing(self, lease: Lease) -> Iterator[None]:
+        try:
+            yield
+        except LeaseLostError:
+            self._end(lease, "lost")
+            raise
+
+    def _end(self, lease: Lease, outcome: str) -> None:
+        """Note how a lease ended; a loss is noticed by the heartbeat and by the job's end, and counts once."""
+        with self._lock:
+            since = self._since.pop((lease.job.id, lease.fence), None)
+            if since is None:
+                return
+            kind, seconds = lease.job.kind, time.monotonic() - since
+            self._numbers.ended[kind, outcome] += 1
+            if outcome == "done":
+                self._numbers.seconds[kind] += seconds  # type: ignore[assignment] # a counter sums fractions, too
+                self._numbers.below.update((kind, bucket) for bucket in BUCKETS if seconds <= bucket)

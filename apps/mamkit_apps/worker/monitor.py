@@ -1,0 +1,114 @@
+"""`/healthz` and `/metrics` of a worker: a small HTTP server in a thread of its own, for those who watch the worker.
+
+Metrics are in the Prometheus text format 0.0.4. Bind it to an address that only the operator's network reaches.
+"""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from mamkit.clock import utc_now
+from mamkit.jobs import QueueError
+from mamkit_apps.worker.metered import BUCKETS, MeteredQueue
+
+__all__ = ["metrics_text", "monitor"]
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def metrics_text(queue: MeteredQueue) -> str:
+    """Return everything that is measured; without the queue's own numbers while it cannot be reached."""
+    numbers = queue.numbers()
+    lines = [*_family("mamkit_queue_up", "gauge", "Whether the queue answers.")]
+    try:
+        depth = queue.depth()
+    except QueueError:
+        lines.append("mamkit_queue_up 0")
+    else:
+        oldest = depth.oldest_waiting
+        age = 0.0 if oldest is None else max(0.0, (utc_now() - oldest).total_seconds())
+        lines.append("mamkit_queue_up 1")
+        lines += _family("mamkit_queue_jobs", "gauge", "Jobs in each state.")
+        lines += [f'mamkit_queue_jobs{{state="{state}"}} {count}' for state, count in depth.counts.items()]
+        lines += _family("mamkit_queue_oldest_seconds", "gauge", "How long the oldest runnable job has waited.")
+        lines.append(f"mamkit_queue_oldest_seconds {age:.3f}")
+    lines += _family("mamkit_worker_jobs_in_hand", "gauge", "Jobs that this worker holds.")
+    lines.append(f"mamkit_worker_jobs_in_hand {queue.in_hand()}")
+    lost = sum(count for (_, outcome), count in numbers.ended.items() if outcome == "lost")
+    lines += _family("mamkit_worker_leases_lost_total", "counter", "Leases that this worker lost.")
+    lines.append(f"mamkit_worker_leases_lost_total {lost}")
+    lines += _family("mamkit_worker_jobs_total", "counter", "Jobs that this worker ended, by outcome.")
+    for (kind, outcome), count in sorted(numbers.ended.items()):
+        lines.append(f'mamkit_worker_jobs_total{{kind="{_label(kind)}",outcome="{outcome}"}} {count}')
+    lines += _family("mamkit_worker_job_seconds", "histogram", "How long the jobs took that were done.")
+    for kind, seconds in sorted(numbers.seconds.items()):
+        name, done = f'kind="{_label(kind)}"', numbers.ended[kind, "done"]
+        for bucket in BUCKETS:
+            lines.append(f'mamkit_worker_job_seconds_bucket{{{name},le="{bucket}"}} {numbers.below[kind, bucket]}')
+        lines.append(f'mamkit_worker_job_seconds_bucket{{{name},le="+Inf"}} {done}')
+        lines.append(f"mamkit_worker_job_seconds_sum{{{name}}} {seconds:.3f}")
+        lines.append(f"mamkit_worker_job_seconds_count{{{name}}} {done}")
+    return "\n".join(lines) + "\n"
+
+
+@contextmanager
+def monitor(queue: MeteredQueue, listener: socket.socket | None) -> Iterator[None]:
+    """Answer `/healthz` and `/metrics` while the block runs.
+
+    Args:
+        queue: Whose numbers are shown.
+        listener: Listening socket, which is closed at the end; None answers nothing.
+    """
+    if listener is None:
+        yield
+        return
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10  # seconds for which a silent client is borne
+
+        def do_GET(self) -> None:
+            match self.path.partition("?")[0]:
+                case "/healthz":  # the process serves; looks at nothing else, so that a dead queue restarts no worker
+                    self._answer(HTTPStatus.OK, "application/json", '{"status":"ok"}')
+                case "/metrics":
+                    self._answer(HTTPStatus.OK, TEXT, metrics_text(queue))
+                case _:
+                    self._answer(HTTPStatus.NOT_FOUND, TEXT, "not found\n")
+
+        def _answer(self, status: HTTPStatus, content_type: str, text: str) -> None:
+            body = text.encode()
+            self.send_response(status)
+            self.send_header("content-type", content_type)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Log nothing: somebody asks every few seconds."""
+
+        def version_string(self) -> str:
+            return "mamkit"
+
+    server = ThreadingHTTPServer(("", 0), Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listener
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, name="monitor", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _family(name: str, kind: str, text: str) -> list[str]:
+    return [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+
+
+def _label(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

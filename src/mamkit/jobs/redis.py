@@ -1,0 +1,307 @@
+"""A queue in Redis (6.2 or later) or Valkey, for any number of processes on any number of machines.
+
+Each operation is one Lua script (`redis.lua`), which Redis runs whole or not at all and with nothing else beside it, so
+that no race is left. Jobs wait in sorted sets, since they are handed out by priority, time and kind, which the order of
+a stream cannot tell; a stream wakes those who wait for work.
+
+What a restart of Redis keeps is what its append-only file holds: run it with `appendonly yes`. With `appendfsync
+everysec` a machine that loses power may forget the last second; a Redis that is only killed forgets nothing.
+"""
+
+import json
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from importlib.resources import files
+from typing import Any, Self, TypeVar, get_args
+from uuid import UUID
+
+from mamkit.clock import Clock
+from mamkit.errors import MissingExtraError
+from mamkit.ids import uuid7
+from mamkit.jobs._check import (
+    LEASE_RAN_OUT,
+    check_duration,
+    check_job,
+    check_kinds,
+    check_limit,
+    check_name,
+    clip_reason,
+)
+from mamkit.jobs._micros import micros, moment
+from mamkit.jobs.errors import (
+    DedupeKeyTakenError,
+    InvalidJobError,
+    JobNotFoundError,
+    LeaseLostError,
+    QueueUnavailableError,
+    UnsupportedServerError,
+)
+from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
+
+try:
+    from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.exceptions import RedisError
+    from redis.retry import Retry
+except ImportError as error:
+    raise MissingExtraError("redis", package="redis") from error
+
+__all__ = ["RedisQueue"]
+
+T = TypeVar("T")
+
+SCRIPT = files("mamkit.jobs").joinpath("redis.lua").read_text("utf-8")
+STATES: tuple[JobState, ...] = ("waiting", "running", *get_args(FinishedState))
+OLDEST = (6, 2)  # version of Redis; CI runs no older one
+MAX_BATCH = 100_000  # jobs of one call: Redis takes 2**20 arguments, seven of them a job
+PURGE_BATCH = 1000  # as in redis.lua; a smaller answer is the last
+CONNECT_TIMEOUT = 5.0  # seconds
+ANSWER_TIMEOUT = 10.0  # seconds; longer than LONGEST_BLOCK, and than any of the scripts takes
+LONGEST_BLOCK = timedelta(seconds=1)  # of one blocking read, so that a change of the clock is noticed
+
+
+class RedisQueue:
+    """A `Queue` under one name in a Redis server, which may hold other queues and other data.
+
+    The cost of an operation grows with the logarithm of the number of jobs.
+
+    Args:
+        client: A synchronous client; see `from_url` for one that is set up for a queue. One that repeats commands on a
+            broken connection may claim a job whose lease nobody then holds, until it runs out.
+        name: Start of all keys of the queue.
+        clock: Says what time it is for delays and leases; by default the server's clock.
+
+    Raises:
+        InvalidJobError: The name is not 1 to 200 characters.
+    """
+
+    def __init__(self, client: "Redis", *, name: str = "mamkit", clock: Clock | None = None) -> None:
+        check_name("name", name)
+        self._client = client
+        self._root = f"{{{name}}}:jobs"  # in braces, so that a cluster keeps the queue's keys together
+        self._clock = clock
+        self._script: Callable[..., Any] = client.register_script(SCRIPT)
+
+    @classmethod
+    def from_url(cls, url: str, *, name: str = "mamkit", clock: Clock | None = None) -> Self:
+        """Return a queue with a client of its own, which asks once and gives up on a server that stays silent.
+
+        Nothing is sent yet. `close` closes the client's connections.
+
+        Args:
+            url: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://…` for TLS, or `unix://…`.
+            name: As for the class.
+            clock: As for the class.
+        """
+        client = Redis.from_url(
+            url,
+            retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=CONNECT_TIMEOUT,
+            socket_timeout=ANSWER_TIMEOUT,
+        )
+        return cls(client, name=name, clock=clock)
+
+    def close(self) -> None:
+        """Close the client's connections."""
+        self._client.close()
+
+    def check(self) -> None:
+        """See whether the server answers and can keep a queue.
+
+        Raises:
+            QueueUnavailableError: It does not answer.
+            UnsupportedServerError: It is older than 6.2, or throws keys away when its memory is full.
+        """
+        facts: Mapping[str, Any] = self._ask(self._client.info)
+        version = str(facts["redis_version"])
+        if tuple(int(number) for number in version.split(".")[:2]) < OLDEST:
+            raise UnsupportedServerError(version, "it must be 6.2 or later")
+        policy = str(facts.get("maxmemory_policy", "noeviction"))
+        if facts.get("maxmemory") and policy != "noeviction":
+            raise UnsupportedServerError(version, f"set maxmemory-policy to noeviction; with {policy} it loses jobs")
+
+    def wait(self, timeout: timedelta, *, kinds: Sequence[str] | None = None) -> bool:
+        """See `CanWait.wait`. All who wait are woken for one job, and one of them gets it.
+
+        Raises:
+            InvalidJobError: The time is negative, or `kinds` is a lone string.
+            QueueUnavailableError: The server does not answer.
+        """
+        check_duration("timeout", timeout)
+        check_kinds(kinds)
+        ends = time.monotonic() + timeout.total_seconds()
+        while kinds is None or kinds:
+            ready, due, bell = self._run("look", *(kinds or ()))
+            if ready:
+                return True
+            left = min(ends - time.monotonic(), LONGEST_BLOCK.total_seconds())
+            if left <= 0:
+                return False
+            block = left if due < 0 else min(left, due / 1_000_000)
+            milliseconds = max(1, round(block * 1000))  # 0 would be for ever
+            streams: Any = {f"{self._root}:bell": bell}
+            self._ask(lambda: self._client.xread(streams, block=milliseconds))  # noqa: B023 - called at once
+        return False
+
+    def enqueue(self, *jobs: NewJob) -> list[UUID]:
+        """See `Queue.enqueue`.
+
+        Raises:
+            InvalidJobError: As for every queue, or there are more than 100,000 jobs.
+        """
+        if len(jobs) > MAX_BATCH:
+            raise InvalidJobError("jobs", f"must be at most {MAX_BATCH} in one call")
+        arguments: list[str | int] = []
+        for job in jobs:
+            payload = check_job(job)
+            arguments += (str(uuid7()), job.kind, payload, int(job.priority), job.dedupe_key or "")
+            arguments += (micros(job.delay), int(job.max_attempts))
+        return [UUID(_text(job_id)) for job_id in self._run("enqueue", *arguments)] if jobs else []
+
+    def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
+        """See `Queue.claim`. At most 1000 jobs whose time has come are let in by one call."""
+        check_name("worker", worker)
+        check_kinds(kinds)
+        check_duration("lease", lease, positive=True)
+        wanted = () if kinds is None else kinds or ("",)  # no job is of the kind ""
+        found = self._run("claim", worker, micros(lease), LEASE_RAN_OUT, *wanted)
+        return None if found is None else _to_lease(found)
+
+    def renew(self, lease: Lease, *, by: timedelta) -> Lease:
+        """See `Queue.renew`."""
+        check_duration("by", by, positive=True)
+        return _to_lease(self._change("renew", lease, micros(by)))
+
+    def holds(self, job_id: UUID, fence: int) -> bool:
+        """See `Queue.holds`."""
+        return bool(self._run("holds", str(job_id), _fence(fence)))
+
+    def complete(self, lease: Lease) -> None:
+        """See `Queue.complete`."""
+        self._change("complete", lease)
+
+    def retry(self, lease: Lease, *, reason: str, delay: timedelta) -> JobState:
+        """See `Queue.retry`."""
+        check_duration("delay", delay)
+        state: Any = _text(self._change("retry", lease, clip_reason(reason), micros(delay)))
+        return state  # type: ignore[no-any-return]
+
+    def release(self, lease: Lease) -> None:
+        """See `Queue.release`."""
+        self._change("release", lease)
+
+    def bury(self, lease: Lease, *, reason: str) -> None:
+        """See `Queue.bury`."""
+        self._change("bury", lease, clip_reason(reason))
+
+    def cancel(self, job_id: UUID) -> None:
+        """See `Queue.cancel`."""
+        if self._run("cancel", str(job_id)) is None:
+            raise JobNotFoundError(job_id)
+
+    def requeue(self, job_id: UUID) -> None:
+        """See `Queue.requeue`."""
+        answer = self._run("requeue", str(job_id))
+        if answer is None:
+            raise JobNotFoundError(job_id, "dead or cancelled job")
+        if _text(answer) == "taken":
+            raise DedupeKeyTakenError(job_id)
+
+    def drop(self, job_id: UUID) -> None:
+        """See `Queue.drop`."""
+        if self._run("drop", str(job_id)) is None:
+            raise JobNotFoundError(job_id, "finished job")
+
+    def get(self, job_id: UUID) -> Job:
+        """See `Queue.get`."""
+        found = self._run("get", str(job_id))
+        if found is None:
+            raise JobNotFoundError(job_id)
+        return _to_job(found)
+
+    def list(self, *, state: JobState | None = None, limit: int = 100) -> list[Job]:
+        """See `Queue.list`."""
+        check_limit(limit)
+        return [_to_job(found) for found in self._run("list", limit, *(STATES if state is None else (state,)))]
+
+    def depth(self) -> QueueDepth:
+        """See `Queue.depth`."""
+        oldest, *counts = self._run("depth", *STATES)
+        return QueueDepth(
+            counts=dict(zip(STATES, counts, strict=True)),
+            oldest_waiting=None if oldest is None else moment(int(oldest)),
+        )
+
+    def purge(self, *, finished_before: datetime, states: Collection[FinishedState] = ("done", "cancelled")) -> int:
+        """See `Queue.purge`."""
+        total = 0
+        for state in set(states):
+            gone = PURGE_BATCH
+            while gone == PURGE_BATCH:
+                gone = self._run("purge", micros(finished_before), state)
+                total += gone
+        return total
+
+    def _change(self, operation: str, lease: Lease, *arguments: str | int) -> Any:
+        """Change the job of a lease and return the script's answer, unless the lease is lost."""
+        answer = self._run(operation, str(lease.job.id), _fence(lease.fence), *arguments)
+        if answer is None:
+            raise LeaseLostError(lease.job.id, lease.fence)
+        return answer
+
+    def _run(self, operation: str, *arguments: str | int) -> Any:
+        now = "" if self._clock is None else micros(self._clock())
+        return self._ask(lambda: self._script(keys=[self._root], args=[operation, now, *arguments]))
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        try:
+            return question()
+        except RedisError as error:
+            raise QueueUnavailableError(
+                f"the queue's Redis gave {type(error).__name__}; see that it runs, can be reached and has memory left"
+            ) from error
+
+
+def _fence(fence: int) -> str:
+    """Return a fence as the script compares it; a stranger's may have more digits than Python writes (or Redis has)."""
+    return str(fence) if 0 < fence < 2**63 else ""
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _fields(found: Any) -> tuple[UUID, dict[str, str]]:
+    """Return id and fields of a job, as the script gives them to clients with and without `decode_responses`."""
+    job_id, flat = found
+    texts = [_text(value) for value in flat]
+    return UUID(_text(job_id)), dict(zip(texts[::2], texts[1::2], strict=True))
+
+
+def _to_job(found: Any) -> Job:
+    job_id, fields = _fields(found)
+    state: Any = fields["state"]
+    return Job(
+        id=job_id,
+        kind=fields["kind"],
+        payload=json.loads(fields["payload"]),
+        state=state,
+        priority=int(fields["priority"]),
+        dedupe_key=fields.get("dedupe_key"),
+        attempts=int(fields["attempts"]),
+        max_attempts=int(fields["max_attempts"]),
+        run_at=moment(int(fields["run_at"])),
+        created_at=moment(int(fields["created_at"])),
+        reason=fields.get("reason"),
+    )
+
+
+def _to_lease(found: Any) -> Lease:
+    _, fields = _fields(found)
+    return Lease(
+        job=_to_job(found),
+        worker=fields["worker"],
+        fence=int(fields["fence"]),
+        expires_at=moment(int(fields["lease_until"])),
+    )
