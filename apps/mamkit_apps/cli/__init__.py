@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("apps", package="click") from error
 
-from mamkit_apps.cli import demo, media, operate, services
+from mamkit_apps.cli import demo, media, operate, services, signing
 
 __all__ = ["cli", "main"]
 
@@ -24,7 +24,7 @@ def cli() -> None:
     """Your own video platform."""
 
 
-for command in (demo.demo, *services.commands, *media.commands, *operate.commands):
+for command in (demo.demo, *services.commands, *media.commands, *signing.commands, *operate.commands):
     cli.add_command(command)
 
 

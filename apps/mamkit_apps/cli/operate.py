@@ -8,14 +8,15 @@ import click
 
 from mamkit_apps.settings import ServiceSettings
 
-__all__ = ["commands"]
+__all__ = ["commands", "settings_of"]
 
 DATA_DIR = click.option(
     "--data-dir", type=click.Path(file_okay=False, path_type=Path), default=None, help="Installation; default .mamkit."
 )
 
 
-def _settings(data_dir: Path | None) -> ServiceSettings:
+def settings_of(data_dir: Path | None) -> ServiceSettings:
+    """Return the settings of the installation in a folder, or of the environment's."""
     return ServiceSettings.load() if data_dir is None else ServiceSettings.load(data_dir=data_dir)
 
 
@@ -30,7 +31,7 @@ def upgrade(*, data_dir: Path | None) -> None:
     """Bring the tables to the state this version of mamkit needs; safe to repeat."""
     from mamkit_apps.wiring import migrate
 
-    migrate(_settings(data_dir))
+    migrate(settings_of(data_dir))
 
 
 @click.group("user")
@@ -51,7 +52,7 @@ def add(*, email: str, role: str, password_stdin: bool, data_dir: Path | None) -
         password = sys.stdin.readline().rstrip("\n")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    asyncio.run(_add_user(_settings(data_dir), email, role, password))
+    asyncio.run(_add_user(settings_of(data_dir), email, role, password))
     click.echo(f"{email} is {role}")
 
 

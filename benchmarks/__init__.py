@@ -1,0 +1,1 @@
+"""Measurements beside peers, in the same run: `uv run python -m benchmarks.NAME [--quick] [--json]`."""
