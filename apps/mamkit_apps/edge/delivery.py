@@ -16,6 +16,7 @@ from mamkit.storage import (
 from mamkit.storage.aio import Threads
 from mamkit_apps.edge.cache import Entry, ObjectCache, compress
 from mamkit_apps.edge.exchange import Exchange, Headers
+from mamkit_apps.edge.files import OpenFiles
 from mamkit_apps.edge.offload import hand_over
 from mamkit_apps.edge.policy import (
     ACCEPTED_CONDITIONS,
@@ -59,7 +60,12 @@ class Delivery:
         self._zones = zones
         self._threads = threads
         self._cache = cache
+        self._files = OpenFiles(seconds=settings.edge_cache_seconds)
         self._origins = Origins(settings.edge_origins)
+
+    def close(self) -> None:
+        """Close the files that are kept open."""
+        self._files.close()
 
     def store_of(self, key: str) -> ObjectStore:
         """Return the store of the zone whose keys start as this one does.
@@ -200,8 +206,9 @@ class Delivery:
     ) -> None:
         """Have the operating system send an object's file, from its own cache if it is there."""
         exchange.outcome = "file"
-        body = await self._threads.open(_close, _open_ahead, store, carried.key)
-        try:
+        async with self._files.open(
+            carried.key, lambda: self._threads.open(_close, _open_ahead, store, carried.key)
+        ) as body:
             info, descriptor = body.info, body.fileno()  # type: ignore[attr-defined]
             begun = await self._begin(exchange, info, carried, grant, more)
             if begun is None:
@@ -209,14 +216,17 @@ class Delivery:
             headers, ranges = begun
             mark = boundary() if len(ranges) > 1 else ""
             status = HTTPStatus.PARTIAL_CONTENT if ranges else HTTPStatus.OK
-            await exchange.start(status, [*_without_type(headers, mark), *_lengths(info, ranges, mark)])
-            for each in ranges or [ByteRange(0, info.size)]:
-                if mark:
-                    await exchange.write(part_head(mark, info.content_type, each, info.size))
+            head = status, [*_without_type(headers, mark), *_lengths(info, ranges, mark)]
+            if not mark and info.size:
+                [only] = ranges or [ByteRange(0, info.size)]
+                await exchange.send_file(descriptor, only.start, only.stop or info.size, head=head)
+                await exchange.finish()
+                return
+            await exchange.start(*head)
+            for each in ranges:
+                await exchange.write(part_head(mark, info.content_type, each, info.size))
                 await exchange.send_file(descriptor, each.start, each.stop or info.size)
             await exchange.finish(part_tail(mark) if mark else b"")
-        finally:
-            body.close()
 
     async def _stream(
         self, exchange: Exchange, info: ObjectInfo, store: ObjectStore, carried: Carried, grant: Grant, more: Headers

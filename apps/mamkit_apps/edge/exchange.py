@@ -9,9 +9,10 @@ from litestar.types import Receive, Scope, Send
 
 from mamkit.errors import MamkitError
 
-__all__ = ["ClientGoneError", "Connection", "Exchange", "Headers"]
+__all__ = ["ClientGoneError", "Connection", "Exchange", "Head", "Headers"]
 
 Headers = list[tuple[bytes, bytes]]
+Head = tuple[int, Headers]
 
 UNWATCHED = 64 << 10  # bytes that asyncio's transports take without waiting: their high-water mark
 SLICE = 64 << 10  # bytes handed over at once to a transport that copies what it cannot send
@@ -40,8 +41,10 @@ class Connection(Protocol):
     def is_closing(self) -> bool:
         """Return whether the connection is closed, or about to be."""
 
-    async def send_file(self, descriptor: int, start: int, stop: int, progress: Callable[[int], None]) -> None:
-        """Send bytes of a file as the body."""
+    async def send_file(
+        self, head: Head | None, descriptor: int, start: int, stop: int, progress: Callable[[int], None]
+    ) -> None:
+        """Send the head of an answer, if it is not out yet, and bytes of a file as its body."""
 
 
 class Exchange:
@@ -153,15 +156,24 @@ class Exchange:
         """Whether `send_file` can be used."""
         return self._connection is not None and self._connection.sends_files
 
-    async def send_file(self, descriptor: int, start: int, stop: int) -> None:
+    async def send_file(self, descriptor: int, start: int, stop: int, *, head: Head | None = None) -> None:
         """Send bytes of a file as more of the body, without taking them into this process.
+
+        Args:
+            descriptor: The file.
+            start: First byte.
+            stop: Byte after the last one.
+            head: Status and headers, if they are not out yet.
 
         Raises:
             ClientGoneError: The client has left, or took too long.
         """
         assert self._connection is not None  # noqa: S101 - see `sends_files`
         self._extend(stop - start)
-        await self._connection.send_file(descriptor, start, stop, self._took)
+        if head is not None:
+            self.status = head[0]
+            self.answered = monotonic()
+        await self._connection.send_file(head, descriptor, start, stop, self._took)
         if self._connection.is_closing():
             raise ClientGoneError
 

@@ -196,6 +196,7 @@ class EdgeService:
 
     def close(self) -> None:
         """End the threads, and write what the log holds back."""
+        self._delivery.close()
         self._threads.close()
         for store in self._stores.values():
             store.close()
