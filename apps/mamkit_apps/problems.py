@@ -61,7 +61,7 @@ from mamkit.storage import (
     UploadRejectedError,
 )
 
-__all__ = ["STATUS", "InvalidRequestError", "exception_handlers", "problem"]
+__all__ = ["STATUS", "InvalidRequestError", "document", "exception_handlers", "problem", "status_of"]
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +122,16 @@ STATUS: Mapping[type[MamkitError], HTTPStatus] = {
 """Which status answers which error; the nearest class in an error's own line of ancestors counts."""
 
 
+def status_of(error: MamkitError) -> HTTPStatus | None:
+    """Return the status that answers an error; None if it is a fault of ours."""
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
+
+
+def document(status: HTTPStatus, code: str, detail: str) -> dict[str, Any]:
+    """Return the members that every problem document has."""
+    return {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, "code": code}
+
+
 def problem(
     status: HTTPStatus, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
 ) -> Response[dict[str, Any]]:
@@ -134,14 +144,16 @@ def problem(
         headers: Sent with it.
         more: Members that only this kind of problem has.
     """
-    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, "code": code}
     return Response(
-        body | more, status_code=status.value, media_type="application/problem+json", headers=dict(headers or {})
+        document(status, code, detail) | more,
+        status_code=status.value,
+        media_type="application/problem+json",
+        headers=dict(headers or {}),
     )
 
 
 def _from_mamkit(request: Request[Any, Any, Any], error: MamkitError) -> Response[dict[str, Any]]:
-    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
+    status = status_of(error)
     if status is None:
         return _from_fault(request, error)
     headers = {}

@@ -1,5 +1,6 @@
 """Running an ASGI application as a process: on a port of its own, or on a socket that its parent opened."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -52,10 +53,17 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: Litestar, listener: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT, then let open requests end."""
+def serve(app: Litestar, listener: socket.socket, *, protocol: type[asyncio.Protocol] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then let open requests end.
+
+    Args:
+        app: The application.
+        listener: Socket that listens.
+        protocol: A class for connections instead of uvicorn's own.
+    """
     config = uvicorn.Config(
         app,
+        http=protocol or "auto",
         log_level="warning",
         access_log=False,  # its lines would hold tokens
         server_header=False,

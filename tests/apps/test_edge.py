@@ -96,7 +96,7 @@ def test_a_range_with_nothing_in_it_is_416_and_tells_the_size(
     assert answer.headers["content-range"] == "bytes */4096"
 
 
-@pytest.mark.parametrize("asked", ["lines=1-2", "bytes=a-b", "bytes=5-2", "bytes=0-1,4-5", "bytes=", "bytes=--1"])
+@pytest.mark.parametrize("asked", ["lines=1-2", "bytes=a-b", "bytes=5-2", "bytes=0-1,x", "bytes=", "bytes=--1"])
 def test_a_range_that_is_not_understood_is_ignored(edge: TestClient[Litestar], path: str, asked: str) -> None:
     answer = edge.get(path, headers={"range": asked})
     assert (answer.status_code, answer.content) == (200, BODY)

@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("apps", package="click") from error
 
-from mamkit_apps.cli import demo, jobs, media, operate, secrets, services, storage
+from mamkit_apps.cli import demo, jobs, media, operate, secrets, services, signing, storage
 
 __all__ = ["cli", "main"]
 
@@ -30,6 +30,7 @@ COMMANDS = (
     *media.commands,
     *operate.commands,
     *secrets.commands,
+    *signing.commands,
     *storage.commands,
     jobs.jobs,
 )

@@ -49,12 +49,14 @@ def api(*, fd: int | None, stop_with_parent: bool) -> None:
 def edge(*, fd: int | None, stop_with_parent: bool) -> None:
     """Serve the edge (settings from the environment)."""
     from mamkit_apps.edge.asgi import create_app
+    from mamkit_apps.edge.protocol import EdgeProtocol
     from mamkit_apps.edge.settings import EdgeSettings
     from mamkit_apps.serving import listen, serve
 
     _prepare(stop_with_parent=stop_with_parent)
     settings = EdgeSettings.load()
-    serve(create_app(settings), listen(settings.host, settings.port) if fd is None else socket.socket(fileno=fd))
+    listener = listen(settings.host, settings.port) if fd is None else socket.socket(fileno=fd)
+    serve(create_app(settings), listener, protocol=EdgeProtocol)
 
 
 @click.command()

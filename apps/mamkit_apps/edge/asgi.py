@@ -1,26 +1,23 @@
 """The edge's application factory."""
 
-from litestar import Litestar, get
-from litestar.config.cors import CORSConfig
-from litestar.datastructures import State
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
 
-from mamkit.storage import to_async
-from mamkit_apps.edge.delivery import deliver
+from litestar import Litestar, Response, asgi, get
+from litestar.types import Receive, Scope, Send
+
+from mamkit.storage import Zones
+from mamkit_apps.edge.limits import BURST, SharedRate
+from mamkit_apps.edge.service import EdgeService
 from mamkit_apps.edge.settings import EdgeSettings
-from mamkit_apps.edge.uploads import accept_upload
 from mamkit_apps.problems import exception_handlers
 from mamkit_apps.wiring import open_zones, url_signer
 
 __all__ = ["create_app"]
 
-# A player reads ranges and lengths of what it fetched from another origin; the grant is in the URL, never in a cookie.
-CORS = CORSConfig(
-    allow_origins=["*"],
-    allow_methods=["GET", "HEAD", "PUT"],
-    allow_headers=["range", "if-none-match", "content-type"],
-    expose_headers=["content-length", "content-range", "accept-ranges", "etag"],
-    max_age=86400,
-)
+SWEEP = 1.0  # seconds between two looks for clients that are too slow
 
 
 @get(["/health", "/healthz"], sync_to_thread=False, include_in_schema=False)
@@ -29,27 +26,57 @@ def health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-def create_app(settings: EdgeSettings | None = None) -> Litestar:
+def create_app(settings: EdgeSettings | None = None, *, zones: Zones | None = None) -> Litestar:
     """Return the edge.
 
     Args:
         settings: None reads the environment.
+        zones: Stores to serve; None opens those of the settings.
 
     Raises:
         SettingsError: A setting cannot be used.
     """
     settings = settings or EdgeSettings.load()
-    zones = open_zones(settings)
-    stores = {  # by the first segment of their keys
-        "uploads": to_async(zones.staging),
-        "masters": to_async(zones.masters),
-        "previews": to_async(zones.previews),
-    }
-    return Litestar(
-        [deliver, accept_upload, health],
-        state=State({"signer": url_signer(settings), "stores": stores}),
-        on_shutdown=[store.close for store in stores.values()],
-        cors_config=CORS,
-        exception_handlers=exception_handlers,
-        openapi_config=None,
+    zones = zones or open_zones(settings)
+    service = EdgeService(
+        settings,
+        signer=url_signer(settings),
+        zones={"uploads": zones.staging, "masters": zones.masters, "previews": zones.previews},
+        shared=_shared_rate(settings),
     )
+
+    @asgi("/s", is_mount=True, copy_scope=False)
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        await service(scope, receive, send)
+
+    @get("/metrics", sync_to_thread=False, include_in_schema=False)
+    def metrics() -> Response[str]:
+        return Response(service.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async def sweep() -> None:
+            while True:
+                await asyncio.sleep(SWEEP)
+                service.sweep(monotonic())
+
+        sweeper = asyncio.create_task(sweep())
+        try:
+            yield
+        finally:
+            sweeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeper
+            service.close()
+
+    return Litestar(
+        [serve, health, metrics], lifespan=[lifespan], exception_handlers=exception_handlers, openapi_config=None
+    )
+
+
+def _shared_rate(settings: EdgeSettings) -> SharedRate | None:
+    if settings.redis_url is None:
+        return None
+    from mamkit_apps.edge.redis_limits import RedisRate  # noqa: PLC0415 - needs an extra that few installations have
+
+    return RedisRate(settings.redis_url.get_secret_value(), burst=BURST)

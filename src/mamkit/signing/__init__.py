@@ -10,6 +10,7 @@ url = signer.url("https://edge.example.org", grant, "previews/42/index.m3u8")
 signer.verify(url.split("/")[4], key="previews/42/720p/segment_00000.m4s")  # the grant, or an error that says why
 """
 
+from mamkit.signing.carriers import Carried, find_token
 from mamkit.signing.errors import (
     InvalidGrantError,
     KeyRingError,
@@ -33,6 +34,7 @@ from mamkit.signing.urls import UrlSigner, token_id
 from mamkit.signing.webhooks import WebhookSigner, generate_webhook_secret
 
 __all__ = [
+    "Carried",
     "Grant",
     "InvalidGrantError",
     "KeyRing",
@@ -54,6 +56,7 @@ __all__ = [
     "WebhookSecretError",
     "WebhookSigner",
     "WebhookTimestampError",
+    "find_token",
     "generate_webhook_secret",
     "is_plain_key",
     "token_id",

@@ -60,6 +60,14 @@ class FileBody:
         """Return the next bytes, at most `size`; all that remain if it is negative; none at the end."""
         return b"".join(self) if size < 0 else self._block(size)
 
+    def fileno(self) -> int:
+        """Return the descriptor of the file, to be read from with positions of one's own (`os.pread`, `os.sendfile`).
+
+        Raises:
+            OSError: The bytes are in memory, or the body is closed.
+        """
+        return self._file.fileno()
+
     def close(self) -> None:
         """Close the file; may be called twice."""
         self._file.close()

@@ -1,0 +1,54 @@
+"""A rate that counts for all edges of an installation, in Redis."""
+
+from mamkit.errors import MissingExtraError
+
+try:
+    from redis.asyncio import Redis
+except ImportError as error:
+    raise MissingExtraError("redis", package="redis") from error
+
+__all__ = ["RedisRate"]
+
+TIMEOUT = 0.25  # seconds; a player does not wait longer for a limit that is out of order
+PREFIX = "mamkit:edge:rate:"
+
+# The generic cell rate algorithm, on the server's clock so that those of the edges need not agree. Redis 6.2 suffices.
+SCRIPT = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1e6
+local step, burst = 1 / tonumber(ARGV[1]), tonumber(ARGV[2])
+local due = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
+local wait = due + step - burst - now
+if wait > 0 then return tostring(wait) end
+redis.call('SET', KEYS[1], string.format('%.6f', due + step), 'PX', math.ceil((due + step - now) * 1000) + 1000)
+return '0'
+"""
+
+
+class RedisRate:
+    """A `SharedRate` in Redis 6.2 or newer.
+
+    Args:
+        url: `redis://…`.
+        burst: Seconds' worth of requests that may come at once.
+    """
+
+    def __init__(self, url: str, *, burst: float) -> None:
+        self._redis = Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+        self._script = self._redis.register_script(SCRIPT)
+        self._burst = burst
+
+    def __repr__(self) -> str:
+        return "<RedisRate>"
+
+    async def take(self, name: str, rate: float) -> float:
+        """Return 0 and count a request, or the seconds after which to try again.
+
+        Raises:
+            redis.RedisError: The server cannot be reached in time.
+        """
+        return float(await self._script(keys=[PREFIX + name], args=[rate, self._burst]))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()

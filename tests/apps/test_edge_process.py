@@ -1,0 +1,234 @@
+"""The edge as a process: files sent by the operating system, slow clients, limits, and what is written down."""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.apps.edge_process import PREFIX, LiveEdge, live_edge
+
+SEGMENT = os.urandom(1 << 20)
+KEY = f"{PREFIX}720p/segment_00000.m4s"
+SLOW = int(os.environ.get("MAMKIT_SLOW_READERS", "200"))
+"""How many clients read slowly at once; the full round has 1000."""
+
+
+@pytest.fixture
+def live(data_dir: Path) -> Iterator[LiveEdge]:
+    """An edge with settings of its own for each kind of test would cost a second each; this one suits most."""
+    with live_edge(
+        data_dir,
+        EDGE_ACCESS_LOG=str(data_dir.parent / "access.log"),
+        TRUSTED_PROXIES="127.0.0.0/8",
+        EDGE_CACHE_BYTES="0",
+        EDGE_SEND_TIMEOUT="1",
+        EDGE_MIN_RATE="10000000",
+        EDGE_STREAMS_PER_CLIENT="2",
+    ) as edge:
+        edge.store.put(KEY, SEGMENT, content_type="video/iso.segment")
+        yield edge
+
+
+def test_a_file_is_sent_whole_and_in_ranges_on_one_connection(live: LiveEdge) -> None:
+    with httpx.Client(base_url=live.url) as client:
+        for _ in range(3):
+            whole = client.get(live.path(KEY))
+            assert (whole.status_code, whole.content) == (200, SEGMENT)
+            part = client.get(live.path(KEY), headers={"range": "bytes=1000-600000"})
+            assert (part.status_code, part.content) == (206, SEGMENT[1000:600001])
+            assert part.headers["content-range"] == f"bytes 1000-600000/{len(SEGMENT)}"
+        head = client.head(live.path(KEY))
+        assert (head.headers["content-length"], head.content) == (str(len(SEGMENT)), b"")
+        unchanged = client.get(live.path(KEY), headers={"if-none-match": whole.headers["etag"]})
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
+        several = client.get(live.path(KEY), headers={"range": "bytes=0-9, 100-199, -5"})
+        assert several.headers["content-type"].startswith("multipart/byteranges; boundary=")
+        assert len(several.content) == int(several.headers["content-length"])
+        for run in (SEGMENT[:10], SEGMENT[100:200], SEGMENT[-5:]):
+            assert b"\r\n\r\n" + run + b"\r\n--" in several.content
+        closing = client.get(live.path(KEY), headers={"connection": "close"})
+        assert (closing.content, closing.headers["connection"]) == (SEGMENT, "close")
+
+
+def test_pipelined_requests_are_answered_in_order(live: LiveEdge) -> None:
+    request = f"GET {live.path(KEY)} HTTP/1.1\r\nhost: x\r\nrange: bytes=%d-%d\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", live.port)) as client:
+        client.sendall("".join(request % (at, at + 99_999) for at in (0, 100_000, 200_000)).encode())
+        received = b""
+        while received.count(b"HTTP/1.1 206") < 3 or len(received) < 300_000:
+            received += client.recv(1 << 20)
+        for at in (0, 100_000, 200_000):
+            assert SEGMENT[at : at + 100_000] in received
+
+
+def test_a_client_that_takes_nothing_is_cut_off(live: LiveEdge) -> None:
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", live.port))
+        big = f"{PREFIX}big.mp4"
+        live.store.put(big, (SEGMENT for _ in range(16)), content_type="video/mp4")
+        client.sendall(f"GET {live.path(big)} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        assert gone_within(20, lambda: 'outcome="slow client"} 1' in live.metrics())
+        client.settimeout(10)
+        received = 0
+        with suppress(ConnectionResetError):
+            while block := client.recv(1 << 20):
+                received += len(block)
+        assert received < 16 * len(SEGMENT)
+
+
+def test_an_upload_that_stalls_is_cut_off_and_leaves_nothing(live: LiveEdge) -> None:
+    from datetime import timedelta
+
+    from mamkit.storage import Expected
+    from mamkit_apps.wiring import EdgeSigner
+
+    key = "uploads/u/a/original.mp4"
+    request = EdgeSigner("", live.signer).sign(
+        "PUT", key, content_type="video/mp4", expected=Expected(size=100), expires_in=timedelta(minutes=5)
+    )
+    with socket.create_connection(("127.0.0.1", live.port), timeout=20) as client:
+        head = f"PUT {request.url} HTTP/1.1\r\nhost: x\r\ncontent-type: video/mp4\r\ncontent-length: 100\r\n\r\nabc"
+        client.sendall(head.encode())
+        with suppress(ConnectionResetError):
+            assert client.recv(100) == b""
+    assert gone_within(5, lambda: list(live.store.list()) == [live.store.head(KEY)])
+
+
+def test_the_client_is_whom_the_trusted_proxy_has_seen_and_the_log_holds_no_token(
+    live: LiveEdge, tmp_path: Path
+) -> None:
+    path = live.path(KEY)
+    httpx.get(f"{live.url}{path}", headers={"x-forwarded-for": "6.6.6.6, 192.0.2.7, 127.0.0.9"})
+    assert gone_within(5, lambda: (tmp_path / "access.log").stat().st_size > 0)
+    text = (tmp_path / "access.log").read_text()
+    [line] = [json.loads(line) for line in text.splitlines() if KEY in line]
+    assert (line["client"], line["status"], line["sent"]) == ("192.0.2.7", 200, len(SEGMENT))
+    assert len(line["token_id"]) == 16
+    assert path.split("/")[2][:20] not in text
+
+
+def test_a_client_has_so_many_answers_at_once_and_others_are_not_concerned(live: LiveEdge) -> None:
+    live.store.put(f"{PREFIX}big.mp4", (SEGMENT for _ in range(8)), content_type="video/mp4")
+    with httpx.Client(base_url=live.url) as client, slow_reader(live, "big.mp4"), slow_reader(live, "big.mp4"):
+        # They come from 127.0.0.1 as this request does, unless a proxy says otherwise.
+        assert gone_within(5, lambda: "mamkit_edge_streams 2" in live.metrics())
+        refused = client.get(live.path(KEY))
+        assert (refused.status_code, refused.json()["code"]) == (429, "apps.limit_reached")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert client.get(live.path(KEY), headers={"x-forwarded-for": "192.0.2.8"}).status_code == 200
+
+
+def test_metrics_are_what_prometheus_reads(live: LiveEdge) -> None:
+    httpx.get(live.url + live.path(KEY))
+    httpx.get(live.url + "/s/v1.x.y.z/previews/x")
+    families = {family.name: family for family in text_string_to_metric_families(live.metrics())}
+    requests = {
+        tuple(sorted(sample.labels.items())): sample.value for sample in families["mamkit_edge_requests"].samples
+    }
+    assert requests[(("method", "GET"), ("status", "200"))] >= 1
+    assert [s.labels for s in families["mamkit_edge_refusals"].samples if s.value] == [{"code": "signing.unknown_key"}]
+    buckets = [s for s in families["mamkit_edge_first_byte_seconds"].samples if s.name.endswith("_bucket")]
+    assert [s.value for s in buckets] == sorted(s.value for s in buckets)
+    assert buckets[-1].labels == {"le": "+Inf"}
+
+
+def gone_within(seconds: float, condition: object) -> bool:
+    """Return whether a condition came true in time."""
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+class slow_reader:  # noqa: N801 - reads as a function does
+    """A client that asks for an object and takes a few bytes."""
+
+    def __init__(self, live: LiveEdge, name: str) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._socket.connect(("127.0.0.1", live.port))
+        self._socket.sendall(f"GET {live.path(PREFIX + name)} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+
+    def __enter__(self) -> "slow_reader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def take(self) -> int:
+        """Read a few bytes."""
+        return len(self._socket.recv(256))
+
+
+@pytest.mark.parametrize("local", ["file", "memory"])
+def test_slow_readers_take_the_bound_and_no_more_and_a_fast_client_is_served(data_dir: Path, local: str) -> None:
+    """Each of them reads a segment of its own, so that all together ask for much more than the bound."""
+    bound = 16 << 20
+    cache = {"EDGE_CACHE_BYTES": str(bound), "EDGE_CACHE_SECONDS": "600"}
+    with live_edge(data_dir, EDGE_SEND_TIMEOUT="600", **cache) as live:
+        for number in range(SLOW // 4):
+            live.store.put(f"{PREFIX}s{number}.m4s", SEGMENT, content_type="video/iso.segment")
+        live.store.put(KEY, SEGMENT[:2000], content_type="video/iso.segment")
+        if local == "memory":  # the first ones are kept in memory; then all read those
+            for number in range(8):
+                httpx.get(live.url + live.path(f"{PREFIX}s{number}.m4s"))
+        unloaded = first_byte(live)
+        idle = live.memory()
+        count = 8 if local == "memory" else SLOW // 4
+        readers = [slow_reader(live, f"s{number % count}.m4s") for number in range(SLOW)]
+        try:
+            for reader in readers:
+                assert reader.take() > 0
+            grown = live.memory() - idle
+            loaded = first_byte(live)
+        finally:
+            for reader in readers:
+                reader.__exit__()
+        print(
+            f"{SLOW} slow readers ({local}): memory +{grown / 2**20:.1f} MiB, first byte {unloaded * 1000:.2f} ms → {loaded * 1000:.2f} ms"
+        )  # noqa: T201, E501
+        # A connection itself takes some 30 KiB: its socket, parser, task and headers.
+        assert grown < bound + SLOW * 48 * 1024
+        assert httpx.get(live.url + live.path(KEY)).content == SEGMENT[:2000]
+
+
+def first_byte(live: LiveEdge) -> float:
+    """Return the median time to the first byte of a small segment, seconds."""
+    times = []
+    with httpx.Client(base_url=live.url) as client:
+        for _ in range(21):
+            start = time.perf_counter()
+            with client.stream("GET", live.path(KEY)) as answer:
+                next(answer.iter_raw())
+            times.append(time.perf_counter() - start)
+    return sorted(times)[10]
+
+
+def test_many_clients_that_leave_in_mid_answer_leave_nothing_open(live: LiveEdge) -> None:
+    live.store.put(f"{PREFIX}big.mp4", (SEGMENT for _ in range(8)), content_type="video/mp4")
+
+    def leave() -> None:
+        for _ in range(20):
+            with slow_reader(live, "big.mp4") as reader:
+                reader.take()
+
+    threads = [threading.Thread(target=leave) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert gone_within(10, lambda: "mamkit_edge_streams 0" in live.metrics())
+    assert httpx.get(live.url + live.path(KEY)).content == SEGMENT
