@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import s3_servers
-from tests.servers.postgres import Postgres, running
 from tests.redis_server import RedisServer, binary
+from tests.servers.postgres import Postgres, running
 
 pytest.register_assert_rewrite("mamkit.testing")
 

@@ -199,7 +199,7 @@ def test_slow_readers_take_the_bound_and_no_more_and_a_fast_client_is_served(dat
                 reader.__exit__()
         print(
             f"{SLOW} slow readers ({local}): memory +{grown / 2**20:.1f} MiB, first byte {unloaded * 1000:.2f} ms → {loaded * 1000:.2f} ms"
-        )  # noqa: T201, E501
+        )
         # A connection itself takes some 30 KiB: its socket, parser, task and headers.
         assert grown < bound + SLOW * 48 * 1024
         assert httpx.get(live.url + live.path(KEY)).content == SEGMENT[:2000]

@@ -93,7 +93,9 @@ def verify(*, url: str, method: str, address: str | None, data_dir: Path | None)
     parts = urlsplit(url)
     start = parts.path.find("/s/")  # the base URL may have a path of its own
     carried = find_token(parts.path[max(0, start) :], query=parts.query)
-    grant = url_signer(load_settings(data_dir)).verify(carried.tokens[0], key=carried.key, method=method, address=address)
+    grant = url_signer(load_settings(data_dir)).verify(
+        carried.tokens[0], key=carried.key, method=method, address=address
+    )
     shown = {
         "key": carried.key,
         "scope": grant.scope,

@@ -60,8 +60,25 @@ class Exchange:
     """
 
     __slots__ = (
-        "_copies", "_min_rate", "_patience", "_receive", "_send", "_connection", "answered", "client", "deadline", "fields", "key",
-        "method", "outcome", "path", "query", "sent", "started", "status", "token",
+        "_connection",
+        "_copies",
+        "_min_rate",
+        "_patience",
+        "_receive",
+        "_send",
+        "answered",
+        "client",
+        "deadline",
+        "fields",
+        "key",
+        "method",
+        "outcome",
+        "path",
+        "query",
+        "sent",
+        "started",
+        "status",
+        "token",
     )  # fmt: skip
 
     def __init__(
