@@ -239,7 +239,7 @@ def _refusal(answer: Answer, *, again: bool) -> RefusalError:
     try:
         root = parse_xml(answer.data)
         code, message = text_of(root, "Code"), text_of(root, "Message")
-    except ValueError:
+    except StorageUnavailableError:
         code, message = "", ""
     status = answer.status if answer.status >= HTTPStatus.MULTIPLE_CHOICES else HTTPStatus.INTERNAL_SERVER_ERROR
     return RefusalError(status, code, message, answer.headers, again=again)

@@ -5,6 +5,7 @@ itself and a heap puts them in order: a request for each folder, and memory for 
 """
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from heapq import heappop, heappush
@@ -16,13 +17,17 @@ from mamkit.storage.models import ObjectInfo
 
 __all__ = ["list_flat", "list_folders"]
 
+_UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
 Fetch = Callable[[Mapping[str, str]], ET.Element]
 """Asks for one page ("ListObjectsV2") and returns the document."""
 
 
 def list_flat(fetch: Fetch, prefix: str, after: str) -> Iterator[ObjectInfo]:
     """Yield the objects as a server lists them that keeps to the order."""
-    query = {"prefix": prefix} | ({"start-after": after} if after else {})
+    # What XML cannot say, some servers cannot echo; a little too much is listed then, and passed over.
+    start = _UNSPEAKABLE.split(after)[0]
+    query = {"prefix": prefix} | ({"start-after": start} if start else {})
     for page in _pages(fetch, query):
         for element in page.iterfind("Contents"):
             info = _info(element)

@@ -64,12 +64,12 @@ def parse_xml(data: bytes) -> ET.Element:
     """Return the root of a document without its name spaces.
 
     Raises:
-        ValueError: It is none.
+        StorageUnavailableError: It is none.
     """
     try:
         root = ET.fromstring(data)  # noqa: S314 - see above
     except ET.ParseError as error:
-        raise ValueError("no XML") from error
+        raise StorageUnavailableError("the answer", "it is no XML, though it should be") from error
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     return root
