@@ -22,7 +22,7 @@ def probe(*, source: Path) -> None:
 @click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print a report as one JSON object.")
 def transcode(*, source: Path, dest: Path, as_json: bool) -> None:
-    """Make an HLS tree of a media file in a folder."""
+    """Make a tree for HLS and DASH of a media file in a folder."""
     from mamkit import transcode as media
     from mamkit_apps.terminal import progress_bar
 

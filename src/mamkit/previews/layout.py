@@ -2,9 +2,19 @@
 
 from mamkit.transcode import Init, Segment, init_name, segment_name
 
-__all__ = ["JSON_TYPE", "MP4_TYPE", "PLAYLIST_TYPE", "SEGMENT_TYPE", "init_key", "plan_key", "segment_key"]
+__all__ = [
+    "JSON_TYPE",
+    "MANIFEST_TYPE",
+    "MP4_TYPE",
+    "PLAYLIST_TYPE",
+    "SEGMENT_TYPE",
+    "init_key",
+    "plan_key",
+    "segment_key",
+]
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"  # RFC 8216 section 10
+MANIFEST_TYPE = "application/dash+xml"  # ISO/IEC 23009-1 annex C
 SEGMENT_TYPE = "video/iso.segment"  # ISO/IEC 23000-19 annex on media types; registered by ISO/IEC 14496-12
 MP4_TYPE = "video/mp4"  # RFC 4337
 JSON_TYPE = "application/json"

@@ -1,4 +1,4 @@
-"""From a film in any form to HLS that every player understands: probe, plan, encode, playlists.
+"""From a film in any form to HLS and DASH that every player understands: probe, plan, encode, playlists.
 
     from mamkit.transcode import transcode
 
@@ -38,6 +38,7 @@ from mamkit.transcode.errors import (
 from mamkit.transcode.ladder import DEFAULT_LADDER, UHD_LADDER, Ladder, Rung
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.local import Report, transcode
+from mamkit.transcode.manifest import MANIFEST_NAME, dash_manifest
 from mamkit.transcode.models import (
     AudioRendition,
     AudioStream,
@@ -68,6 +69,7 @@ from mamkit.transcode.sink import Sink
 __all__ = [
     "DEFAULT_LADDER",
     "INDEX_NAME",
+    "MANIFEST_NAME",
     "UHD_LADDER",
     "AudioRendition",
     "AudioStream",
@@ -105,6 +107,7 @@ __all__ = [
     "VideoRendition",
     "VideoStream",
     "audio_frame_range",
+    "dash_manifest",
     "display_size",
     "encode_part",
     "frame_range",

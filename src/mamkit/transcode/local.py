@@ -11,6 +11,7 @@ from mamkit.transcode.contain import Cancellation, encode_part, probe
 from mamkit.transcode.errors import DestinationNotEmptyError
 from mamkit.transcode.ladder import DEFAULT_LADDER, Ladder
 from mamkit.transcode.limits import Limits
+from mamkit.transcode.manifest import MANIFEST_NAME, dash_manifest
 from mamkit.transcode.models import Init, MediaInfo, Part, Plan, Segment
 from mamkit.transcode.plan import make_plan
 from mamkit.transcode.playlists import (
@@ -54,7 +55,7 @@ def transcode(
     on_progress: Callable[[Fraction], object] | None = None,
     cancelled: Cancellation | None = None,
 ) -> Report:
-    """Make an HLS tree of a media file; `index.m3u8` is there once everything that it names is.
+    """Make a tree for HLS and DASH of a media file; `index.m3u8` is there once everything that it names is.
 
     Args:
         source: A regular file.
@@ -137,6 +138,7 @@ class _Folder:
             if name in pictures:
                 text = iframe_playlist(track, plan=self._plan, finished=True)
                 self._write(iframe_playlist_name(name), text.encode())
+        self._write(MANIFEST_NAME, dash_manifest(self._plan, tracks).encode())
         self._write(INDEX_NAME, multivariant_playlist(self._plan, tracks, finished=True).encode())
 
     def _write(self, name: str, data: bytes) -> None:

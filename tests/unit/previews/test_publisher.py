@@ -254,6 +254,23 @@ def test_reports_at_once_lose_nothing(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_manifest_is_published_once_all_is_there(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await b.version()
+            plan = await b.plan(version_id, film(20))
+            published = []
+            for lease, part in b.leases():
+                await b.publisher.take(finished(version_id, lease, plan, part))
+                manifests = [i for i in b.zones.previews.list("previews/") if i.key.endswith("/manifest.mpd")]
+                published.append((await b.status(version_id), [info.content_type for info in manifests]))
+            assert ("playable", []) in published
+            assert published[-1] == ("ready", ["application/dash+xml"])
+            assert all(not types for status, types in published if status != "ready")
+
+    asyncio.run(scenario())
+
+
 def test_a_film_without_sound_needs_no_sound(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with bench(tmp_path) as b:

@@ -37,6 +37,7 @@ def test_a_film_becomes_a_tree_that_plays(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "hls"
     assert files(folder) == {
         "index.m3u8",
+        "manifest.mpd",
         *(f"{name}/{file}" for name in ("72p", "36p") for file in ("index.m3u8", "iframes.m3u8")),
         "audio/index.m3u8",
         *(
@@ -64,7 +65,7 @@ def test_sound_alone_becomes_a_tree(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "sound.wav", video=False, audio_codec="pcm_s16le", seconds=7)
     transcode(source, tmp_path / "hls")
     names = {"index.m3u8", "init.mp4", "segment_00000.m4s", "segment_00001.m4s"}
-    assert files(tmp_path / "hls") == {"index.m3u8", *(f"audio/{name}" for name in names)}
+    assert files(tmp_path / "hls") == {"index.m3u8", "manifest.mpd", *(f"audio/{name}" for name in names)}
 
 
 def test_a_folder_that_is_in_use_is_left_alone(tmp_path: Path) -> None:
