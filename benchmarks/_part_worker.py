@@ -8,7 +8,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-from mamkit.transcode import Init, Plan, Segment, encode_part
+from mamkit.transcode import ArtFile, Init, Plan, Segment, encode_part
 
 __all__: list[str] = []
 
@@ -21,6 +21,9 @@ class Nowhere:
 
     def segment(self, segment: Segment, data: bytes) -> None:
         """Take a segment."""
+
+    def art(self, file: ArtFile, data: bytes) -> None:
+        """Take artwork."""
 
     def progress(self, done: Fraction) -> None:
         """Take progress."""

@@ -85,7 +85,7 @@ def _beside_ffmpeg(film: Path, info: MediaInfo, folder: Path, *, runs: int) -> l
 
         return once
 
-    ours = run("ours", out, [sys.executable, "-m", "mamkit_apps.cli", "transcode", str(film), str(out)])
+    ours = run("ours", out, [sys.executable, "-m", "mamkit_apps.cli", "transcode", "--no-artwork", str(film), str(out)])
     if FFMPEG is None:
         alternate(runs, ours)
         cost = _median(costs["ours"])

@@ -1,7 +1,7 @@
 """A preview in real players in headless Chromium, where a driver of them is.
 
-MAMKIT_PLAYERS_DIR names a folder with `play.mjs DIR PLAYLIST --player …` and its `node_modules`: it serves a tree, plays
-it, seeks, and exits with 0 if nothing went wrong.
+MAMKIT_PLAYERS_DIR names a folder with `play.mjs DIR PLAYLIST --player …` and its `node_modules`: it serves a tree,
+plays it, seeks, and exits with 0 if nothing went wrong.
 """
 
 import os
