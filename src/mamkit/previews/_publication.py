@@ -4,15 +4,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from mamkit.previews.errors import PartsDisagreeError
-from mamkit.previews.layout import PLAYLIST_TYPE
+from mamkit.previews.layout import MANIFEST_TYPE, PLAYLIST_TYPE
 from mamkit.storage import ObjectWriter
 from mamkit.transcode import (
     INDEX_NAME,
+    MANIFEST_NAME,
     Init,
     PartResult,
     Plan,
     Segment,
     Track,
+    dash_manifest,
     iframe_playlist,
     iframe_playlist_name,
     media_playlist,
@@ -51,6 +53,8 @@ def write_playlists(
 ) -> None:
     """Write all playlists of a preview that is playable, the multivariant one last: it names only what is there.
 
+    Once all is finished there is a DASH manifest, too.
+
     Args:
         previews: Where to.
         prefix: Of the preview's objects.
@@ -64,6 +68,9 @@ def write_playlists(
         texts[media_playlist_name(name)] = media_playlist(track, plan=plan, finished=finished)
         if name in pictures:
             texts[iframe_playlist_name(name)] = iframe_playlist(track, plan=plan, finished=finished)
+    if finished:
+        manifest = dash_manifest(plan, tracks.values()).encode()
+        previews.put(prefix + MANIFEST_NAME, manifest, content_type=MANIFEST_TYPE)
     texts[INDEX_NAME] = multivariant_playlist(plan, tracks.values(), finished=finished)
     for name, text in texts.items():
         previews.put(prefix + name, text.encode(), content_type=PLAYLIST_TYPE)

@@ -18,7 +18,7 @@ from pathlib import Path
 from mamkit.errors import MamkitError
 from mamkit.jobs import Heartbeat, Lease, LeaseLostError, Queue, backoff
 from mamkit.previews.errors import InvalidMessageError, ReportNotTakenError, StaleReportError
-from mamkit.previews.layout import MP4_TYPE, SEGMENT_TYPE, init_key, plan_key, segment_key
+from mamkit.previews.layout import MP4_TYPE, SEGMENT_TYPE, art_key, art_type, init_key, plan_key, segment_key
 from mamkit.previews.messages import (
     PART_JOB,
     PLAN_JOB,
@@ -35,10 +35,12 @@ from mamkit.previews.messages import (
 from mamkit.storage import HasLocalPath, ObjectReader, ObjectStore, Zones
 from mamkit.transcode import (
     DEFAULT_LADDER,
+    ArtFile,
     Init,
     Ladder,
     Limits,
     MediaError,
+    PartResult,
     Plan,
     Segment,
     TranscodeInterruptedError,
@@ -143,13 +145,27 @@ class PreviewWorker:
         if version_id is not None:
             try:
                 self._report(
-                    Failed(version_id=version_id, job_id=lease.job.id, fence=lease.fence, code=code, message=str(error))
+                    self._without_artwork(lease)
+                    or Failed(
+                        version_id=version_id, job_id=lease.job.id, fence=lease.fence, code=code, message=str(error)
+                    )
                 )
             except ReportNotTakenError:
                 if lease.job.attempts < lease.job.max_attempts:
                     self._queue.retry(lease, reason=_reason(error), delay=backoff(lease.job.attempts))
                     return  # the API must learn of the failure, so the next attempt tells it
         self._queue.bury(lease, reason=_reason(error))
+
+    def _without_artwork(self, lease: Lease) -> Finished | None:
+        """Return the report of artwork that has none: a film is worth watching without it."""
+        try:
+            job = parse_job(lease.job.kind, lease.job.payload)
+        except InvalidMessageError:
+            return None
+        if not isinstance(job, PartJob) or job.part.kind != "artwork":
+            return None
+        nothing = PartResult(part=job.part.index, inits=(), segments=())
+        return Finished(version_id=job.version_id, job_id=lease.job.id, fence=lease.fence, result=nothing)
 
     def _do(self, lease: Lease, cancelled: "_Either") -> None:
         job = parse_job(lease.job.kind, lease.job.payload)
@@ -208,6 +224,9 @@ class _StoreSink:
 
     def segment(self, segment: Segment, data: bytes) -> None:
         self._store.put(segment_key(self._prefix, segment), data, content_type=SEGMENT_TYPE)
+
+    def art(self, file: ArtFile, data: bytes) -> None:
+        self._store.put(art_key(self._prefix, file), data, content_type=art_type(file))
 
     def progress(self, done: Fraction) -> None:
         now = time.monotonic()

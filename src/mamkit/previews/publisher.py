@@ -36,7 +36,7 @@ __all__ = ["PreviewState", "Publisher"]
 
 FIRST = 0  # priority of what a person waits for: the plan, and the parts that make a preview playable
 LATER = 10
-SOUND_WEIGHT = 0.02  # of the work that the pictures of the same seconds make
+WEIGHTS = {"video": 1.0, "audio": 0.02, "artwork": 0.02}  # of the work that pictures of the same seconds make
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +196,7 @@ class Publisher:
                 PART_JOB,
                 PartJob(version_id=version_id, master_key=version.master_key, prefix=version.preview_prefix, part=part),
                 f"part:{version_id}:{part.index}",
-                FIRST if part.start == 0 else LATER,
+                FIRST if part.start == 0 and part.kind != "artwork" else LATER,
             )
             for part in parts
         ]
@@ -295,7 +295,7 @@ class Publisher:
 
 def _work(part: Part) -> float:
     """Return what encoding a part takes, in segments of video."""
-    return (part.stop - part.start) * (1 if part.kind == "video" else SOUND_WEIGHT)
+    return (part.stop - part.start) * WEIGHTS[part.kind]
 
 
 def _new_job(kind: str, payload: PlanJob | PartJob, dedupe_key: str, priority: int) -> NewJob:

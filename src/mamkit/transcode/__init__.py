@@ -1,4 +1,4 @@
-"""From a film in any form to HLS that every player understands: probe, plan, encode, playlists.
+"""From a film in any form to HLS and DASH that every player understands: probe, plan, encode, playlists.
 
     from mamkit.transcode import transcode
 
@@ -15,6 +15,18 @@ Files are opened in a child process that can do no harm. The modules `probing` a
 for files that are trusted; they are not imported from here, so that a service that only reads plans loads no FFmpeg.
 """
 
+from mamkit.transcode.artwork import (
+    POSTER_NAME,
+    STORYBOARD_NAME,
+    WAVEFORM_IMAGE_NAME,
+    WAVEFORM_NAME,
+    Storyboard,
+    poster_size,
+    sheet_name,
+    storyboard,
+    storyboard_vtt,
+    waveform_json,
+)
 from mamkit.transcode.contain import Cancellation, encode_part, probe
 from mamkit.transcode.errors import (
     ChildCrashedError,
@@ -38,7 +50,9 @@ from mamkit.transcode.errors import (
 from mamkit.transcode.ladder import DEFAULT_LADDER, UHD_LADDER, Ladder, Rung
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.local import Report, transcode
+from mamkit.transcode.manifest import MANIFEST_NAME, dash_manifest
 from mamkit.transcode.models import (
+    ArtFile,
     AudioRendition,
     AudioStream,
     Init,
@@ -68,7 +82,13 @@ from mamkit.transcode.sink import Sink
 __all__ = [
     "DEFAULT_LADDER",
     "INDEX_NAME",
+    "MANIFEST_NAME",
+    "POSTER_NAME",
+    "STORYBOARD_NAME",
     "UHD_LADDER",
+    "WAVEFORM_IMAGE_NAME",
+    "WAVEFORM_NAME",
+    "ArtFile",
     "AudioRendition",
     "AudioStream",
     "Cancellation",
@@ -99,12 +119,14 @@ __all__ = [
     "Segment",
     "Sink",
     "SourceUnavailableError",
+    "Storyboard",
     "Track",
     "TranscodeError",
     "TranscodeInterruptedError",
     "VideoRendition",
     "VideoStream",
     "audio_frame_range",
+    "dash_manifest",
     "display_size",
     "encode_part",
     "frame_range",
@@ -115,7 +137,12 @@ __all__ = [
     "media_playlist",
     "media_playlist_name",
     "multivariant_playlist",
+    "poster_size",
     "probe",
     "segment_name",
+    "sheet_name",
+    "storyboard",
+    "storyboard_vtt",
     "transcode",
+    "waveform_json",
 ]

@@ -20,7 +20,7 @@ from mamkit.transcode._wire import Message, send, to_wire
 from mamkit.transcode.encode import encode_part_here
 from mamkit.transcode.errors import ChildMemoryError, TranscodeError
 from mamkit.transcode.limits import Limits
-from mamkit.transcode.models import Init, Part, Plan, Segment
+from mamkit.transcode.models import ArtFile, Init, Part, Plan, Segment
 from mamkit.transcode.probing import probe_here
 
 __all__ = ["main"]
@@ -40,6 +40,9 @@ class _PipeSink:
 
     def segment(self, segment: Segment, data: bytes) -> None:
         send(self._pipe, Message("segment", segment.model_dump(mode="json"), data))
+
+    def art(self, file: ArtFile, data: bytes) -> None:
+        send(self._pipe, Message("art", file.model_dump(mode="json"), data))
 
     def progress(self, done: Fraction) -> None:
         if time.monotonic() - self._told >= _PROGRESS_EVERY:

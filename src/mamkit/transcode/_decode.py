@@ -17,7 +17,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("transcode", package="av") from error
 
-__all__ = ["Decoded", "decode_from"]
+__all__ = ["Decoded", "decodable", "decode_from", "decode_until_end", "seek"]
 
 AvStream = av.VideoStream | av.AudioStream
 
@@ -56,12 +56,12 @@ def decode_from(source: str | Path, streams: Sequence[int], time: Fraction | Non
         MediaError: The file cannot be opened, as for `open_source`.
     """
     with open_source(source) as container:
-        chosen = _decodable(container, streams)
+        chosen = decodable(container, streams)
         if time is not None and chosen:
             for start in _starts(container, time):
-                if not _seek(container, chosen[0], start):
+                if not seek(container, chosen[0], start):
                     break
-                frames = _decode(container, chosen)
+                frames = decode_until_end(container, chosen)
                 first = next(frames, None)
                 if first is not None and first.time <= time:
                     yield first
@@ -69,11 +69,11 @@ def decode_from(source: str | Path, streams: Sequence[int], time: Fraction | Non
                     return
                 frames.close()
     with open_source(source) as container:
-        if chosen := _decodable(container, streams):
-            yield from _decode(container, chosen)
+        if chosen := decodable(container, streams):
+            yield from decode_until_end(container, chosen)
 
 
-def _decodable(container: InputContainer, indices: Sequence[int]) -> list[AvStream]:
+def decodable(container: InputContainer, indices: Sequence[int]) -> list[AvStream]:
     """Return the streams that are picture or sound and have a decoder; all others are not even read."""
     chosen: list[AvStream] = []
     for stream in container.streams:
@@ -91,7 +91,7 @@ def _starts(container: InputContainer, time: Fraction) -> Iterator[Fraction]:
     return itertools.takewhile(lambda start: start > begin, (time - lead for lead in leads))
 
 
-def _seek(container: InputContainer, stream: AvStream, time: Fraction) -> bool:
+def seek(container: InputContainer, stream: AvStream, time: Fraction) -> bool:
     """Go to the last key frame at or before a time; return whether the demuxer can."""
     if stream.time_base is None:
         return False
@@ -104,7 +104,7 @@ def _seek(container: InputContainer, stream: AvStream, time: Fraction) -> bool:
     return True
 
 
-def _decode(container: InputContainer, streams: Sequence[AvStream]) -> Generator[Decoded, None, None]:
+def decode_until_end(container: InputContainer, streams: Sequence[AvStream]) -> Generator[Decoded, None, None]:
     """Yield all frames from where the container stands."""
     decode_times_only = container.format.name == "avi"  # whose presentation times are FFmpeg's guesses
     clocks = {stream.index: _Clock(stream, trusted=not decode_times_only) for stream in streams}

@@ -3,9 +3,9 @@
 from fractions import Fraction
 from typing import NamedTuple
 
-from mamkit.transcode.models import Init, Segment
+from mamkit.transcode.models import ArtFile, Init, Segment
 
-__all__ = ["EncodedInit", "EncodedSegment", "Event"]
+__all__ = ["EncodedArt", "EncodedInit", "EncodedSegment", "Event"]
 
 
 class EncodedInit(NamedTuple):
@@ -22,5 +22,12 @@ class EncodedSegment(NamedTuple):
     data: bytes
 
 
-Event = EncodedInit | EncodedSegment | Fraction
+class EncodedArt(NamedTuple):
+    """A finished piece of artwork."""
+
+    facts: ArtFile
+    data: bytes
+
+
+Event = EncodedInit | EncodedSegment | EncodedArt | Fraction
 """A fraction is how much of the part is done, from 0 to 1; the same again is a sign of life."""

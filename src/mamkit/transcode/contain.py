@@ -17,9 +17,10 @@ from typing import Any, Literal, TypeVar
 from mamkit.errors import MissingExtraError
 from mamkit.transcode._process import Cancellation, Child
 from mamkit.transcode._wire import Message, from_wire
+from mamkit.transcode.artwork import is_art_name
 from mamkit.transcode.errors import ChildMemoryError, ChildProtocolError, EncodeError, MediaError, MediaUnreadableError
 from mamkit.transcode.limits import Limits
-from mamkit.transcode.models import Init, MediaInfo, Part, PartResult, Plan, Segment
+from mamkit.transcode.models import ArtFile, Init, MediaInfo, Part, PartResult, Plan, Segment
 from mamkit.transcode.sink import Sink
 
 try:
@@ -98,6 +99,8 @@ def encode_part(
                     sink.init(receipt.check_init(_parse(Init, message), message.data), message.data)
                 case "segment":
                     sink.segment(receipt.check_segment(_parse(Segment, message), message.data), message.data)
+                case "art":
+                    sink.art(receipt.check_art(_parse(ArtFile, message), message.data), message.data)
                 case "progress":
                     sink.progress(_progress(message))
                 case "done":
@@ -109,12 +112,20 @@ def encode_part(
 
 
 class _Receipt:
-    """Checks off what a part must bring: each rendition's initialisation segment, then its segments in order."""
+    """Checks off what a part must bring: each rendition's initialisation segment, then its segments in order.
+
+    Artwork may be less than all that there can be, and is under names that are known.
+    """
 
     def __init__(self, plan: Plan, part: Part) -> None:
         self._part = part
-        renditions = plan.video if part.kind == "video" else plan.audio
-        self._next = {rendition.name: part.start for rendition in renditions}
+        names = {
+            "video": [rendition.name for rendition in plan.video],
+            "audio": [rendition.name for rendition in plan.audio],
+            "artwork": [],
+        }
+        self._next = dict.fromkeys(names[part.kind], part.start)
+        self._art: dict[str, ArtFile] = {}
         self._inits: dict[str, Init] = {}
         self._segments: list[Segment] = []
 
@@ -135,13 +146,26 @@ class _Receipt:
         self._segments.append(segment)
         return segment
 
+    def check_art(self, file: ArtFile, data: bytes) -> ArtFile:
+        if self._part.kind != "artwork" or not is_art_name(file.name) or file.name in self._art:
+            raise ChildProtocolError(f"the child made {file.name!r}, unasked")
+        if file.size != len(data):
+            raise ChildProtocolError(f"{file.name!r} is not what the child says")
+        self._art[file.name] = file
+        return file
+
     def result(self) -> PartResult:
         missing = [name for name, index in self._next.items() if index < self._part.stop]
         if missing:
             raise ChildProtocolError(f"the child said that it was done, without all segments of {', '.join(missing)}")
         order = list(self._inits)
         self._segments.sort(key=lambda segment: (order.index(segment.rendition), segment.index))
-        return PartResult(part=self._part.index, inits=tuple(self._inits.values()), segments=tuple(self._segments))
+        return PartResult(
+            part=self._part.index,
+            inits=tuple(self._inits.values()),
+            segments=tuple(self._segments),
+            art=tuple(self._art.values()),
+        )
 
 
 @contextmanager

@@ -6,13 +6,16 @@ Use it for files that you trust; `mamkit.transcode.contain` does the same in a c
 from contextlib import closing
 from pathlib import Path
 
+from mamkit.transcode._artwork import encode_artwork
 from mamkit.transcode._audio import encode_audio
-from mamkit.transcode._events import EncodedInit, EncodedSegment
+from mamkit.transcode._events import EncodedArt, EncodedInit, EncodedSegment
 from mamkit.transcode._video import encode_video
-from mamkit.transcode.models import Init, Part, PartResult, Plan, Segment
+from mamkit.transcode.models import ArtFile, Init, Part, PartResult, Plan, Segment
 from mamkit.transcode.sink import Sink
 
 __all__ = ["encode_part_here"]
+
+_ENCODERS = {"video": encode_video, "audio": encode_audio, "artwork": encode_artwork}
 
 
 def encode_part_here(source: str | Path, plan: Plan, part: Part, sink: Sink) -> PartResult:
@@ -36,7 +39,8 @@ def encode_part_here(source: str | Path, plan: Plan, part: Part, sink: Sink) -> 
     """
     inits: list[Init] = []
     segments: list[Segment] = []
-    encode = encode_video if part.kind == "video" else encode_audio
+    art: list[ArtFile] = []
+    encode = _ENCODERS[part.kind]
     with closing(encode(source, plan, part)) as events:
         for event in events:
             if isinstance(event, EncodedInit):
@@ -45,8 +49,11 @@ def encode_part_here(source: str | Path, plan: Plan, part: Part, sink: Sink) -> 
             elif isinstance(event, EncodedSegment):
                 segments.append(event.facts)
                 sink.segment(event.facts, event.data)
+            elif isinstance(event, EncodedArt):
+                art.append(event.facts)
+                sink.art(event.facts, event.data)
             else:
                 sink.progress(event)
     order = [init.rendition for init in inits]
     segments.sort(key=lambda segment: (order.index(segment.rendition), segment.index))
-    return PartResult(part=part.index, inits=tuple(inits), segments=tuple(segments))
+    return PartResult(part=part.index, inits=tuple(inits), segments=tuple(segments), art=tuple(art))

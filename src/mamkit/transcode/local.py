@@ -11,7 +11,8 @@ from mamkit.transcode.contain import Cancellation, encode_part, probe
 from mamkit.transcode.errors import DestinationNotEmptyError
 from mamkit.transcode.ladder import DEFAULT_LADDER, Ladder
 from mamkit.transcode.limits import Limits
-from mamkit.transcode.models import Init, MediaInfo, Part, Plan, Segment
+from mamkit.transcode.manifest import MANIFEST_NAME, dash_manifest
+from mamkit.transcode.models import ArtFile, Init, MediaInfo, Part, Plan, Segment
 from mamkit.transcode.plan import make_plan
 from mamkit.transcode.playlists import (
     INDEX_NAME,
@@ -27,7 +28,11 @@ from mamkit.transcode.playlists import (
 
 __all__ = ["Report", "transcode"]
 
-_SOUND_WEIGHT = Fraction(1, 50)  # of the work that the pictures of the same seconds make
+_WEIGHTS = {
+    "video": Fraction(1),
+    "audio": Fraction(1, 50),
+    "artwork": Fraction(1, 50),
+}  # of the work
 
 
 class Report(BaseModel):
@@ -41,6 +46,7 @@ class Report(BaseModel):
     plan: Plan
     inits: tuple[Init, ...]
     segments: tuple[Segment, ...]
+    art: tuple[ArtFile, ...] = ()
     size: int
     """Bytes of all segments."""
 
@@ -50,16 +56,18 @@ def transcode(
     dest: str | Path,
     *,
     ladder: Ladder = DEFAULT_LADDER,
+    artwork: bool = True,
     limits: Limits | None = None,
     on_progress: Callable[[Fraction], object] | None = None,
     cancelled: Cancellation | None = None,
 ) -> Report:
-    """Make an HLS tree of a media file; `index.m3u8` is there once everything that it names is.
+    """Make a tree for HLS and DASH of a media file; `index.m3u8` is there once everything that it names is.
 
     Args:
         source: A regular file.
         dest: A folder that is empty or not there yet; if the work fails, it is left as it was.
         ladder: Which sizes and bit rates to offer.
+        artwork: Whether to make poster, storyboard and waveform, too.
         limits: What the file may ask for; `Limits()` if None.
         on_progress: Told how much is done, from 0 to 1, never less than before.
         cancelled: Ends the work when set.
@@ -74,7 +82,7 @@ def transcode(
     if existed and any(folder.iterdir()):
         raise DestinationNotEmptyError(f"{str(folder)!r} is not empty; name a new folder")
     info = probe(source, limits=limits, cancelled=cancelled)
-    plan = make_plan(info, ladder=ladder)
+    plan = make_plan(info, ladder=ladder, artwork=artwork)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         sink = _Folder(folder, plan, on_progress or _nobody)
@@ -94,6 +102,7 @@ def transcode(
         plan=plan,
         inits=tuple(sink.inits.values()),
         segments=tuple(sink.segments),
+        art=tuple(sink.files),
         size=sum(segment.size for segment in sink.segments),
     )
 
@@ -104,6 +113,7 @@ class _Folder:
     def __init__(self, folder: Path, plan: Plan, on_progress: Callable[[Fraction], object]) -> None:
         self.inits: dict[str, Init] = {}
         self.segments: list[Segment] = []
+        self.files: list[ArtFile] = []
         self._folder = folder
         self._plan = plan
         self._on_progress = on_progress
@@ -122,6 +132,10 @@ class _Folder:
         self.segments.append(segment)
         self._write(segment_name(segment.rendition, segment.index), data)
 
+    def art(self, file: ArtFile, data: bytes) -> None:
+        self.files.append(file)
+        self._write(file.name, data)
+
     def progress(self, done: Fraction) -> None:
         self._on_progress((self._before + done * self._now) / self._total)
 
@@ -137,6 +151,7 @@ class _Folder:
             if name in pictures:
                 text = iframe_playlist(track, plan=self._plan, finished=True)
                 self._write(iframe_playlist_name(name), text.encode())
+        self._write(MANIFEST_NAME, dash_manifest(self._plan, tracks).encode())
         self._write(INDEX_NAME, multivariant_playlist(self._plan, tracks, finished=True).encode())
 
     def _write(self, name: str, data: bytes) -> None:
@@ -149,7 +164,7 @@ class _Folder:
 
 
 def _work(part: Part) -> Fraction:
-    return (part.stop - part.start) * (Fraction(1) if part.kind == "video" else _SOUND_WEIGHT)
+    return (part.stop - part.start) * _WEIGHTS[part.kind]
 
 
 def _nobody(_: Fraction) -> None:

@@ -16,6 +16,7 @@ except ImportError as error:
     raise MissingExtraError("transcode", package="pydantic") from error
 
 __all__ = [
+    "ArtFile",
     "AudioRendition",
     "AudioStream",
     "Init",
@@ -145,11 +146,12 @@ class AudioRendition(Model):
 
 
 class Part(Model):
-    """A run of segments that one worker encodes by itself: all video renditions, or all audio renditions."""
+    """What one worker encodes by itself: a run of segments of all video or of all audio renditions, or the artwork."""
 
     index: int
     """Position in `Plan.parts`; the part to encode first is 0."""
-    kind: Literal["video", "audio"]
+    kind: Literal["video", "audio", "artwork"]
+    """Artwork is one part, of all segments."""
     start: int
     """First segment of the run."""
     stop: int
@@ -222,6 +224,14 @@ class Segment(Model):
     """Empty for audio."""
 
 
+class ArtFile(Model):
+    """One finished piece of artwork."""
+
+    name: str
+    """As `mamkit.transcode.artwork` names it, e.g. `art/poster.jpg`."""
+    size: int
+
+
 class PartResult(Model):
     """What encoding one part made."""
 
@@ -229,3 +239,4 @@ class PartResult(Model):
     """Index of the part."""
     inits: tuple[Init, ...]
     segments: tuple[Segment, ...]
+    art: tuple[ArtFile, ...] = ()

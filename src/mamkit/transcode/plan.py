@@ -32,7 +32,9 @@ _NO_FRAME_OF_ITS_OWN = Fraction(1, 4)  # of a frame: what an end rounded to mill
 _KEPT_SAMPLE_RATES = (44_100, 48_000)
 
 
-def make_plan(info: MediaInfo, *, ladder: Ladder = DEFAULT_LADDER, part_segments: int = 6) -> Plan:
+def make_plan(
+    info: MediaInfo, *, ladder: Ladder = DEFAULT_LADDER, part_segments: int = 6, artwork: bool = True
+) -> Plan:
     """Return the plan for a source.
 
     The largest picture stream is shown, and every sound stream becomes a track. The output lasts as long as the longest
@@ -43,6 +45,7 @@ def make_plan(info: MediaInfo, *, ladder: Ladder = DEFAULT_LADDER, part_segments
         info: The facts of the source.
         ladder: Which sizes and bit rates to offer.
         part_segments: Video segments (about 6 s each) in a part; the first part has one, so that playback starts early.
+        artwork: Whether the last part is one for poster, storyboard and waveform.
 
     Raises:
         MediaUnsupportedError: The picture is too small, or too narrow, for every rung of the ladder.
@@ -53,7 +56,7 @@ def make_plan(info: MediaInfo, *, ladder: Ladder = DEFAULT_LADDER, part_segments
     shown = max(info.video, key=lambda stream: stream.width * stream.height, default=None)
     audio = tuple(_audio_renditions(info.audio, ladder))
     if shown is None:
-        return _plan_sound(info, audio)
+        return _plan_sound(info, audio, artwork=artwork)
     rate = output_rate(shown.frame_rate, variable=shown.variable_frame_rate)
     gop_frames = round(_GOP * rate)
     segment_frames = _GOPS_IN_SEGMENT * gop_frames
@@ -78,7 +81,7 @@ def make_plan(info: MediaInfo, *, ladder: Ladder = DEFAULT_LADDER, part_segments
         segment_count=segment_count,
         video=ladder.renditions(*display_size(shown), rate),
         audio=audio,
-        parts=_parts(segment_count, part_segments, picture=True, sound=bool(audio)),
+        parts=_parts(segment_count, part_segments, picture=True, sound=bool(audio), artwork=artwork),
     )
 
 
@@ -114,7 +117,7 @@ def display_size(stream: VideoStream) -> tuple[int, int]:
     return (height, width) if stream.rotation in (90, 270) else (width, height)
 
 
-def _plan_sound(info: MediaInfo, audio: tuple[AudioRendition, ...]) -> Plan:
+def _plan_sound(info: MediaInfo, audio: tuple[AudioRendition, ...], *, artwork: bool) -> Plan:
     """Plan a source without pictures: the segments keep to the grid of the first track's AAC frames."""
     frame = Fraction(AAC_FRAME_SAMPLES, audio[0].sample_rate)
     segment = round(_GOPS_IN_SEGMENT * _GOP / frame)
@@ -134,7 +137,7 @@ def _plan_sound(info: MediaInfo, audio: tuple[AudioRendition, ...]) -> Plan:
         segment_count=segment_count,
         video=(),
         audio=audio,
-        parts=_parts(segment_count, _AUDIO_SEGMENTS, picture=False, sound=True),
+        parts=_parts(segment_count, _AUDIO_SEGMENTS, picture=False, sound=True, artwork=artwork),
     )
 
 
@@ -180,7 +183,7 @@ def _audio_renditions(streams: tuple[AudioStream, ...], ladder: Ladder) -> Itera
         )
 
 
-def _parts(segments: int, run: int, *, picture: bool, sound: bool) -> tuple[Part, ...]:
+def _parts(segments: int, run: int, *, picture: bool, sound: bool, artwork: bool) -> tuple[Part, ...]:
     """Split a film so that it can be played from the start while the rest is being made."""
     video = _spans(segments, 1, run) if picture else ()
     audio = _spans(segments, _FIRST_AUDIO_SEGMENTS, _AUDIO_SEGMENTS) if sound else ()
@@ -189,6 +192,8 @@ def _parts(segments: int, run: int, *, picture: bool, sound: bool) -> tuple[Part
         *(Part(index=0, kind="audio", start=start, stop=stop) for start, stop in audio),
     ]
     parts.sort(key=lambda part: part.start)  # stable: video first where both start together
+    if artwork:  # last: nobody waits for it
+        parts.append(Part(index=0, kind="artwork", start=0, stop=segments))
     return tuple(part.model_copy(update={"index": index}) for index, part in enumerate(parts))
 
 

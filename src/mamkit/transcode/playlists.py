@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from mamkit.transcode._bandwidth import Bandwidth
 from mamkit.transcode.models import AudioRendition, Init, Plan, Segment, VideoRendition
 
 __all__ = [
@@ -30,11 +31,10 @@ INDEX_NAME = "index.m3u8"
 """The multivariant playlist; all other names are relative to the folder that it lies in."""
 
 _INIT = "init.mp4"
-_SEGMENT = "segment_{:05d}.m4s"
+_SEGMENT_HEAD, _SEGMENT_TAIL = "segment_", ".m4s"
 
 _VERSION = 7  # RFC 8216 section 7 asks for 6 where EXT-X-MAP stands in a media playlist, and defines up to 7
 _AUDIO_GROUP = "audio"
-_MUXING = Fraction(105, 100)  # what fragments add to a planned bit rate, and what the encoder may miss it by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,12 @@ def init_name(rendition: str) -> str:
 
 def segment_name(rendition: str, index: int) -> str:
     """Return the name of a media segment."""
-    return f"{rendition}/{_SEGMENT.format(index)}"
+    return f"{rendition}/{_file(index)}"
+
+
+def segment_name_pattern(rendition: str, number: str) -> str:
+    """Return the name of a media segment with placeholders for the rendition and for the number of five digits."""
+    return f"{rendition}/{_SEGMENT_HEAD}{number}{_SEGMENT_TAIL}"
 
 
 def media_playlist_name(rendition: str) -> str:
@@ -86,7 +91,7 @@ def media_playlist(track: Track, *, plan: Plan, finished: bool) -> str:
     _check_finished(track, plan, finished=finished)
     lines = _head(track, plan, finished=finished)
     for segment in track.segments:
-        lines += [f"#EXTINF:{_decimal(segment.duration)},", _SEGMENT.format(segment.index)]
+        lines += [f"#EXTINF:{_decimal(segment.duration)},", _file(segment.index)]
     return _text(lines, finished=finished)
 
 
@@ -112,7 +117,7 @@ def iframe_playlist(track: Track, *, plan: Plan, finished: bool) -> str:
         lines += [
             f"#EXTINF:{_decimal(stop - start)},",
             f"#EXT-X-BYTERANGE:{frame.size}@{frame.offset}",
-            _SEGMENT.format(segment.index),
+            _file(segment.index),
         ]
     return _text(lines, finished=finished)
 
@@ -137,7 +142,7 @@ def multivariant_playlist(plan: Plan, tracks: Iterable[Track], *, finished: bool
         raise ValueError(f"there is nothing yet of {', '.join(missing)}; wait for the first segment of every rendition")
     for track in by_name.values():
         _check_finished(track, plan, finished=finished)
-    sound = [_Rates.of(rendition, by_name[rendition.name], finished=finished) for rendition in plan.audio]
+    sound = [_bandwidth(rendition, by_name[rendition.name], finished=finished) for rendition in plan.audio]
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     grouped = bool(plan.video) or len(plan.audio) > 1
     if grouped:
@@ -145,15 +150,15 @@ def multivariant_playlist(plan: Plan, tracks: Iterable[Track], *, finished: bool
     group = {"AUDIO": _quoted(_AUDIO_GROUP)} if grouped and plan.audio else {}
     if not plan.video:
         first = plan.audio[0]
-        attributes = sound[0].attributes() | {"CODECS": _quoted(by_name[first.name].init.codecs)} | group
+        attributes = _rate_attributes(sound[0]) | {"CODECS": _quoted(by_name[first.name].init.codecs)} | group
         lines += [_tag("EXT-X-STREAM-INF", attributes), media_playlist_name(first.name)]
         return _text(lines, finished=False)
-    loudest = _Rates.of_any(sound)
+    loudest = Bandwidth.of_any(sound)
     sound_codecs = sorted({by_name[audio.name].init.codecs for audio in plan.audio})
     for video in plan.video:
         track = by_name[video.name]
-        rates = _Rates.of(video, track, finished=finished) + loudest
-        attributes = rates.attributes() | {
+        rates = _bandwidth(video, track, finished=finished) + loudest
+        attributes = _rate_attributes(rates) | {
             "CODECS": _quoted(",".join((track.init.codecs, *sound_codecs))),
             "RESOLUTION": f"{video.width}x{video.height}",
             "FRAME-RATE": f"{float(plan.frame_rate or 0):.3f}",
@@ -162,7 +167,7 @@ def multivariant_playlist(plan: Plan, tracks: Iterable[Track], *, finished: bool
         lines += [_tag("EXT-X-STREAM-INF", attributes), media_playlist_name(video.name)]
     for video in plan.video:
         track = by_name[video.name]
-        attributes = _key_frame_rates(video, track, plan).attributes() | {
+        attributes = _rate_attributes(_key_frame_rates(video, track, plan)) | {
             "CODECS": _quoted(track.init.codecs),
             "RESOLUTION": f"{video.width}x{video.height}",
             "URI": _quoted(iframe_playlist_name(video.name)),
@@ -171,52 +176,22 @@ def multivariant_playlist(plan: Plan, tracks: Iterable[Track], *, finished: bool
     return _text(lines, finished=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rates:
-    """Bits per second of a variant."""
-
-    peak: int
-    average: int
-
-    def __add__(self, other: "_Rates") -> "_Rates":
-        return _Rates(self.peak + other.peak, self.average + other.average)
-
-    def attributes(self) -> dict[str, str]:
-        return {"BANDWIDTH": str(max(1, self.peak)), "AVERAGE-BANDWIDTH": str(max(1, self.average))}
-
-    @classmethod
-    def of(cls, rendition: VideoRendition | AudioRendition, track: Track, *, finished: bool) -> "_Rates":
-        """Measure a finished track, or say what is planned of one in the making.
-
-        The peak is that of the fastest segment, not counting those shorter than half of the longest: RFC 8216 section
-        4.3.4.2 measures over runs of half to one and a half target durations.
-        """
-        if not finished:
-            peak = rendition.max_bit_rate if isinstance(rendition, VideoRendition) else rendition.bit_rate
-            return cls(round(peak * _MUXING), round(rendition.bit_rate * _MUXING))
-        longest = max(segment.duration for segment in track.segments)
-        fastest = max(
-            8 * segment.size / segment.duration for segment in track.segments if 2 * segment.duration >= longest
-        )
-        seconds = sum((segment.duration for segment in track.segments), Fraction(0))
-        average = 8 * sum(segment.size for segment in track.segments) / seconds
-        return cls(math.ceil(max(fastest, average)), math.ceil(average))
-
-    @classmethod
-    def of_any(cls, alternatives: Iterable["_Rates"]) -> "_Rates":
-        """Return the most that one of several tracks, played together with the picture, may take."""
-        rates = list(alternatives)
-        return cls(max((rate.peak for rate in rates), default=0), max((rate.average for rate in rates), default=0))
+def _bandwidth(rendition: VideoRendition | AudioRendition, track: Track, *, finished: bool) -> Bandwidth:
+    return Bandwidth.measured(track.segments) if finished else Bandwidth.planned(rendition)
 
 
-def _key_frame_rates(video: VideoRendition, track: Track, plan: Plan) -> _Rates:
+def _rate_attributes(rates: Bandwidth) -> dict[str, str]:
+    return {"BANDWIDTH": str(max(1, rates.peak)), "AVERAGE-BANDWIDTH": str(max(1, rates.average))}
+
+
+def _key_frame_rates(video: VideoRendition, track: Track, plan: Plan) -> Bandwidth:
     """Measure the key frames that are there: one at a time is the peak, all over their time the average."""
     sizes = [frame.size for segment in track.segments for frame in segment.key_frames]
     seconds = sum((segment.duration for segment in track.segments), Fraction(0))
     if not sizes or not plan.frame_rate:
-        return _Rates(video.max_bit_rate, video.bit_rate)
+        return Bandwidth(video.max_bit_rate, video.bit_rate)
     gop = plan.gop_frames / plan.frame_rate
-    return _Rates(math.ceil(8 * max(sizes) / gop), math.ceil(8 * sum(sizes) / seconds))
+    return Bandwidth(math.ceil(8 * max(sizes) / gop), math.ceil(8 * sum(sizes) / seconds))
 
 
 def _media_attributes(audio: AudioRendition) -> dict[str, str]:
@@ -252,6 +227,10 @@ def _check_finished(track: Track, plan: Plan, *, finished: bool) -> None:
     there = len(track.segments)
     if finished and there != plan.segment_count:
         raise ValueError(f"{track.init.rendition!r} has {there} segments in a row, and its plan {plan.segment_count}")
+
+
+def _file(index: int) -> str:
+    return f"{_SEGMENT_HEAD}{index:05d}{_SEGMENT_TAIL}"
 
 
 def _tag(name: str, attributes: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 Headers are not believed where looking is cheap: the first pictures and sounds are decoded, and times come from packets.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -12,7 +13,7 @@ from typing import cast
 import av
 from av.codec.context import CodecContext
 from av.container import InputContainer
-from av.stream import Disposition, Stream
+from av.stream import Discard, Disposition, Stream
 
 from mamkit.transcode._colour import colour
 from mamkit.transcode._input import describe, open_source
@@ -32,6 +33,8 @@ __all__ = ["probe_here"]
 _PICTURES_LOOKED_AT = 8  # interlacing may not show in the first one
 _MOST_PACKETS = 5_000  # read in search of the first picture and sound
 _MOST_BYTES = 64 << 20  # of packets read in search of them
+_LATE_PACKETS = 100  # of a stream that comes late, in search of its first frame
+_READ_THROUGH = 1 << 30  # bytes of a file that is read further for a stream of which nothing came: a second or two
 _MOST_TAG = 35  # characters of a language tag that are kept: RFC 5646 section 4.4.1
 _MOST_TITLE = 200  # characters of a track's title that are kept
 _TRUSTED_RATE = Fraction(1, 200)  # a rate from the headers is exact if it is this near to the measured one
@@ -87,6 +90,8 @@ def probe_here(path: str | Path, limits: Limits | None = None) -> MediaInfo:
     with open_source(path) as source:
         candidates = _candidates(source, path, limits)
         samples = _decode_first_frames(source, candidates)
+        if path.stat().st_size <= _READ_THROUGH:
+            _read_on(source, candidates, samples)
         usable = [stream.index for stream in candidates if len(samples[stream.index])]
         if not usable:
             raise MediaUnreadableError(
@@ -165,6 +170,26 @@ def _decode_first_frames(source: InputContainer, streams: list[av.VideoStream | 
             if len(samples[index]) >= missing[index]:
                 del missing[index]
     return samples
+
+
+def _read_on(
+    source: InputContainer, streams: list[av.VideoStream | av.AudioStream], samples: dict[int, _Sample]
+) -> None:
+    """Go on through the file for streams of which nothing came so far: some recorders write sound behind the film."""
+    silent = [stream for stream in streams if not samples[stream.index] and not samples[stream.index].problem]
+    for stream in source.streams:
+        if stream not in silent:
+            stream.discard = Discard.all
+    for stream in silent:
+        try:
+            for packet in itertools.islice(source.demux(stream), _LATE_PACKETS):
+                samples[stream.index].add(packet)
+                if samples[stream.index]:
+                    break
+        except MemoryError:
+            raise
+        except av.FFmpegError:  # a broken place
+            return
 
 
 def _unusable(source: InputContainer, usable: list[int]) -> Iterator[str]:

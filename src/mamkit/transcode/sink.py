@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import Protocol
 
-from mamkit.transcode.models import Init, Segment
+from mamkit.transcode.models import ArtFile, Init, Segment
 
 __all__ = ["Sink"]
 
@@ -20,6 +20,9 @@ class Sink(Protocol):
 
     def segment(self, segment: Segment, data: bytes) -> None:
         """Take the next media segment of a rendition; those of one rendition come in ascending order."""
+
+    def art(self, file: ArtFile, data: bytes) -> None:
+        """Take a piece of artwork; only a part of the kind `artwork` brings any."""
 
     def progress(self, done: Fraction) -> None:
         """Hear how much of the part is done, from 0 to 1, never less than before."""

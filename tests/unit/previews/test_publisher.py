@@ -12,6 +12,7 @@ import pytest
 from mamkit.jobs import Lease, MemoryQueue, NewJob
 from mamkit.previews import Failed, Finished, PartJob, Planned, Progress, Publisher, StaleReportError
 from mamkit.transcode import (
+    ArtFile,
     AudioStream,
     Init,
     KeyFrame,
@@ -42,6 +43,8 @@ def film(seconds: int = 40, *, sound: bool = True) -> MediaInfo:
 
 def result(plan: Plan, part: Part) -> PartResult:
     """Make up what encoding a part would have made."""
+    if part.kind == "artwork":
+        return PartResult(part=part.index, inits=(), segments=(), art=(ArtFile(name="art/poster.jpg", size=1),))
     names = [rendition.name for rendition in (plan.video if part.kind == "video" else plan.audio)]
     codecs = "avc1.64001e" if part.kind == "video" else "mp4a.40.2"
     segments = []
@@ -161,9 +164,10 @@ def test_a_failed_preview_can_be_tried_again(tmp_path: Path) -> None:
         async with bench(tmp_path) as b:
             version_id = await b.version()
             plan = await b.plan(version_id, film(6))
-            [(lease, part), (other, _)] = b.leases()
-            await b.publisher.take(finished(version_id, lease, plan, part))
-            b.queue.complete(lease)
+            [(lease, part), (other, _), (last, artwork)] = b.leases()
+            for held, done in ((lease, part), (last, artwork)):
+                await b.publisher.take(finished(version_id, held, plan, done))
+                b.queue.complete(held)
             await b.publisher.take(
                 Failed(version_id=version_id, job_id=other.job.id, fence=other.fence, code="x.y", message="no")
             )
@@ -268,6 +272,45 @@ def test_reports_at_once_lose_nothing(tmp_path: Path) -> None:
             await asyncio.gather(*(b.publisher.take(report) for report in reports for _ in range(2)))
             assert await b.status(version_id) == "ready"
             assert b.playlists()["360p/index.m3u8"].count("#EXTINF") == plan.segment_count
+
+    asyncio.run(scenario())
+
+
+def test_nobody_waits_for_the_artwork(tmp_path: Path) -> None:
+    """It is the last of the jobs, what is there is playable without it, and the preview is ready with it."""
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await b.version()
+            plan = await b.plan(version_id, film(40))
+            leases = b.leases()
+            lease, part = leases[-1]
+            assert part.kind == "artwork"
+            assert lease.job.priority > leases[0][0].job.priority
+            for other, encoded in leases[:-1]:
+                await b.publisher.take(finished(version_id, other, plan, encoded))
+            assert await b.status(version_id) == "playable"
+            assert b.playlists()["360p/index.m3u8"].count("#EXTINF") == plan.segment_count
+            await b.publisher.take(finished(version_id, lease, plan, part))
+            assert await b.status(version_id) == "ready"
+            assert "#EXT-X-ENDLIST" in b.playlists()["360p/index.m3u8"]
+
+    asyncio.run(scenario())
+
+
+def test_a_manifest_is_published_once_all_is_there(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await b.version()
+            plan = await b.plan(version_id, film(20))
+            published = []
+            for lease, part in b.leases():
+                await b.publisher.take(finished(version_id, lease, plan, part))
+                manifests = [i for i in b.zones.previews.list("previews/") if i.key.endswith("/manifest.mpd")]
+                published.append((await b.status(version_id), [info.content_type for info in manifests]))
+            assert ("playable", []) in published
+            assert published[-1] == ("ready", ["application/dash+xml"])
+            assert all(not types for status, types in published if status != "ready")
 
     asyncio.run(scenario())
 

@@ -7,14 +7,15 @@ from collections.abc import Callable
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from mamkit.jobs import Job, Lease, Queue
-from mamkit.previews import Ack, Failed, Finished, PreviewWorker, Progress, Report, ReportNotTakenError
+from mamkit.previews import Ack, Failed, Finished, PreviewWorker, Progress, Report, ReportNotTakenError, builder
 from mamkit.storage import LocalStore, MemoryStore, ObjectStore, staging_key
-from mamkit.transcode import Segment
+from mamkit.transcode import EncodeError, Part, PartResult, Plan, Segment, Sink, encode_part
 from tests.media_factory import make_clip
 from tests.unit.previews.bench import Bench, bench
 
@@ -87,7 +88,17 @@ def test_a_film_becomes_a_preview_from_any_store(tmp_path: Path, store: ObjectSt
 
     asyncio.run(scenario())
     assert seen[0] == "planned"
-    assert seen.count("finished") == 3  # the first segment, the sound, the rest
+    assert seen.count("finished") == 4  # the first segment, the sound, the rest, the artwork
+    pictures = {
+        info.key.rpartition("/")[2]: info.content_type for info in store.list("previews/") if "/art/" in info.key
+    }
+    assert pictures == {
+        "poster.jpg": "image/jpeg",
+        "storyboard.vtt": "text/vtt",
+        "storyboard_000.jpg": "image/jpeg",
+        "waveform.json": "application/json",
+        "waveform.png": "image/png",
+    }
 
 
 def test_what_is_no_film_fails_at_once_with_its_reason_and_is_not_tried_again(tmp_path: Path) -> None:
@@ -152,7 +163,7 @@ def test_a_report_whose_answer_was_lost_is_harmless(tmp_path: Path, clip: bytes)
 
     asyncio.run(scenario())
     finished = [report.result.part for report in reports if isinstance(report, Finished)]
-    assert sorted(finished) == [0, 1, 2], "no part was encoded twice"
+    assert sorted(finished) == [0, 1, 2, 3], "no part was encoded twice"
 
 
 def test_a_worker_that_is_told_to_stop_hands_its_job_back_unharmed(tmp_path: Path, clip: bytes) -> None:
@@ -169,10 +180,33 @@ def test_a_worker_that_is_told_to_stop_hands_its_job_back_unharmed(tmp_path: Pat
 
             await work(b, through=stop_in_the_middle, stop=stop)
             waiting = [job for job in jobs(b.queue, "preview.part") if job.state == "waiting"]
-            assert len(waiting) == 3
+            assert len(waiting) == 4
             assert {job.attempts for job in waiting} == {0}
             await work(b)
             assert await b.status(version_id) == "ready"
+
+    asyncio.run(scenario())
+
+
+def test_artwork_that_cannot_be_made_spoils_no_preview(
+    tmp_path: Path, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(source: Path, plan: Plan, part: Part, sink: Sink, **options: Any) -> PartResult:
+        if part.kind == "artwork":
+            raise EncodeError("no room for a picture")
+        return encode_part(source, plan, part, sink, **options)
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await upload(b, clip)
+            monkeypatch.setattr(builder, "encode_part", encode)
+            monkeypatch.setattr(builder, "backoff", lambda _: timedelta(0))
+            deadline = asyncio.get_running_loop().time() + 60
+            while await b.status(version_id) != "ready":
+                assert asyncio.get_running_loop().time() < deadline
+                await work(b)
+            [given_up] = [job for job in jobs(b.queue) if job.state == "dead"]
+            assert "no room for a picture" in (given_up.reason or "")
 
     asyncio.run(scenario())
 

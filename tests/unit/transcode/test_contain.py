@@ -11,6 +11,7 @@ from typing import Any, Self
 import pytest
 
 from mamkit.transcode import (
+    ArtFile,
     ChildCrashedError,
     ChildMemoryError,
     ChildProtocolError,
@@ -46,6 +47,7 @@ class Memory:
     def __init__(self) -> None:
         self.inits: dict[str, bytes] = {}
         self.segments: dict[tuple[str, int], bytes] = {}
+        self.art_files: dict[str, bytes] = {}
         self.done: list[Fraction] = []
 
     def init(self, init: Init, data: bytes) -> None:
@@ -53,6 +55,9 @@ class Memory:
 
     def segment(self, segment: Segment, data: bytes) -> None:
         self.segments[segment.rendition, segment.index] = data
+
+    def art(self, file: ArtFile, data: bytes) -> None:
+        self.art_files[file.name] = data
 
     def progress(self, done: Fraction) -> None:
         self.done.append(done)
@@ -232,6 +237,7 @@ DONE = Message("done", None)
         [init(), segment(size=5), DONE],
         [init(), segment(size="x"), DONE],
         [init(), segment(more=1), DONE],
+        [Message("art", {"name": "art/poster.jpg", "size": 0}), DONE],
         [Message("info", {}), DONE],
         [Message("no such", {}), DONE],
         [Message("progress", "no number"), DONE],
@@ -250,6 +256,29 @@ def test_a_child_that_says_what_it_must_not_is_not_believed(
         encode_part("x", plan, Part(index=0, kind="video", start=0, stop=1), sink)
     assert set(sink.inits) <= {"36p"}
     assert set(sink.segments) <= {("36p", 0)}
+
+
+def art(name: str = "art/poster.jpg", data: bytes = b"jpeg", **lies: object) -> Message:
+    return Message("art", {"name": name, "size": len(data)} | lies, data)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [art("../../etc/passwd"), DONE],
+        [art("index.m3u8"), DONE],
+        [art(), art(), DONE],
+        [art(size=5), DONE],
+        [init(), DONE],
+        [art()],
+    ],
+)
+def test_artwork_is_checked_too(plan: Plan, monkeypatch: pytest.MonkeyPatch, messages: list[Message]) -> None:
+    monkeypatch.setattr(contain, "Child", Puppet(messages))
+    sink = Memory()
+    with pytest.raises(ChildProtocolError):
+        encode_part("x", plan, Part(index=2, kind="artwork", start=0, stop=1), sink)
+    assert set(sink.art_files) <= {"art/poster.jpg"}
 
 
 def test_a_child_that_says_what_it_must_is_believed(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:

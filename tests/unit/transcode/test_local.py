@@ -26,6 +26,9 @@ LADDER = Ladder(
 )
 
 
+WAVEFORM = ("waveform.json", "waveform.png")
+
+
 def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
@@ -37,6 +40,8 @@ def test_a_film_becomes_a_tree_that_plays(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "hls"
     assert files(folder) == {
         "index.m3u8",
+        "manifest.mpd",
+        *(f"art/{name}" for name in ("poster.jpg", "storyboard.vtt", "storyboard_000.jpg", *WAVEFORM)),
         *(f"{name}/{file}" for name in ("72p", "36p") for file in ("index.m3u8", "iframes.m3u8")),
         "audio/index.m3u8",
         *(
@@ -60,11 +65,23 @@ def test_a_report_survives_json(tmp_path: Path) -> None:
     assert Report.model_validate_json(report.model_dump_json()) == report
 
 
+def test_artwork_can_be_left_out(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "film.mp4", seconds=1)
+    report = transcode(source, tmp_path / "hls", ladder=LADDER, artwork=False)
+    assert not (tmp_path / "hls" / "art").exists()
+    assert report.art == ()
+
+
 def test_sound_alone_becomes_a_tree(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "sound.wav", video=False, audio_codec="pcm_s16le", seconds=7)
     transcode(source, tmp_path / "hls")
     names = {"index.m3u8", "init.mp4", "segment_00000.m4s", "segment_00001.m4s"}
-    assert files(tmp_path / "hls") == {"index.m3u8", *(f"audio/{name}" for name in names)}
+    assert files(tmp_path / "hls") == {
+        "index.m3u8",
+        "manifest.mpd",
+        *(f"audio/{name}" for name in names),
+        *(f"art/{name}" for name in WAVEFORM),
+    }
 
 
 def test_a_folder_that_is_in_use_is_left_alone(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_sound_alone_is_cut_on_the_grid_of_its_own_frames() -> None:
     assert plan.duration == 862 * Fraction(1024, 44_100)  # the first multiple that is 20 s or more
     ranges = [audio_frame_range(plan, plan.audio[0], n) for n in range(plan.segment_count)]
     assert ranges == [range(258), range(258, 516), range(516, 774), range(774, 862)]
-    assert [part.kind for part in plan.parts] == ["audio"]
+    assert [part.kind for part in plan.parts] == ["audio", "artwork"]
     assert frame_range(plan, 0) == range(0)
 
 

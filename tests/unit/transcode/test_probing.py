@@ -224,3 +224,13 @@ def test_tags_in_an_encoding_that_nobody_knows_do_no_harm(tmp_path: Path) -> Non
     assert data.count(b"fra") >= 1
     path.write_bytes(data.replace(b"fra", b"\xff\xfe\x00"))
     assert len(probe_here(path).audio) == 1
+
+
+def test_sound_that_comes_after_all_pictures_is_found(tmp_path: Path) -> None:
+    """Some recorders write it there; more than five thousand packets lie before it."""
+    source = make_clip(
+        tmp_path / "film.mkv", seconds=55, rate=150, width=32, height=18, sample_rate=8_000, layout="mono"
+    )
+    info = probe_here(source)
+    assert [stream.sample_rate for stream in info.audio] == [8_000]
+    assert info.unusable == ()

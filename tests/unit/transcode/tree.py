@@ -9,7 +9,7 @@ from pathlib import Path
 
 import av
 
-from mamkit.transcode import Init, Limits, Part, Plan, Segment, make_plan
+from mamkit.transcode import ArtFile, Init, Limits, Part, Plan, Segment, make_plan
 from mamkit.transcode.encode import encode_part_here
 from mamkit.transcode.probing import probe_here
 
@@ -22,6 +22,7 @@ class Tree:
     def __init__(self) -> None:
         self.inits: dict[str, list[tuple[Init, bytes]]] = defaultdict(list)
         self.segments: dict[str, dict[int, tuple[Segment, bytes]]] = defaultdict(dict)
+        self.art_files: dict[str, bytes] = {}
         self.progressed: list[Fraction] = []
 
     def init(self, init: Init, data: bytes) -> None:
@@ -29,6 +30,9 @@ class Tree:
 
     def segment(self, segment: Segment, data: bytes) -> None:
         self.segments[segment.rendition][segment.index] = segment, data
+
+    def art(self, file: ArtFile, data: bytes) -> None:
+        self.art_files[file.name] = data
 
     def progress(self, done: Fraction) -> None:
         self.progressed.append(done)

@@ -1,0 +1,293 @@
+"""`mamkit transcode` beside ffmpeg's own command line: time, quality, parts, first segment, memory.
+
+Peers are the `ffmpeg` that is found on this machine, with the same x264 settings, and other ways of doing our own work.
+Real pictures are taken where `MAMKIT_MEDIA_DIR` has them, a moving test card elsewhere.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks._films import make_film, repeat
+from benchmarks._harness import Row, alternate, main
+from benchmarks._part_worker import Nowhere
+from mamkit.transcode import MediaInfo, Part, Plan, VideoRendition, encode_part, make_plan, probe
+from mamkit.transcode.encode import encode_part_here
+
+__all__ = ["rows"]
+
+FFMPEG = shutil.which("ffmpeg")
+SPLIT, EACH = "ffmpeg, one command with split", "ffmpeg, a command for each rendition"
+MISSING = "no ffmpeg on this machine"
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a process took, with its children."""
+
+    wall: float
+    """Seconds."""
+    cpu: float
+    """Seconds of all processors."""
+    memory: int
+    """Bytes, of the largest process alone."""
+
+
+def measure(*commands: Sequence[str]) -> Cost:
+    """Run commands one after the other and return what they took together."""
+    wall, cpu, memory = 0.0, 0.0, 0
+    for command in commands:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"this ended with status {status}: {' '.join(command)}")
+        wall += time.perf_counter() - start
+        cpu += usage.ru_utime + usage.ru_stime
+        memory = max(memory, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    return Cost(wall, cpu, memory)
+
+
+def rows(quick: bool) -> list[Row]:
+    """Measure everything; with `quick` on a shorter and smaller film."""
+    with tempfile.TemporaryDirectory(prefix="mamkit-bench-") as name:
+        folder = Path(name)
+        film = make_film(folder / "film.mp4", height=720 if quick else 1080, seconds=4 if quick else 20)
+        info = probe(film)
+        return [
+            *_beside_ffmpeg(film, info, folder, runs=3 if quick else 5),
+            *_in_parts(film, folder, quick=quick),
+            *_whatever_the_length(film, folder, quick=quick),
+        ]
+
+
+def _beside_ffmpeg(film: Path, info: MediaInfo, folder: Path, *, runs: int) -> list[Row]:
+    plan = make_plan(info)
+    out, split, each = folder / "ours", folder / "split", folder / "each"
+    costs: dict[str, list[Cost]] = {"ours": [], SPLIT: [], EACH: []}
+
+    def run(name: str, dest: Path, *commands: Sequence[str]) -> Callable[[], float]:
+        def once() -> float:
+            shutil.rmtree(dest, ignore_errors=True)
+            if name != "ours":
+                dest.mkdir()
+            costs[name].append(measure(*commands))
+            return costs[name][-1].wall
+
+        return once
+
+    ours = run("ours", out, [sys.executable, "-m", "mamkit_apps.cli", "transcode", "--no-artwork", str(film), str(out)])
+    if FFMPEG is None:
+        alternate(runs, ours)
+        cost = _median(costs["ours"])
+        return [
+            Row(name=f"transcode, {what}", ours=value, unit="s", peer=MISSING, target=target)
+            for what, value, target in (("wall", cost.wall, "<= 1.00"), ("CPU", cost.cpu, "<= 1.00"))
+        ]
+    peers = [
+        run(SPLIT, split, _ffmpeg(FFMPEG, film, split, plan, plan.video)),
+        run(EACH, each, *(_ffmpeg(FFMPEG, film, each, plan, (rendition,)) for rendition in plan.video)),
+    ]
+    alternate(runs, ours, *peers)
+    mine, one, many = (_median(costs[name]) for name in ("ours", SPLIT, EACH))
+    return [
+        Row(name="transcode, wall", ours=mine.wall, unit="s", peer=SPLIT, peer_value=one.wall, target="<= 1.00"),
+        Row(name="transcode, CPU", ours=mine.cpu, unit="s", peer=SPLIT, peer_value=one.cpu, target="<= 1.00"),
+        Row(name="transcode, wall", ours=mine.wall, unit="s", peer=EACH, peer_value=many.wall, target="<= 0.55"),
+        Row(
+            name="memory of the largest process",
+            ours=mine.memory / MIB,
+            unit="MiB",
+            peer=SPLIT,
+            peer_value=one.memory / MIB,
+        ),
+        *_qualities(FFMPEG, film, plan, out, split),
+    ]
+
+
+def _median(costs: Sequence[Cost]) -> Cost:
+    walls, cpus, memories = (sorted(values) for values in zip(*((c.wall, c.cpu, c.memory) for c in costs), strict=True))
+    middle = len(costs) // 2
+    return Cost(walls[middle], cpus[middle], memories[middle])
+
+
+def _ffmpeg(ffmpeg: str, film: Path, dest: Path, plan: Plan, renditions: Sequence[VideoRendition]) -> list[str]:
+    """Return the command that a person would write for these renditions, to HLS of CMAF segments, sound included."""
+    gop = plan.gop_frames
+    outputs = "".join(f"[i{n}]" for n in range(len(renditions)))
+    graph = f"[0:v]split={len(renditions)}{outputs}"
+    options: list[str] = []
+    for n, r in enumerate(renditions):
+        graph += f";[i{n}]scale={r.width}:{r.height}:flags=bicubic[o{n}]"
+        options += ["-map", f"[o{n}]", f"-b:v:{n}", str(r.bit_rate)]
+        options += [f"-maxrate:v:{n}", str(r.max_bit_rate), f"-bufsize:v:{n}", str(2 * r.bit_rate)]
+    groups = " ".join(f"v:{n},agroup:a" for n in range(len(renditions)))
+    sound = len(plan.audio) > 0 and renditions[0] == plan.video[0]  # once, not for each rendition
+    if sound:
+        audio = plan.audio[0]
+        options += ["-map", "0:a:0", "-c:a", "aac", "-ac", str(audio.channels), "-b:a", str(audio.bit_rate)]
+        groups += " a:0,agroup:a"
+    return [
+        ffmpeg, "-nostdin", "-v", "error", "-y", "-i", str(film), "-filter_complex", graph, *options,
+        "-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high",
+        "-x264-params", f"keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0",
+        "-f", "hls", "-hls_time", "6", "-hls_segment_type", "fmp4", "-hls_playlist_type", "vod",
+        "-var_stream_map", groups if sound else "v:0", f"{dest}/{renditions[0].name}-%v.m3u8",
+    ]  # fmt: skip
+
+
+def _qualities(ffmpeg: str, film: Path, plan: Plan, ours: Path, theirs: Path) -> list[Row]:
+    """Compare what came out, rendition by rendition, with the source scaled to its size."""
+    found: list[Row] = []
+    for n, rendition in enumerate(plan.video):
+        mine = sorted((ours / rendition.name).glob("*.m4s"))
+        peer = theirs / f"{plan.video[0].name}-{n}.m3u8"
+        named = [theirs / line for line in peer.read_text().splitlines() if line and not line.startswith("#")]
+        bits = [8 * sum(path.stat().st_size for path in paths) / float(plan.duration) for paths in (mine, named)]
+        quality = [_quality(ffmpeg, path, film, rendition) for path in (ours / rendition.name / "index.m3u8", peer)]
+        name = rendition.name
+        found += [
+            Row(name=f"{name}, bit rate", ours=bits[0] / 1000, unit="kb/s", peer=SPLIT, peer_value=bits[1] / 1000,
+                target="<= 1.03"),
+            Row(name=f"{name}, SSIM", ours=quality[0][0], unit="dB", peer=SPLIT, peer_value=quality[1][0],
+                target=">= 0.99"),
+            Row(name=f"{name}, PSNR", ours=quality[0][1], unit="dB", peer=SPLIT, peer_value=quality[1][1],
+                target=">= 0.99"),
+        ]  # fmt: skip
+    return found
+
+
+def _quality(ffmpeg: str, playlist: Path, film: Path, rendition: VideoRendition) -> tuple[float, float]:
+    """Return SSIM and PSNR over all frames and planes, decibels: of an SSIM of s that is -10 log10(1 - s)."""
+    graph = (
+        f"[1:v]scale={rendition.width}:{rendition.height}:flags=bicubic,settb=1/25,setpts=N,split[r][s];"
+        "[0:v]settb=1/25,setpts=N,split[a][b];[a][r]ssim[x];[b][s]psnr[y]"
+    )
+    command = [ffmpeg, "-nostdin", "-i", str(playlist), "-i", str(film), "-filter_complex", graph]
+    done = subprocess.run(
+        [*command, "-map", "[x]", "-f", "null", "-", "-map", "[y]", "-f", "null", "-"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    ssim, psnr = (
+        re.search(r"SSIM .*All:[\d.]+ \(([\d.]+)\)", done.stderr),
+        re.search(r"PSNR .*average:([\d.]+)", done.stderr),
+    )
+    if ssim is None or psnr is None:
+        raise SystemExit(f"ffmpeg measured no quality: {done.stderr[-500:]}")
+    return float(ssim[1]), float(psnr[1])
+
+
+def _worker(film: Path, plan: Path, parts: Sequence[int], *, cpu: int | None = None) -> list[str]:
+    module = [sys.executable, "-m", "benchmarks._part_worker"]
+    return [*module, "-" if cpu is None else str(cpu), str(film), str(plan), *map(str, parts)]
+
+
+def _in_parts(film: Path, folder: Path, *, quick: bool) -> list[Row]:
+    """Measure what it costs to cut a film into parts, and what it gains."""
+    small = make_film(folder / "small.mp4", height=360, seconds=12) if quick else film
+    source = repeat(small, folder / "parts.mp4", seconds=36 if quick else 60)
+    info = probe(source)
+    whole = _saved(make_plan(info), folder / "whole.json", parts=1)
+    cut = _saved(make_plan(info, part_segments=1), folder / "cut.json")
+    video = [part.index for part in cut[0].parts if part.kind == "video"]
+    single: list[Cost] = []
+    parted: list[Cost] = []
+
+    def run(costs: list[Cost], plan: Path, parts: Sequence[int]) -> Callable[[], float]:
+        def once() -> float:
+            costs.append(measure(_worker(source, plan, parts)))
+            return costs[-1].cpu
+
+        return once
+
+    runs = 1 if quick else 5
+    one_pass, all_parts = alternate(runs, run(single, whole[1], [0]), run(parted, cut[1], video))
+    found = [
+        Row(name=f"{len(video)} parts, CPU", ours=all_parts, unit="s", peer="one pass over the film",
+            peer_value=one_pass, target="<= 1.05"),
+    ]  # fmt: skip
+    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    name, peer, target = "two workers of one thread, wall", "one worker of one thread", "<= 0.55"
+    if len(cpus) < 2:
+        return [*found, Row(name=name, ours=None, unit="s", peer="needs two processors", target=target)]
+    middle = len(video) // 2
+    alone, together = alternate(
+        runs,
+        lambda: _together([_worker(source, cut[1], video, cpu=cpus[0])]),
+        lambda: _together(
+            [
+                _worker(source, cut[1], video[:middle], cpu=cpus[0]),
+                _worker(source, cut[1], video[middle:], cpu=cpus[1]),
+            ]
+        ),
+    )
+    return [*found, Row(name=name, ours=together, unit="s", peer=peer, peer_value=alone, target=target)]
+
+
+def _saved(plan: Plan, path: Path, *, parts: int | None = None) -> tuple[Plan, Path]:
+    """Write a plan, with all its pictures in one part if that is asked for."""
+    if parts == 1:
+        plan = plan.model_copy(update={"parts": (Part(index=0, kind="video", start=0, stop=plan.segment_count),)})
+    path.write_text(plan.model_dump_json())
+    return plan, path
+
+
+def _together(commands: Sequence[Sequence[str]]) -> float:
+    """Run commands at the same time; return the seconds until the last one is done."""
+    start = time.perf_counter()
+    processes = [subprocess.Popen(command) for command in commands]
+    if any(process.wait() for process in processes):
+        raise SystemExit("a worker failed")
+    return time.perf_counter() - start
+
+
+def _whatever_the_length(film: Path, folder: Path, *, quick: bool) -> list[Row]:
+    """Show that neither the wait for the first segment nor memory grows with the film."""
+    minutes = 5 if quick else 60
+    short = repeat(film, folder / "short.mp4", seconds=20)
+    long = repeat(film, folder / "long.mp4", seconds=60 * minutes)
+    found: list[Row] = []
+    memory: list[int] = []
+    for name, source in (("20 s", short), (f"{minutes} min", long)):
+        plan = make_plan(probe(source), part_segments=1)
+        firsts, own = alternate(1 if quick else 5, partial(_first, source), partial(_own, source, plan))
+        found.append(
+            Row(name=f"first segment of a film of {name}", ours=firsts, unit="s",
+                peer="its encoding alone", peer_value=own, target="<= 1.3"),
+        )  # fmt: skip
+        saved = _saved(plan, folder / f"{source.stem}.json")[1]
+        last = max(part.index for part in plan.parts if part.kind == "video")
+        memory.append(measure(_worker(source, saved, [0, last])).memory)
+    found.append(
+        Row(name=f"memory of the child, film of {minutes} min", ours=memory[1] / MIB, unit="MiB",
+            peer="film of 20 s", peer_value=memory[0] / MIB, target="<= 1.10"),
+    )  # fmt: skip
+    return found
+
+
+def _first(source: Path) -> float:
+    """Return the seconds from the call until the first segment of all renditions has been handed over."""
+    start = time.perf_counter()
+    plan = make_plan(probe(source))
+    encode_part(source, plan, plan.parts[0], Nowhere())
+    return time.perf_counter() - start
+
+
+def _own(source: Path, plan: Plan) -> float:
+    """Return the seconds that the same segment takes where everything is loaded already."""
+    start = time.perf_counter()
+    encode_part_here(source, plan, plan.parts[0], Nowhere())
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main("transcode", rows)
