@@ -56,7 +56,9 @@ def test_an_area_loads_itself_and_its_own_extra(area: str) -> None:
     """All modules of the area together, not only what `__init__` imports."""
     loaded = loaded_by(*importable(LIBRARY / area))
     assert areas(loaded) == {area}
-    assert third_party(loaded) & NAMED - USED_WHERE_THERE <= brought_by(area).union(*map(brought_by, BACKENDS.get(area, ())))
+    assert third_party(loaded) & NAMED - USED_WHERE_THERE <= brought_by(area).union(
+        *map(brought_by, BACKENDS.get(area, ()))
+    )
 
 
 def test_the_workflow_loads_its_own_extra() -> None:
