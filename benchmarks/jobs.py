@@ -1,0 +1,152 @@
+"""The queue in Redis beside taskiq (taskiq-redis streams), streaq and arq, on the same server in the same run.
+
+The peers are not among mamkit's own tools:
+`uv run --with taskiq-redis --with streaq --with arq python -m benchmarks.jobs`. One that is missing, or that the server
+is too old for (streaq needs Redis 7), is left out; a row without any peer does not hold.
+"""
+
+import itertools
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from benchmarks._harness import Row, main
+from benchmarks._job_systems import ENTRY, SYSTEMS
+from mamkit.jobs import NewJob
+from mamkit.jobs.redis import RedisQueue
+from tests.redis_server import RedisServer
+
+LEASE = timedelta(seconds=30)
+PATIENCE = 120.0  # seconds for one measurement of one system; a peer that takes longer is left out
+START_BOUND = 10.0  # milliseconds from enqueue to start, 99th percentile
+
+
+def measure(quick: bool) -> list[Row]:
+    """Return all rows."""
+    count, rounds, crowd = (2_000, 3, 20_000) if quick else (20_000, 5, 1_000_000)
+    taken: dict[str, dict[str, list[float]]] = {}
+    with tempfile.TemporaryDirectory(prefix="mamkit-bench-") as folder:
+        for turn in range(rounds):
+            for system in (*SYSTEMS[turn % len(SYSTEMS) :], *SYSTEMS[: turn % len(SYSTEMS)]):
+                for name, value in _one(system, Path(folder, f"{turn}-{system}"), count).items():
+                    taken.setdefault(name, {}).setdefault(system, []).append(value)
+        rows = [_beside_the_best(name, values) for name, values in taken.items()]
+        with RedisServer(Path(folder, "own")) as server:
+            return [*rows, _time_to_start(server, 300 if quick else 2000), _cost(server, crowd)]
+
+
+def _one(system: str, folder: Path, count: int) -> dict[str, float]:
+    """Return the rates of one system on a fresh server; none if it does not work here."""
+    found = {}
+    with RedisServer(folder) as server:
+        for workers in (1, 2):
+            command = [sys.executable, "-m", "benchmarks._job_systems", system]
+            put = subprocess.run(
+                [*command, "enqueue", server.url, str(count)], capture_output=True, text=True, check=False
+            )
+            if put.returncode != 0:
+                return {}
+            found[f"enqueue {count:,}"] = count / float(put.stdout)
+            rate = _drain([*command, "work", server.url], folder / f"tally-{workers}", workers, count)
+            if rate is None:
+                return {}
+            found[f"complete {count:,} with {workers} worker{'s' * (workers > 1)}"] = rate
+    return found
+
+
+def _drain(command: list[str], tally: Path, workers: int, count: int) -> float | None:
+    """Return how many jobs a second some workers do between the begin of the first and of the last."""
+    tally.write_bytes(bytes(ENTRY.size * workers))
+    running = [
+        subprocess.Popen([*command, str(tally), str(index)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for index in range(workers)
+    ]
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while True:
+            entries: list[tuple[int, float, float]] = list(ENTRY.iter_unpack(tally.read_bytes()))
+            if sum(done for done, _, _ in entries) >= count:
+                began = min(first for done, first, _ in entries if done)
+                return count / (max(last for _, _, last in entries) - began)
+            if time.monotonic() > deadline or all(worker.poll() is not None for worker in running):
+                return None
+            time.sleep(0.02)
+    finally:
+        for worker in running:
+            worker.kill()
+            worker.wait()
+
+
+def _beside_the_best(name: str, values: dict[str, list[float]]) -> Row:
+    medians = {system: sorted(rates)[len(rates) // 2] for system, rates in values.items()}
+    ours = medians.pop("mamkit")
+    best = max(medians, key=lambda system: medians[system], default=None)
+    others = ", ".join(f"{system} {rate:,.0f}" for system, rate in medians.items())
+    missing = ", ".join(f"{system} not here" for system in SYSTEMS[1:] if system not in medians)
+    return Row(
+        name=name, ours=ours, unit="jobs/s", peer="; ".join(filter(None, [f"best of {others}", missing])),
+        peer_value=None if best is None else medians[best], target=">= 1.0",
+    )  # fmt: skip
+
+
+def _time_to_start(server: RedisServer, count: int) -> Row:
+    """Measure how long a job waits for a worker that has nothing to do."""
+    queue = RedisQueue.from_url(server.url, name="idle")
+    waits: list[float] = []
+
+    def work() -> None:
+        while len(waits) < count:
+            lease = queue.claim("worker", lease=LEASE)
+            if lease is None:
+                queue.wait(timedelta(seconds=1))
+                continue
+            waits.append(time.perf_counter() - lease.job.payload["at"])
+            queue.complete(lease)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    for number in itertools.count():
+        if not worker.is_alive():
+            break
+        if len(waits) == number:
+            time.sleep(0.003)  # until the worker waits again
+        queue.enqueue(NewJob(kind="noop", payload={"at": time.perf_counter()}))
+        while len(waits) <= number and worker.is_alive():
+            time.sleep(0.0005)
+    worker.join()
+    queue.close()
+    p99 = sorted(waits)[int(len(waits) * 0.99)] * 1000
+    return Row(
+        name="enqueue to start, idle, p99", ours=p99, unit="ms", peer="bound", peer_value=START_BOUND, target="<= 1.0"
+    )
+
+
+def _cost(server: RedisServer, crowd: int) -> Row:
+    """Measure one job's whole way while few and while many others wait."""
+    costs = []
+    for waiting in (1_000, crowd):
+        queue = RedisQueue.from_url(server.url, name=f"crowd-{waiting}")
+        for _ in range(0, waiting, 1000):
+            queue.enqueue(*[NewJob(kind="noop", payload={}, priority=1)] * 1000)
+        times = []
+        for _ in range(500):
+            start = time.perf_counter()
+            queue.enqueue(NewJob(kind="noop", payload={}))
+            lease = queue.claim("worker", lease=LEASE)
+            assert lease is not None
+            queue.complete(lease)
+            times.append(time.perf_counter() - start)
+        costs.append(sorted(times)[len(times) // 2] * 1000)
+        queue.close()
+    return Row(
+        name=f"enqueue, claim and complete while {crowd:,} wait", ours=costs[1], unit="ms",
+        peer="while 1,000 wait", peer_value=costs[0], target="<= 1.25",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main("jobs", measure)
