@@ -36,6 +36,7 @@ except ImportError as error:
 __all__ = ["encode_artwork"]
 
 _MOST_PACKETS = 1_000  # of one stream, in which a key frame must come after a seek
+_LEADS = (0, 2, 10)  # seconds before the wanted time: some demuxers land behind the key frame, and there is no other
 _TITLES = Fraction(1, 20)  # of a film at its beginning: black, logos and titles, which make no poster
 _FIRST_HALF = Fraction(1, 2)  # no poster gives the end away
 
@@ -142,9 +143,12 @@ def _key_frames(source: str | Path, plan: Plan, board: Storyboard, stream: int) 
             one.codec_context.skip_frame = "NONKEY"
             for tile in range(board.count):
                 middle = Fraction(2 * tile + 1, 2) * board.interval
-                if not seek(container, one, plan.origin + min(middle, plan.duration)):
-                    return
-                packet = _key_packet(container, one)
+                packet = None
+                for lead in _LEADS:
+                    if packet is None and (lead == 0 or last is None):
+                        if not seek(container, one, plan.origin + min(middle, plan.duration) - lead):
+                            return
+                        packet = _key_packet(container, one)
                 stamp = None if packet is None else packet.pts if packet.pts is not None else packet.dts
                 if packet is not None and (stamp is None or stamp != last_stamp):
                     last, last_stamp = _decoded(one, packet) or last, stamp

@@ -204,6 +204,14 @@ def test_a_file_that_cannot_be_sought_in_has_a_poster(tmp_path: Path) -> None:
     assert (STORYBOARD_NAME in files) == (sheet_name(0) in files)
 
 
+def test_one_key_frame_is_enough_for_a_storyboard(tmp_path: Path) -> None:
+    """Also in a transport stream, where a seek lands behind it."""
+    files = artwork_of(make_clip(tmp_path / "film.ts", seconds=5, gop=500, options={"scenecut": "0"}))
+    _, _, sheet = colours(files[sheet_name(0)])
+    for tile in range(3):
+        assert_corners(sheet, 128 * tile, 0, 128, 72, CORNERS)
+
+
 def test_a_waveform_is_as_high_as_the_sound(tmp_path: Path) -> None:
     """A quarter of full scale for two seconds, and then silence."""
 
