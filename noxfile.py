@@ -27,7 +27,6 @@ SERVED_BY = {
     "catalog": "mamkit.catalog",
     "previews": "mamkit.previews",
     "testing": "mamkit.testing.jobs",
-    "redis": "mamkit_apps.edge.redis_limits",
     "apps": "mamkit_apps.cli",
 }
 BARE = ["mamkit.storage", "mamkit.signing", "mamkit.jobs", "mamkit.testing"]

@@ -75,7 +75,7 @@ def main(name: str, measure: Callable[[int], list[Row]]) -> None:
         print(", ".join(f"{key} {value}" for key, value in _machine().items()))
         for row in rows:
             peer = "not here" if row.peer_value is None else f"{row.peer_value:,.4g}"
-            ratio = "–" if row.ratio is None else f"{row.ratio:.2f}"
+            ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
             target = row.as_dict()["target"]
             print(
                 f"{row.name:<44} {row.ours:>12,.4g} {row.unit:<7} {row.peer:<34} {peer:>10}"

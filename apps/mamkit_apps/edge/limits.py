@@ -118,7 +118,7 @@ class Rates:
         if self._shared is not None and time.monotonic() >= self._asked_again:
             try:
                 return await self._shared.take(name, rate)
-            except Exception as error:  # noqa: BLE001 - whatever ails it, playback goes on
+            except Exception as error:  # whatever ails it, playback goes on
                 self._asked_again = time.monotonic() + OUTAGE
                 log.warning("limits count for this process alone: %s", type(error).__name__)
         return self._memory.take(name, rate)
@@ -171,7 +171,7 @@ def client_name(address: str | None) -> str:
     """  # noqa: D205 - one sentence
     with suppress(ValueError):
         found = ip_address(address or "")
-        if found.version == 6:  # noqa: PLR2004
+        if found.version == 6:
             mapped = found.ipv4_mapped
             return str(mapped) if mapped else str(IPv6Network((int(found), 64), strict=False).network_address)
         return str(found)
