@@ -30,7 +30,6 @@ SERVED_BY = {
     "postgres": "mamkit.catalog",
     "previews": "mamkit.previews",
     "testing": "mamkit.testing.jobs",
-    "redis": "mamkit_apps.edge.redis_limits",
     "apps": "mamkit_apps.cli",
 }
 BARE = ["mamkit.storage", "mamkit.signing", "mamkit.jobs", "mamkit.testing"]

@@ -39,7 +39,7 @@ async def ask(
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
         "path": unquote_to_bytes(raw).decode("utf-8", "replace"), "raw_path": raw, "query_string": query,
-        "root_path": "", "headers": [(name.encode(), value.encode("latin-1")) for name, value in (headers or {}).items()],
+        "root_path": "", "headers": [(k.encode(), v.encode("latin-1")) for k, v in (headers or {}).items()],
         "client": (client, 1), "server": ("edge.test", 80), "extensions": {}, "state": {},
     }  # fmt: skip
     await app(scope, receive, send)

@@ -120,9 +120,11 @@ def test_an_object_is_taken_for_fresh_as_long_as_it_may(growing: bool, seconds: 
 def test_whoever_plays_through_a_film_does_not_push_out_what_is_in_use() -> None:
     async def run() -> None:
         clock = Clock()
-        cache = ObjectCache(32 * KIB, seconds=600, clock=clock)
-        while not cache.is_crowded():
-            await fill(cache, str(len(cache)), 1000)
+        cache = ObjectCache(33 * KIB, seconds=600, clock=clock)
+        assert not cache.is_crowded()
+        for number in range(11):
+            await fill(cache, str(number), 1000)
+        assert cache.is_crowded()
         clock.now = 11
         assert not cache.is_crowded()  # nobody has asked for them for longer than a segment plays
 

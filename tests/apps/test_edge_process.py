@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -197,9 +198,8 @@ def test_slow_readers_take_the_bound_and_no_more_and_a_fast_client_is_served(dat
         finally:
             for reader in readers:
                 reader.__exit__()
-        print(
-            f"{SLOW} slow readers ({local}): memory +{grown / 2**20:.1f} MiB, first byte {unloaded * 1000:.2f} ms → {loaded * 1000:.2f} ms"
-        )
+        figures = f"memory +{grown / 2**20:.1f} MiB, first byte {unloaded * 1000:.2f} then {loaded * 1000:.2f} ms"
+        sys.stdout.write(f"{SLOW} slow readers ({local}): {figures}\n")
         # A connection itself takes some 30 KiB: its socket, parser, task and headers.
         assert grown < bound + SLOW * 48 * 1024
         assert httpx.get(live.url + live.path(KEY)).content == SEGMENT[:2000]

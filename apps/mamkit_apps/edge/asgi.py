@@ -10,6 +10,7 @@ from litestar.types import Receive, Scope, Send
 
 from mamkit.storage import Zones
 from mamkit_apps.edge.limits import BURST, SharedRate
+from mamkit_apps.edge.redis_limits import RedisRate
 from mamkit_apps.edge.service import EdgeService
 from mamkit_apps.edge.settings import EdgeSettings
 from mamkit_apps.problems import exception_handlers
@@ -77,6 +78,4 @@ def create_app(settings: EdgeSettings | None = None, *, zones: Zones | None = No
 def _shared_rate(settings: EdgeSettings) -> SharedRate | None:
     if settings.redis_url is None:
         return None
-    from mamkit_apps.edge.redis_limits import RedisRate  # noqa: PLC0415 - needs an extra that few installations have
-
     return RedisRate(settings.redis_url.get_secret_value(), burst=BURST)

@@ -116,11 +116,12 @@ class ObjectCache:
     async def _fetch(self, key: str, fetch: Callable[[str], Awaitable[Entry]]) -> Entry:
         try:
             entry = await fetch(key)
-            self._keep(key, entry)
-            return entry
         except BaseException:
             self.drop(key)
             raise
+        else:
+            self._keep(key, entry)
+            return entry
         finally:
             del self._loading[key]
 

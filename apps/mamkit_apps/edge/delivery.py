@@ -117,10 +117,10 @@ class Delivery:
             return
         info = entry.info if entry is not None else await self._threads.run(store.head, key)
         exchange.outcome = "stream"
-        await self._stream(exchange, info, store, carried, grant, more)
+        await self._stream(exchange, info, carried, grant, more)
 
     def _prefers_files(self, key: str) -> bool:
-        """Return whether the operating system's cache is to serve an object: playlists are compressed by this process."""
+        """Return whether the operating system's cache is to serve an object; this process compresses playlists."""
         return not is_playlist(key) and (self._cache.is_crowded() or not self._cache.admits())
 
     async def _load(self, key: str, store: ObjectStore) -> Entry:
@@ -229,8 +229,9 @@ class Delivery:
             await exchange.finish(part_tail(mark) if mark else b"")
 
     async def _stream(
-        self, exchange: Exchange, info: ObjectInfo, store: ObjectStore, carried: Carried, grant: Grant, more: Headers
+        self, exchange: Exchange, info: ObjectInfo, carried: Carried, grant: Grant, more: Headers
     ) -> None:
+        store = self.store_of(info.key)
         begun = await self._begin(exchange, info, carried, grant, more)
         if begun is None:
             return

@@ -59,34 +59,12 @@ class Exchange:
         min_rate: Bytes a second that it must take on top of that.
     """
 
-    __slots__ = (
-        "_connection",
-        "_copies",
-        "_min_rate",
-        "_patience",
-        "_receive",
-        "_send",
-        "answered",
-        "client",
-        "deadline",
-        "fields",
-        "key",
-        "method",
-        "outcome",
-        "path",
-        "query",
-        "sent",
-        "started",
-        "status",
-        "token",
-    )  # fmt: skip
-
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, *, now: float, patience: float, min_rate: int
     ) -> None:
         message: dict[str, Any] = scope  # type: ignore[assignment]
-        self._receive = receive
-        self._send = send
+        self._receive: Any = receive
+        self._send: Any = send  # litestar's types know neither views of memory nor a body's parts
         self._patience = patience
         self._min_rate = min_rate
         extensions = message.get("extensions") or {}
@@ -138,7 +116,7 @@ class Exchange:
             await self._put(b"")  # returns when the connection has room again
             body = b""
         self.sent += len(body)
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})  # type: ignore[typeddict-item]
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def write(self, block: bytes | memoryview) -> None:
         """Send more of the body; waits while the client is behind.
@@ -155,7 +133,7 @@ class Exchange:
 
     async def _put(self, block: bytes | memoryview) -> None:
         self._extend(len(block))
-        await self._send({"type": "http.response.body", "body": block, "more_body": True})  # type: ignore[typeddict-item]
+        await self._send({"type": "http.response.body", "body": block, "more_body": True})
         if self._connection is not None and self._connection.is_closing():
             raise ClientGoneError
         self.sent += len(block)
@@ -215,7 +193,7 @@ class Exchange:
             ClientGoneError: The client has left, or took too long.
         """
         self._extend(0)
-        message: dict[str, Any] = await self._receive()  # type: ignore[assignment]
+        message: dict[str, Any] = await self._receive()
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         return message.get("body", b""), message.get("more_body", False)

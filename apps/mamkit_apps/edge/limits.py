@@ -118,7 +118,7 @@ class Rates:
         if self._shared is not None and time.monotonic() >= self._asked_again:
             try:
                 return await self._shared.take(name, rate)
-            except Exception as error:
+            except Exception as error:  # whatever ails it, playback goes on
                 self._asked_again = time.monotonic() + OUTAGE
                 log.warning("limits count for this process alone: %s", type(error).__name__)
         return self._memory.take(name, rate)

@@ -1,6 +1,6 @@
 """Uploads in parts, for stores without a server of their own: kept as objects beside the key until they are joined.
 
-A part is an object `{key}.parts/{upload}/{number}`, so any store can hold it, and an edge that restarts forgets nothing.
+A part is an object `{key}.parts/{upload}/{number}`: any store can hold it, and an edge that restarts forgets nothing.
 """
 
 import re

@@ -23,24 +23,24 @@ class EdgeProtocol(HttpToolsProtocol):
     The scope of a request has it as `mamkit.connection` among its extensions, see `RequestConnection`.
     """
 
-    def connection_made(self, transport: object) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the head of a request, though not for ever."""
-        super().connection_made(transport)  # type: ignore[arg-type]
+        super().connection_made(transport)
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self.abort)
         self.writable: asyncio.Future[None] | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timer, and wake who waits for the client."""
         self._head_timer.cancel()
-        if self.writable is not None and not self.writable.done():
-            self.writable.set_result(None)
+        if self.writable is not None:
+            _wake(self.writable)
         super().connection_lost(exc)
 
     def on_headers_complete(self) -> None:
         """Stop the timer of the head, and put the connection into the scope."""
         self._head_timer.cancel()
         connection = RequestConnection(self)
-        self.scope["extensions"] = {"mamkit.connection": connection}  # type: ignore[typeddict-item]
+        self.scope["extensions"] = {"mamkit.connection": connection}  # type: ignore[dict-item]
         super().on_headers_complete()
         connection.cycle = self.cycle  # the application has not begun: its task runs later
 
@@ -146,9 +146,14 @@ class RequestConnection:
     async def _until_writable(self, descriptor: int) -> None:
         loop = asyncio.get_running_loop()
         waiter = self._protocol.writable = loop.create_future()
-        loop.add_writer(descriptor, lambda: waiter.done() or waiter.set_result(None))
+        loop.add_writer(descriptor, _wake, waiter)
         try:
             await waiter
         finally:
             loop.remove_writer(descriptor)
             self._protocol.writable = None
+
+
+def _wake(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -5,7 +5,7 @@ from mamkit.errors import MissingExtraError
 try:
     from redis.asyncio import Redis
 except ImportError as error:
-    raise MissingExtraError("redis", package="redis") from error
+    raise MissingExtraError("apps", package="redis") from error
 
 __all__ = ["RedisRate"]
 

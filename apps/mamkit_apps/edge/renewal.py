@@ -27,7 +27,9 @@ def renewed_cookie(
         secure: Whether the cookie goes over https only.
     """
     limit = grant.conditions.get(LIMIT, "")
-    if carried.by == "path" or not limit.isascii() or not limit.isdecimal() or len(limit) > 11:
+    if (
+        carried.by == "path" or not limit.isascii() or not limit.isdecimal() or len(limit) > 11
+    ):  # digits of a second in the year 5138
         return None
     now = signer.now()
     until = min(now + lifetime, datetime.fromtimestamp(int(limit), UTC))

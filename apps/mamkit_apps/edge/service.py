@@ -114,7 +114,7 @@ class EdgeService:
             await self._rates.check(exchange.client, exchange.token)
         self._streams.begin(exchange.client)
         try:
-            more = self._renew(exchange, carried, grant)
+            more = self._renew(carried, grant)
             if exchange.method in READING and "upload" not in grant.conditions:
                 await self._delivery.deliver(exchange, carried, grant, more)
             else:
@@ -149,7 +149,7 @@ class EdgeService:
         assert refused is not None  # noqa: S101 - there is at least one token, and none was good
         raise refused
 
-    def _renew(self, exchange: Exchange, carried: Carried, grant: Grant) -> Headers:
+    def _renew(self, carried: Carried, grant: Grant) -> Headers:
         """Return the header that prolongs a session of playback, if there is one to be prolonged."""
         if not self._settings.edge_renew_seconds or carried.by == "path":
             return []

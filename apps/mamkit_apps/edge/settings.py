@@ -44,7 +44,7 @@ class EdgeSettings(ServiceSettings):
     """What caches between edge and client may keep: nothing; what carries its token in the URL, until that expires; or
     everything for a year, because the CDN itself checks every token (docs/guides/sign-with-a-cdn.md)."""
     edge_origins: Names = ()
-    """Origins of players, `https://video.example.com`, that may send cookies; with none, any may read, without cookies."""
+    """Origins of players, `https://video.example.com`, that may send cookies; none: all may read, without cookies."""
     edge_offload: Literal["none", "accel", "redirect"] = "none"
     """Who sends segments: the edge; nginx in front of it (X-Accel-Redirect); or the store (302 to a presigned URL)."""
     edge_accel_prefix: str = "/_objects/"

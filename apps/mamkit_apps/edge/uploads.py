@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 
-from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header  # type: ignore[import-untyped]
 
 from mamkit.signing import Grant
 from mamkit.storage import AsyncStore, AsyncUpload, Expected, ObjectInfo, ObjectStore, UploadRejectedError
@@ -52,11 +52,11 @@ class Uploads:
             UploadRejectedError: The bytes are not what was announced.
             StorageError: They cannot be stored.
         """
-        plain, store = stores
+        _, store = stores
         if "length" not in grant.conditions or "type" not in grant.conditions:
             raise InvalidRequestError("this URL is not for an upload")
         if "upload" in grant.conditions:
-            await self._take_part(exchange, key, grant, plain, store, more)
+            await self._take_part(exchange, key, grant, stores, more)
         elif exchange.method == "PUT":
             _check_headers(exchange, grant, length=grant.conditions["length"])
             info = await _store(exchange, store, key, grant)
@@ -82,8 +82,9 @@ class Uploads:
         await exchange.answer(HTTPStatus.NO_CONTENT, [*more, _etag(info)])
 
     async def _take_part(
-        self, exchange: Exchange, key: str, grant: Grant, plain: ObjectStore, store: AsyncStore, more: Headers
+        self, exchange: Exchange, key: str, grant: Grant, stores: tuple[ObjectStore, AsyncStore], more: Headers
     ) -> None:
+        plain, store = stores
         upload = upload_of(grant)
         if exchange.method == "PUT":
             number = dict(pair.partition("=")[::2] for pair in exchange.query.split("&")).get("part", "")
@@ -155,7 +156,7 @@ def _read_list(body: bytes) -> list[tuple[int, str]]:
 
 
 async def _read_form(exchange: Exchange, boundary: str, grant: Grant, upload: AsyncUpload) -> None:
-    """Write the field `file` into an upload, and hold the field `Content-Type` and the file's own type against the grant."""
+    """Write the field `file` into an upload, and hold its type and the field `Content-Type` against the grant."""
     wanted, field, text, done = grant.conditions["type"], "", b"", False
     try:
         with PushMultipartParser(boundary, max_segment_count=32, strict=True) as parser:

@@ -10,8 +10,9 @@ _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class Mac:
-    """HMAC-SHA256 with the work on the key done once (RFC 2104 section 4): for a token four times as fast as
-    `hmac.digest`, which looks up its hash function anew every time.
+    """HMAC-SHA256 with the work on the key done once (RFC 2104 section 4).
+
+    For a token it is four times as fast as `hmac.digest`, which looks up its hash function anew every time.
 
     Args:
         secret: The key.

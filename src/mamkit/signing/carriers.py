@@ -32,8 +32,7 @@ class Carried:
 
 
 def find_token(path: str, *, query: str = "", cookie: str = "") -> Carried:
-    """Return the key that a request asks for, and the token that comes with it: the path's, else the query's, else
-    those of cookies.
+    """Return the key that a request asks for, and its token: the path's, else the query's, else those of cookies.
 
     Args:
         path: As it was sent, percent-encoded, from `/s/` on.

@@ -151,8 +151,9 @@ class UrlSigner:
             raise SignatureAddressError(address, str(grant.address))
 
     def open(self, token: object) -> Grant:
-        """Return the grant of a token that a key of the ring has signed, expired or not: whoever sees a token with many
-        requests may remember what this returned, and `check` each request.
+        """Return the grant of a token that a key of the ring has signed, expired or not.
+
+        Whoever sees a token with many requests may remember what this returned, and `check` each request.
 
         Raises:
             SignatureInvalidError: The token was not signed with a key of the ring, or is not spelled as it was.
