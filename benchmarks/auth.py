@@ -193,7 +193,7 @@ def _flood() -> None:
 def _peak(name: str) -> int:
     """Return a figure of this process, KiB."""
     match = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert match is not None  # noqa: S101 - it is Linux
+    assert match is not None
     return int(match[1])
 
 

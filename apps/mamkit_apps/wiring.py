@@ -1,7 +1,7 @@
 """Where parts that do not know each other meet: stores get a signer, services get their stores and their queue."""
 
-from contextlib import suppress
 import secrets
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
