@@ -1,7 +1,7 @@
 """The edge beside nginx: signed segments and playlists of the same files, one worker each, the same load.
 
-nginx checks `secure_link` (MD5, as Debian's has it) and sends files; mamkit's edge checks its own tokens. The load comes
-from wrk: 8 connections of one thread, 2 s a round, sides alternating, ratios of paired rounds.
+nginx checks `secure_link` (MD5, as Debian's has it) and sends files; mamkit's edge checks its own tokens. The load
+comes from wrk: 8 connections of one thread, 2 s a round, sides alternating, ratios of paired rounds.
 """
 
 import base64
