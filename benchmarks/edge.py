@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from benchmarks._harness import QUICK_ROUNDS, ROUNDS, Row, main, median, rounds_of
@@ -172,10 +173,8 @@ def measure(rounds: int) -> list[Row]:
         for name, (mine, keys) in cases.items():
             found = rounds_of(
                 {
-                    "ours": lambda mine=mine, keys=keys: wrk(
-                        f"http://127.0.0.1:{mine}", [ours(k) for k in keys], folder
-                    ),
-                    "nginx": lambda keys=keys: wrk(base, [theirs(k) for k in keys], folder),
+                    "ours": partial(wrk, f"http://127.0.0.1:{mine}", [ours(key) for key in keys], folder),
+                    "nginx": partial(wrk, base, [theirs(key) for key in keys], folder),
                 },
                 rounds,
             )
