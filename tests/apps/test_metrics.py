@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from mamkit.clock import utc_now
-from mamkit.jobs import LeaseLostError, MemoryQueue, Queue, QueueDepth, QueueUnavailableError
+from mamkit.jobs import Lease, LeaseLostError, MemoryQueue, Queue, QueueDepth, QueueUnavailableError
 from mamkit.testing.jobs import LEASE, ManualClock, QueueContract, claimed, new_job
 from mamkit_apps.serving import listen
 from mamkit_apps.worker.metered import MeteredQueue
@@ -73,6 +73,20 @@ def test_every_end_of_a_job_is_counted() -> None:
     assert found["mamkit_worker_jobs_in_hand"] == 1
     assert found['mamkit_worker_job_seconds_bucket{kind="a",le="+Inf"}'] == 1
     queue.complete(held)
+
+
+def test_a_job_whose_end_the_queue_did_not_take_is_no_longer_in_hand() -> None:
+    class Away(MemoryQueue):
+        def complete(self, lease: Lease) -> None:
+            raise QueueUnavailableError("gone")
+
+    queue = MeteredQueue(Away())
+    queue.enqueue(new_job())
+    with pytest.raises(QueueUnavailableError):
+        queue.complete(claimed(queue))
+    found = samples(queue)
+    assert found["mamkit_worker_jobs_in_hand"] == 0
+    assert found['mamkit_worker_jobs_total{kind="test",outcome="unsaid"}'] == 1
 
 
 def test_buckets_hold_all_that_was_quicker(monkeypatch: pytest.MonkeyPatch) -> None:

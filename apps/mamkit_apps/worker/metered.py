@@ -9,7 +9,17 @@ from datetime import datetime, timedelta
 from threading import Lock
 from uuid import UUID
 
-from mamkit.jobs import FinishedState, Job, JobState, Lease, LeaseLostError, NewJob, Queue, QueueDepth
+from mamkit.jobs import (
+    FinishedState,
+    Job,
+    JobState,
+    Lease,
+    LeaseLostError,
+    NewJob,
+    Queue,
+    QueueDepth,
+    QueueUnavailableError,
+)
 
 __all__ = ["BUCKETS", "MeteredQueue", "Numbers"]
 
@@ -22,7 +32,8 @@ class Numbers:
     """What a worker has done since it started."""
 
     ended: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How many leases ended, by kind of job and outcome: `done`, `retried`, `released`, `dead` or `lost`."""
+    """How many leases ended, by kind of job and outcome: `done`, `retried`, `released`, `dead` or `lost`; `unsaid`
+    where the queue was away at the end, and will hand the job out again once the lease has run out."""
     below: Counter[tuple[str, float]] = field(default_factory=Counter)
     """How many jobs were done within a bucket, by kind of job and the bucket's end."""
     seconds: Counter[str] = field(default_factory=Counter)
@@ -71,26 +82,26 @@ class MeteredQueue:
 
     def complete(self, lease: Lease) -> None:
         """See `Queue.complete`."""
-        with self._losing(lease):
+        with self._losing(lease, last=True):
             self._queue.complete(lease)
         self._end(lease, "done")
 
     def retry(self, lease: Lease, *, reason: str, delay: timedelta) -> JobState:
         """See `Queue.retry`."""
-        with self._losing(lease):
+        with self._losing(lease, last=True):
             state = self._queue.retry(lease, reason=reason, delay=delay)
         self._end(lease, "dead" if state == "dead" else "retried")
         return state
 
     def release(self, lease: Lease) -> None:
         """See `Queue.release`."""
-        with self._losing(lease):
+        with self._losing(lease, last=True):
             self._queue.release(lease)
         self._end(lease, "released")
 
     def bury(self, lease: Lease, *, reason: str) -> None:
         """See `Queue.bury`."""
-        with self._losing(lease):
+        with self._losing(lease, last=True):
             self._queue.bury(lease, reason=reason)
         self._end(lease, "dead")
 
@@ -131,11 +142,16 @@ class MeteredQueue:
         return self._queue.purge(finished_before=finished_before, states=states)
 
     @contextmanager
-    def _losing(self, lease: Lease) -> Iterator[None]:
+    def _losing(self, lease: Lease, *, last: bool = False) -> Iterator[None]:
+        """Note a lease that turns out to be lost, and one whose `last` word the queue did not take."""
         try:
             yield
         except LeaseLostError:
             self._end(lease, "lost")
+            raise
+        except QueueUnavailableError:
+            if last:
+                self._end(lease, "unsaid")
             raise
 
     def _end(self, lease: Lease, outcome: str) -> None:
