@@ -1,5 +1,6 @@
 """What all tests share: readable failures of the contract suites, and one set of rules for hypothesis."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,10 @@ from hypothesis import HealthCheck, settings
 from tests import s3_servers
 from tests.redis_server import RedisServer, binary
 from tests.servers.postgres import Postgres, running
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So it is where the run was started in the background; the commands under test would ignore Ctrl-C likewise.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest.register_assert_rewrite("mamkit.testing")
 
