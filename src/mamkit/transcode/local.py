@@ -28,11 +28,8 @@ from mamkit.transcode.playlists import (
 
 __all__ = ["Report", "transcode"]
 
-_WEIGHTS = {
-    "video": Fraction(1),
-    "audio": Fraction(1, 50),
-    "artwork": Fraction(1, 50),
-}  # of the work
+# How much work there is in parts of the same seconds.
+_WEIGHTS = {"video": Fraction(1), "audio": Fraction(1, 50), "artwork": Fraction(1, 50)}
 
 
 class Report(BaseModel):
