@@ -50,11 +50,11 @@ class RedisServer:
         assert server is not None
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder), "--save", ""]
+        # With `everysec`, Redis holds its answers' writes back for up to 2 s while the disk is busy.
+        settings += ["--appendonly", "yes", "--appendfsync", "always"]
         log = self.folder / "redis.log"
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [server, *settings, "--appendonly", "yes", *self.options], stdout=output, stderr=output
-            )
+            self._process = subprocess.Popen([server, *settings, *self.options], stdout=output, stderr=output)
         deadline = time.monotonic() + START_TIMEOUT
         while not self._answers():
             assert self._process.poll() is None, log.read_text()

@@ -163,7 +163,8 @@ def test_an_interrupt_at_any_moment_leaves_nothing(tmp_path: Path, film: Path, d
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode != 0
-    assert delay < 0.5 or "interrupted" in stderr  # before that, it may be Python itself that is interrupted
+    # While the command is still being loaded, it is Python itself that is interrupted, and says so in its own way.
+    assert "interrupted" in stderr or "KeyboardInterrupt" in stderr
     assert list(scratch.iterdir()) == []
     assert survivors(str(scratch)) == []
 

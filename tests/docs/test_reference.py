@@ -32,7 +32,7 @@ def commands(group: click.Group, prefix: str = "mamkit") -> Iterator[tuple[str, 
 
 def test_every_setting_has_its_line_and_every_line_its_setting() -> None:
     text = (REFERENCE / "settings.md").read_text("utf-8")
-    rows = dict(re.findall(r"^\| `([A-Z_]+)` \|[^|]*\| ([^|]*) \|", text, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([A-Z0-9_]+)` \|[^|]*\| ([^|]*) \|", text, re.MULTILINE))
     services: tuple[type[ServiceSettings], ...] = (ApiSettings, EdgeSettings, WorkerSettings)
     assert rows.keys() == {name.upper() for service in services for name in service.model_fields}
 
