@@ -17,7 +17,7 @@ import pytest
 
 from tests.media_factory import make_clip
 
-MAMKIT = [sys.executable, "-m", "mamkit_apps.cli"]
+MAMKIT = [sys.executable, "-m", "mamkit_apps"]
 
 
 def run(*arguments: str, cwd: Path, timeout: float = 240, **more: Any) -> subprocess.CompletedProcess[str]:
