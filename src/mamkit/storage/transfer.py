@@ -22,7 +22,7 @@ Progress = Callable[[int], object]
 """Called with the bytes that are through so far; never twice at once, and never with fewer than before."""
 
 _READ = 1024 * 1024  # bytes that are read of a file at once
-_PART = 8 * 1024 * 1024  # bytes of one range; `threads` + 1 of them are in memory
+_PART = 6 * 1024 * 1024  # bytes of one range; `threads` + 1 of them are in memory, and as much again as malloc keeps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
