@@ -58,7 +58,12 @@ class FileBody:
 
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes, at most `size`; all that remain if it is negative; none at the end."""
-        return b"".join(self) if size < 0 else self._block(size)
+        if size >= 0:
+            return self._block(size)
+        blocks = []
+        while block := self._block(self._left):  # in one piece as a rule: joining many would hold the bytes twice
+            blocks.append(block)
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
     def fileno(self) -> int:
         """Return the descriptor of the file, to be read from with positions of one's own (`os.pread`, `os.sendfile`).

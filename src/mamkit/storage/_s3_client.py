@@ -219,7 +219,8 @@ class S3Client:
             "x-amz-copy-source-range": f"bytes={span[0]}-{span[1] - 1}",
         }
         query = {"partNumber": str(number), "uploadId": parts.upload_id}
-        return text_of(parse_xml(self.transport.request("PUT", parts.key, query=query, headers=headers).data), "ETag")
+        answer = self.transport.request("PUT", parts.key, query=query, headers=headers, at_work=span[1] - span[0])
+        return text_of(parse_xml(answer.data), "ETag")
 
     def delete(self, key: str) -> None:
         """Remove an object."""
@@ -258,7 +259,7 @@ class S3Client:
             headers |= {"if-none-match": "*", _TOKEN: token}
         try:
             if payload is None:
-                self.transport.request("PUT", wanted.key, headers=headers)
+                self.transport.request("PUT", wanted.key, headers=headers, at_work=size)
                 return self.info(wanted.key)
             answer = self.transport.request("PUT", wanted.key, headers=headers, body=body, payload=payload)
         except RefusalError as refusal:

@@ -38,6 +38,7 @@ _RETRIED_CODES = {
     "ConditionalRequestConflict",
     "InternalError",
 }
+_SLOWEST_COPY = 4 * 1024 * 1024  # bytes a second; giving up sooner would start a second copy beside the first
 _MOST_OF_AN_ERROR = 64 * 1024  # bytes of an error document that are read
 
 
@@ -129,11 +130,11 @@ class Transport:
         self._pool = urllib3.connection_from_url(
             bucket.origin,
             maxsize=connections,
-            timeout=urllib3.Timeout(connect=patience.connect, read=patience.read),
             retries=False,
             **({"ca_certs": ca_bundle} if ca_bundle is not None else {}),
         )
         self._host = bucket.host
+        self._timeout = urllib3.Timeout(connect=patience.connect, read=patience.read)
 
     def request(
         self,
@@ -145,6 +146,7 @@ class Transport:
         body: bytes | bytearray | Callable[[], Iterable[bytes]] = b"",
         payload: str = EMPTY_SHA256,
         stream: bool = False,
+        at_work: int = 0,
     ) -> Answer:
         """Send a request until it is answered.
 
@@ -156,6 +158,7 @@ class Transport:
             body: Sent with it; what is called gives the blocks anew for each attempt.
             payload: SHA-256 of the body, hexadecimal, or `UNSIGNED`.
             stream: Whether the body of the answer is left to be read.
+            at_work: Bytes that the server copies before it answers; it is given the time for them.
 
         Raises:
             RefusalError: The server says no, and would say so again.
@@ -165,7 +168,7 @@ class Transport:
         while True:
             try:
                 answer = self._attempt(
-                    method, key, query or {}, headers or {}, body=body, payload=payload, stream=stream
+                    method, key, query or {}, headers or {}, body=body, payload=payload, stream=stream, at_work=at_work
                 )
             except (HTTPError, OSError) as error:
                 reason = _reason(error)
@@ -186,6 +189,11 @@ class Transport:
         """Close the connections that are idle."""
         self._pool.close()
 
+    def _time_for(self, size: int) -> urllib3.Timeout:
+        """Return how long a server may be silent that copies so many bytes."""
+        patience = self.patience
+        return urllib3.Timeout(connect=patience.connect, read=patience.read + size / _SLOWEST_COPY)
+
     def _attempt(
         self,
         method: str,
@@ -196,6 +204,7 @@ class Transport:
         body: bytes | bytearray | Callable[[], Iterable[bytes]],
         payload: str,
         stream: bool,
+        at_work: int,
     ) -> Answer:
         path = f"{self.bucket.path}/{encode_path(key)}"
         signed = self._signer.sign(
@@ -212,6 +221,7 @@ class Transport:
             path,
             body=content or None,  # type: ignore[arg-type]  # a bytearray has all that is asked of bytes
             headers=signed,
+            timeout=self._timeout if at_work == 0 else self._time_for(at_work),
             redirect=False,
             assert_same_host=False,
             preload_content=False,

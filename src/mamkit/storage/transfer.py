@@ -22,7 +22,7 @@ Progress = Callable[[int], object]
 """Called with the bytes that are through so far; never twice at once, and never with fewer than before."""
 
 _READ = 1024 * 1024  # bytes that are read of a file at once
-_PART = 8 * 1024 * 1024  # bytes of one range; `threads` + 1 of them are in memory
+_PART = 6 * 1024 * 1024  # bytes of one range; `threads` + 1 of them are in memory, and as much again as malloc keeps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,7 @@ def download_file(
         done = file.tell()
         progress(done)
         if done < info.size:
-            for block in _rest(store, info, done, threads=threads, part_size=part_size):
+            for block in read_ahead(store, info, ByteRange(done), threads=threads, part_size=part_size):
                 with hashing.update(block):
                     file.write(block)
                 done += len(block)
@@ -160,6 +160,9 @@ def read_ahead(
         return
     span = (byte_range or ByteRange()).resolve(info.size)
     stop = info.size if span.stop is None else span.stop
+    if isinstance(store, HasLocalPath):
+        yield from _straight(store, info, span)
+        return
     starts = iter(range(span.start, stop, part_size))
 
     def fetch(start: int) -> bytes:
@@ -177,7 +180,7 @@ def read_ahead(
         try:
             for start in starts:
                 waiting.append(pool.submit(fetch, start))
-                if len(waiting) > threads:
+                if len(waiting) >= threads:
                     yield waiting.pop(0).result()
             while waiting:
                 yield waiting.pop(0).result()
@@ -186,12 +189,9 @@ def read_ahead(
                 job.cancel()
 
 
-def _rest(store: ObjectReader, info: ObjectInfo, start: int, *, threads: int, part_size: int) -> Iterator[bytes]:
-    """Yield what is still to come: from a file of this machine in one go, from afar range by range."""
-    if not isinstance(store, HasLocalPath):
-        yield from read_ahead(store, info, ByteRange(start), threads=threads, part_size=part_size)
-        return
-    with store.get(info.key, ByteRange(start)) as body:
+def _straight(store: ObjectReader, info: ObjectInfo, span: ByteRange) -> Iterator[bytes]:
+    """Yield the bytes of a file of this machine, which is not read any sooner in pieces at once."""
+    with store.get(info.key, span) as body:
         if body.info.etag != info.etag:
             raise ObjectChangedError(info.key, expected=info.etag, actual=body.info.etag)
         while block := body.read(_READ):
