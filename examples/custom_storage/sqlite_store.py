@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from mamkit.clock import utc_now
 from mamkit.storage import (
@@ -176,7 +176,7 @@ class _SqliteUpload(CheckedUpload):
         self._data = bytearray()
 
 
-def _info(row: tuple[str, ...]) -> ObjectInfo:
+def _info(row: tuple[Any, ...]) -> ObjectInfo:
     key, size, sha256, modified_at, content_type, metadata, *_ = row
     return ObjectInfo(
         key=key,
