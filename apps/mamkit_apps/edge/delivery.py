@@ -12,6 +12,7 @@ from mamkit.storage import (
     ObjectInfo,
     ObjectNotFoundError,
     ObjectStore,
+    StorageUnavailableError,
 )
 from mamkit.storage.aio import Threads
 from mamkit_apps.edge.cache import Entry, ObjectCache, compress
@@ -238,36 +239,33 @@ class Delivery:
         headers, ranges = begun
         mark = boundary() if len(ranges) > 1 else ""
         status = HTTPStatus.PARTIAL_CONTENT if ranges else HTTPStatus.OK
-        # The first body is opened before anything is said: what it has is what the headers must tell of.
         wanted: list[ByteRange | None] = [*ranges] if ranges else [None]
-        body = await self._threads.open(_close, store.get, info.key, wanted[0])
-        if body.info.etag != info.etag:
-            await self._threads.finish(body.close)
-            raise ObjectNotFoundError(info.key)  # it was replaced between two looks; the next request finds the new one
-        await exchange.start(status, [*_without_type(headers, mark), *_lengths(info, ranges, mark)])
         for number, each in enumerate(wanted):
-            if number:
-                body = await self._threads.open(_close, store.get, info.key, each)
-            if mark and each is not None:
-                await exchange.write(part_head(mark, info.content_type, each, info.size))
-            await self._copy(exchange, body)
+            body = await self._threads.open(_close, store.get, info.key, each)
+            try:
+                if body.info.etag != info.etag:
+                    raise StorageUnavailableError(info.key, "the object was replaced just now; ask again")
+                if not number:  # what the first body has is what the headers tell of
+                    await exchange.start(status, [*_without_type(headers, mark), *_lengths(info, ranges, mark)])
+                if mark and each is not None:
+                    await exchange.write(part_head(mark, info.content_type, each, info.size))
+                await self._copy(exchange, body)
+            finally:
+                await self._threads.finish(body.close)
         await exchange.finish(part_tail(mark) if mark else b"")
 
     async def _copy(self, exchange: Exchange, body: ObjectBody) -> None:
         """Send a body block by block; the next one is read when the client has taken the last."""
-        try:
-            while True:
-                roomy = self._cache.reserve(LARGE_BLOCK)
-                try:
-                    block = await self._threads.run(body.read, LARGE_BLOCK if roomy else SMALL_BLOCK)
-                    if not block:
-                        return
-                    await exchange.write(block)
-                finally:
-                    if roomy:
-                        self._cache.release(LARGE_BLOCK)
-        finally:
-            await self._threads.finish(body.close)
+        while True:
+            roomy = self._cache.reserve(LARGE_BLOCK)
+            try:
+                block = await self._threads.run(body.read, LARGE_BLOCK if roomy else SMALL_BLOCK)
+                if not block:
+                    return
+                await exchange.write(block)
+            finally:
+                if roomy:
+                    self._cache.release(LARGE_BLOCK)
 
 
 async def _send_parts(
