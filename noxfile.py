@@ -70,9 +70,8 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Types, strict, of the library, the services, the tests, the benchmarks and the examples."""
     run(session, "mypy")
-    for example in sorted((ROOT / "examples").iterdir()):  # one at a time: they are scripts, and share names
-        if scripts := sorted(str(script) for script in example.glob("*.py")):
-            run(session, "mypy", *scripts)
+    for script in sorted((ROOT / "examples").glob("*/*.py")):  # one at a time: they are scripts, and share names
+        run(session, "mypy", str(script), MYPYPATH=str(script.parent))  # which may import the one beside it
 
 
 @nox.session(venv_backend="none")
