@@ -7,14 +7,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from mamkit.transcode.contain import Cancellation, encode_part, probe
+from mamkit.transcode.containment.contain import Cancellation, encode_part, probe
 from mamkit.transcode.errors import DestinationNotEmptyError
-from mamkit.transcode.ladder import DEFAULT_LADDER, Ladder
 from mamkit.transcode.limits import Limits
-from mamkit.transcode.manifest import MANIFEST_NAME, dash_manifest
 from mamkit.transcode.models import ArtFile, Init, MediaInfo, Part, Plan, Segment
-from mamkit.transcode.plan import make_plan
-from mamkit.transcode.playlists import (
+from mamkit.transcode.packaging.manifest import MANIFEST_NAME, dash_manifest
+from mamkit.transcode.packaging.playlists import (
     INDEX_NAME,
     Track,
     iframe_playlist,
@@ -25,6 +23,8 @@ from mamkit.transcode.playlists import (
     multivariant_playlist,
     segment_name,
 )
+from mamkit.transcode.planning.ladder import DEFAULT_LADDER, Ladder
+from mamkit.transcode.planning.plan import make_plan
 
 __all__ = ["Report", "transcode"]
 

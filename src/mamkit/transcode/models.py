@@ -228,7 +228,7 @@ class ArtFile(Model):
     """One finished piece of artwork."""
 
     name: str
-    """As `mamkit.transcode.artwork` names it, e.g. `art/poster.jpg`."""
+    """As `mamkit.transcode.artwork.files` names it, e.g. `art/poster.jpg`."""
     size: int
 
 

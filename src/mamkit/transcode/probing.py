@@ -1,4 +1,4 @@
-"""The facts of a source, found in this process: for `mamkit.transcode.contain.probe`, which looks at strangers' files.
+"""The facts of a source, found in this process: use `mamkit.transcode.probe` for strangers' files.
 
 Headers are not believed where looking is cheap: the first pictures and sounds are decoded, and times come from packets.
 """
@@ -15,10 +15,6 @@ from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.stream import Discard, Disposition, Stream
 
-from mamkit.transcode._colour import colour
-from mamkit.transcode._input import describe, open_source
-from mamkit.transcode._orientation import orientation
-from mamkit.transcode._scan import Timing, scan
 from mamkit.transcode.errors import (
     MediaTooLargeError,
     MediaUnreadableError,
@@ -27,6 +23,10 @@ from mamkit.transcode.errors import (
 )
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import AudioStream, MediaInfo, VideoStream
+from mamkit.transcode.reading._colour import colour
+from mamkit.transcode.reading._input import describe, open_source
+from mamkit.transcode.reading._orientation import orientation
+from mamkit.transcode.reading._scan import Timing, scan
 
 __all__ = ["probe_here"]
 

@@ -20,11 +20,11 @@ from mamkit.transcode import (
     SourceUnavailableError,
     VideoRendition,
 )
-from mamkit.transcode import _video as video
 from mamkit.transcode._events import EncodedSegment
-from mamkit.transcode._h264 import H264Segments
 from mamkit.transcode.encode import encode_part_here
-from mamkit.transcode.plan import frame_range
+from mamkit.transcode.encoding import _video as video
+from mamkit.transcode.encoding._h264 import H264Segments
+from mamkit.transcode.planning.plan import frame_range
 from tests.media_factory import CORNERS, make_clip
 from tests.unit.transcode.tree import Tree, encode, plan_for, rgb
 

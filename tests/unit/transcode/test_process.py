@@ -18,8 +18,8 @@ from mamkit.transcode import (
     Limits,
     TranscodeInterruptedError,
 )
-from mamkit.transcode import _process as process
-from mamkit.transcode._process import Cancellation, Child
+from mamkit.transcode.containment import _process as process
+from mamkit.transcode.containment._process import Cancellation, Child
 from tests.unit.transcode.liveness import is_alive, wait_until_dead
 
 # Spelled out, not imported: a bare interpreter starts in a fraction of the time.

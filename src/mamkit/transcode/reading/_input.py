@@ -8,8 +8,6 @@ import stat
 from pathlib import Path
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._encryption import is_encrypted
-from mamkit.transcode._signatures import SIGNATURE_BYTES, looks_like_media, looks_like_still_image
 from mamkit.transcode.errors import (
     EmptyFileError,
     MediaEncryptedError,
@@ -18,6 +16,8 @@ from mamkit.transcode.errors import (
     NoMediaError,
     SourceUnavailableError,
 )
+from mamkit.transcode.reading._encryption import is_encrypted
+from mamkit.transcode.reading._signatures import SIGNATURE_BYTES, looks_like_media, looks_like_still_image
 
 try:
     import av

@@ -15,7 +15,7 @@ import av
 from av.container import InputContainer
 from av.stream import Stream
 
-from mamkit.transcode._input import open_source
+from mamkit.transcode.reading._input import open_source
 
 __all__ = ["Timing", "scan"]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._process import Cancellation, Child
-from mamkit.transcode._wire import Message, from_wire
-from mamkit.transcode.artwork import is_art_name
+from mamkit.transcode.artwork.files import is_art_name
+from mamkit.transcode.containment._process import Cancellation, Child
+from mamkit.transcode.containment._wire import Message, from_wire
 from mamkit.transcode.errors import ChildMemoryError, ChildProtocolError, EncodeError, MediaError, MediaUnreadableError
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import ArtFile, Init, MediaInfo, Part, PartResult, Plan, Segment
@@ -173,7 +173,7 @@ def _conversation(
     request: dict[str, Any], limits: Limits, cancelled: Cancellation | None
 ) -> Iterator[tuple[Child, Iterator[Message]]]:
     """Start a child, and give what it says up to an error, which is raised."""
-    command = [sys.executable, "-I", "-B", "-m", "mamkit.transcode._child"]
+    command = [sys.executable, "-I", "-B", "-m", "mamkit.transcode.containment._child"]
     with Child(command, json.dumps(request).encode(), limits=limits, cancelled=cancelled) as child:
         yield child, _answers(child, limits)
 

@@ -13,10 +13,10 @@ import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
-from mamkit.transcode._languages import web_tag
-from mamkit.transcode._rates import output_rate
-from mamkit.transcode.ladder import DEFAULT_LADDER, Ladder
 from mamkit.transcode.models import AudioRendition, AudioStream, MediaInfo, Part, Plan, VideoStream
+from mamkit.transcode.planning._languages import web_tag
+from mamkit.transcode.planning._rates import output_rate
+from mamkit.transcode.planning.ladder import DEFAULT_LADDER, Ladder
 
 __all__ = ["AAC_FRAME_SAMPLES", "audio_frame_range", "display_size", "frame_range", "make_plan"]
 

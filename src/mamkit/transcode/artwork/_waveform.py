@@ -7,9 +7,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._decode import decodable, decode_from, decode_until_end, seek
-from mamkit.transcode._input import open_source
-from mamkit.transcode._still import png
+from mamkit.transcode.artwork._still import png
+from mamkit.transcode.reading._decode import decodable, decode_from, decode_until_end, seek
+from mamkit.transcode.reading._input import open_source
 
 try:
     import av

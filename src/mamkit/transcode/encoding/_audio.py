@@ -6,12 +6,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._aac import AacSegments
-from mamkit.transcode._decode import decode_from
 from mamkit.transcode._events import EncodedInit, EncodedSegment, Event
-from mamkit.transcode._timeline import Timeline
+from mamkit.transcode.encoding._aac import AacSegments
+from mamkit.transcode.encoding._timeline import Timeline
 from mamkit.transcode.models import AudioRendition, Part, Plan
-from mamkit.transcode.plan import AAC_FRAME_SAMPLES
+from mamkit.transcode.planning.plan import AAC_FRAME_SAMPLES
+from mamkit.transcode.reading._decode import decode_from
 
 try:
     import av

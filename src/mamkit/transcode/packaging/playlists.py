@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mamkit.transcode._bandwidth import Bandwidth
 from mamkit.transcode.models import AudioRendition, Init, Plan, Segment, VideoRendition
+from mamkit.transcode.packaging._bandwidth import Bandwidth
 
 __all__ = [
     "INDEX_NAME",

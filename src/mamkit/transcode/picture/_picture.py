@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._filters import Chain, Filter, PictureFilter, kind
-from mamkit.transcode._orientation import Orientation
-from mamkit.transcode._tone_map import needs_tone_mapping, tone_mapping
+from mamkit.transcode.picture._filters import Chain, Filter, PictureFilter, kind
+from mamkit.transcode.picture._tone_map import needs_tone_mapping, tone_mapping
+from mamkit.transcode.reading._orientation import Orientation
 
 try:
     import av

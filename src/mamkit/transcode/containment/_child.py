@@ -1,7 +1,7 @@
-"""The child process that opens strangers' files: `python -I -m mamkit.transcode._child`, started by `contain`.
+"""The child process that opens strangers' files: `python -I -m mamkit.transcode.containment._child`.
 
-It reads one request from its standard input, restricts itself, does the work in process and says what comes of it on
-its standard output. What libraries print goes to its standard error.
+`contain` starts it. It reads one request from its standard input, restricts itself, does the work in process and says
+what comes of it on its standard output. What libraries print goes to its standard error.
 """
 
 import json
@@ -15,8 +15,9 @@ from typing import Any, BinaryIO
 
 import av
 
-from mamkit.transcode._sandbox import restrict_files, restrict_resources
-from mamkit.transcode._wire import Message, send, to_wire
+import mamkit
+from mamkit.transcode.containment._sandbox import restrict_files, restrict_resources
+from mamkit.transcode.containment._wire import Message, send, to_wire
 from mamkit.transcode.encode import encode_part_here
 from mamkit.transcode.errors import ChildMemoryError, TranscodeError
 from mamkit.transcode.limits import Limits
@@ -71,7 +72,7 @@ def _work(request: dict[str, Any], pipe: BinaryIO) -> Message:
     av.logging.restore_default_callback()  # FFmpeg's own, which writes to standard error and takes no Python lock
     av.logging.set_libav_level(av.logging.ERROR)
     source = request["source"]
-    restrict_files(source, [*sys.path, sys.prefix, sys.base_prefix, *map(_folder, (av, sys.modules[__name__]))])
+    restrict_files(source, [*sys.path, sys.prefix, sys.base_prefix, *map(_folder, (av, mamkit))])
     if request["task"] == "probe":
         limits = Limits(
             duration=timedelta(seconds=request["limits"]["duration"]),

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._encoder import Encoder
 from mamkit.transcode._events import EncodedSegment
-from mamkit.transcode._timeline import SAMPLE_FORMAT
-from mamkit.transcode.fmp4 import Sample, fragment
+from mamkit.transcode.encoding._encoder import Encoder
+from mamkit.transcode.encoding._timeline import SAMPLE_FORMAT
 from mamkit.transcode.models import AudioRendition, Part, Plan, Segment
-from mamkit.transcode.plan import AAC_FRAME_SAMPLES, audio_frame_range
+from mamkit.transcode.packaging.fmp4 import Sample, fragment
+from mamkit.transcode.planning.plan import AAC_FRAME_SAMPLES, audio_frame_range
 
 try:
     import av

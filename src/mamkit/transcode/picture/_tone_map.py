@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Callable
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._filters import Filter
+from mamkit.transcode.picture._filters import Filter
 
 try:
     import av

@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._input import describe
 from mamkit.transcode.errors import EncodeError
-from mamkit.transcode.fmp4 import codecs, without_delay
 from mamkit.transcode.models import Init
+from mamkit.transcode.packaging.fmp4 import codecs, without_delay
+from mamkit.transcode.reading._input import describe
 
 try:
     import av
@@ -32,7 +32,7 @@ class Encoder(Generic[S]):
     """An open encoder.
 
     The encoder stands in an MP4 muxer of libav that is given no packets: its header, written before the first frame, is
-    the initialisation segment, and media segments are written by `mamkit.transcode.fmp4`. A context manager.
+    the initialisation segment, and media segments are written by `mamkit.transcode.packaging.fmp4`. A context manager.
 
     Args:
         rendition: Name of the rendition, for `init`.

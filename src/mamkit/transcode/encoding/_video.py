@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._crew import Channel, Crew
-from mamkit.transcode._decode import decode_from
 from mamkit.transcode._events import EncodedInit, EncodedSegment, Event
-from mamkit.transcode._h264 import H264Segments
-from mamkit.transcode._orientation import Orientation, orientation
-from mamkit.transcode._picture import Standardiser, deinterlaced, scaler
-from mamkit.transcode._sampler import sample
+from mamkit.transcode.encoding._crew import Channel, Crew
+from mamkit.transcode.encoding._h264 import H264Segments
 from mamkit.transcode.errors import MediaUnreadableError
 from mamkit.transcode.models import Part, Plan, VideoRendition
-from mamkit.transcode.plan import frame_range
+from mamkit.transcode.picture._picture import Standardiser, deinterlaced, scaler
+from mamkit.transcode.picture._sampler import sample
+from mamkit.transcode.planning.plan import frame_range
+from mamkit.transcode.reading._decode import decode_from
+from mamkit.transcode.reading._orientation import Orientation, orientation
 
 try:
     import av

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._input import describe
 from mamkit.transcode.errors import EncodeError
-from mamkit.transcode.plan import AAC_FRAME_SAMPLES
+from mamkit.transcode.planning.plan import AAC_FRAME_SAMPLES
+from mamkit.transcode.reading._input import describe
 
 try:
     import av

@@ -7,14 +7,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._decode import decodable, decode_from, seek
 from mamkit.transcode._events import EncodedArt, Event
-from mamkit.transcode._input import open_source
-from mamkit.transcode._orientation import Orientation, orientation
-from mamkit.transcode._picture import Standardiser, deinterlaced, scaler
-from mamkit.transcode._still import jpeg, picture_of
-from mamkit.transcode._waveform import SAMPLE_RATE, WaveformMeter, waveform_image
-from mamkit.transcode.artwork import (
+from mamkit.transcode.artwork._still import jpeg, picture_of
+from mamkit.transcode.artwork._waveform import SAMPLE_RATE, WaveformMeter, waveform_image
+from mamkit.transcode.artwork.files import (
     POSTER_NAME,
     STORYBOARD_NAME,
     WAVEFORM_IMAGE_NAME,
@@ -27,6 +23,10 @@ from mamkit.transcode.artwork import (
     waveform_json,
 )
 from mamkit.transcode.models import ArtFile, Part, Plan
+from mamkit.transcode.picture._picture import Standardiser, deinterlaced, scaler
+from mamkit.transcode.reading._decode import decodable, decode_from, seek
+from mamkit.transcode.reading._input import open_source
+from mamkit.transcode.reading._orientation import Orientation, orientation
 
 try:
     import av

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._input import describe
 from mamkit.transcode.errors import EncodeError
+from mamkit.transcode.reading._input import describe
 
 try:
     import av

@@ -6,11 +6,11 @@ from functools import cache
 from pathlib import Path
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._encoder import Encoder
 from mamkit.transcode._events import EncodedSegment
+from mamkit.transcode.encoding._encoder import Encoder
 from mamkit.transcode.errors import EncodeError
-from mamkit.transcode.fmp4 import Sample, fragment, length_prefixed
 from mamkit.transcode.models import KeyFrame, Plan, Segment, VideoRendition
+from mamkit.transcode.packaging.fmp4 import Sample, fragment, length_prefixed
 
 try:
     import av

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self, cast
 
-from mamkit.transcode._wire import Message, Receiver
+from mamkit.transcode.containment._wire import Message, Receiver
 from mamkit.transcode.errors import (
     ChildCrashedError,
     ChildTimedOutError,

@@ -6,9 +6,9 @@ from fractions import Fraction
 from itertools import groupby
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from mamkit.transcode._bandwidth import Bandwidth
 from mamkit.transcode.models import AudioRendition, Plan, Segment
-from mamkit.transcode.playlists import Track, init_name, segment_name_pattern
+from mamkit.transcode.packaging._bandwidth import Bandwidth
+from mamkit.transcode.packaging.playlists import Track, init_name, segment_name_pattern
 
 __all__ = ["MANIFEST_NAME", "dash_manifest"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._input import open_source
+from mamkit.transcode.reading._input import open_source
 
 try:
     import av

@@ -5,9 +5,9 @@ from fractions import Fraction
 from typing import cast
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._filters import Filter, PictureFilter
-from mamkit.transcode._input import describe
 from mamkit.transcode.errors import EncodeError
+from mamkit.transcode.picture._filters import Filter, PictureFilter
+from mamkit.transcode.reading._input import describe
 
 try:
     import av
