@@ -24,6 +24,7 @@ from mamkit.transcode.errors import (
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import AudioStream, MediaInfo, VideoStream
 from mamkit.transcode.reading._colour import colour
+from mamkit.transcode.reading._copying import copyable
 from mamkit.transcode.reading._input import describe, open_source
 from mamkit.transcode.reading._orientation import orientation
 from mamkit.transcode.reading._scan import Timing, scan
@@ -100,7 +101,7 @@ def probe_here(path: str | Path, limits: Limits | None = None) -> MediaInfo:
             )
         timings = scan(path, usable)
         video = tuple(
-            _video(stream, samples[stream.index].pictures, timings[stream.index])
+            _with_copying(path, source, stream, _video(stream, samples[stream.index].pictures, timings[stream.index]))
             for stream in source.streams.video
             if stream.index in usable
         )
@@ -230,6 +231,14 @@ def _video(stream: av.VideoStream, frames: list[av.VideoFrame], timing: Timing) 
         duration=_duration(start, timing, last=min(1 / rate, _LONGEST_LAST_PICTURE)),
         bit_rate=stream.bit_rate or None,
     )
+
+
+def _with_copying(path: Path, source: InputContainer, stream: av.VideoStream, facts: VideoStream) -> VideoStream:
+    """Add whether the packets can be used as they are."""
+    if "mp4" not in source.format.name:
+        return facts.model_copy(update={"uncopyable": "it is not in MP4 or QuickTime"})
+    found = copyable(path, facts, stream.id)
+    return facts.model_copy(update={"uncopyable": found} if isinstance(found, str) else {"copyable": found})
 
 
 def _audio(stream: av.AudioStream, frame: av.AudioFrame, timing: Timing) -> AudioStream:

@@ -71,7 +71,14 @@ class Child:
         pipe = subprocess.PIPE
         try:
             self._process = subprocess.Popen(
-                self._command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, cwd="/", env={}, start_new_session=True
+                self._command,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=pipe,
+                bufsize=0,
+                cwd="/",
+                env={"SVT_LOG": "1"},  # of SVT-AV1: errors only
+                start_new_session=True,
             )
         except OSError as error:
             raise ContainmentError(f"no child process could be started: {error}") from error

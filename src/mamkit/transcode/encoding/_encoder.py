@@ -17,13 +17,14 @@ try:
 except ImportError as error:
     raise MissingExtraError("transcode", package="av") from error
 
-__all__ = ["Encoder"]
+__all__ = ["MUXER", "Encoder", "facts_of"]
 
-_MUXER = {
+MUXER = {
     "movflags": "frag_custom+empty_moov+default_base_moof+cmaf+skip_trailer",
     "use_editlist": "0",  # it cannot know the delay yet; `without_delay` does
     "fflags": "+bitexact",  # leave out the muxer's version
 }
+"""Options of libav's MP4 muxer for what has no packets, only a header."""
 
 S = TypeVar("S", bound=av.VideoStream | av.AudioStream)
 
@@ -39,6 +40,7 @@ class Encoder(Generic[S]):
         timescale: Ticks per second of the track.
         frame_ticks: Ticks from one frame to the next.
         add: Adds the encoder's stream to the muxer, with all its settings.
+        delay: Frames that must be decoded before the first one can be shown; what FFmpeg says if None.
 
     Attributes:
         name: FFmpeg's name of the encoder.
@@ -51,10 +53,16 @@ class Encoder(Generic[S]):
     """
 
     def __init__(
-        self, rendition: str, timescale: int, frame_ticks: int, add: Callable[[av.container.OutputContainer], S]
+        self,
+        rendition: str,
+        timescale: int,
+        frame_ticks: int,
+        add: Callable[[av.container.OutputContainer], S],
+        *,
+        delay: int | None = None,
     ) -> None:
         header = BytesIO()
-        self._muxer = av.open(header, "w", format="mp4", options=_MUXER | {"video_track_timescale": str(timescale)})
+        self._muxer = av.open(header, "w", format="mp4", options=MUXER | {"video_track_timescale": str(timescale)})
         self.name = ""
         try:
             self._stream = add(self._muxer)
@@ -64,14 +72,11 @@ class Encoder(Generic[S]):
         except (av.FFmpegError, ValueError) as error:
             self.close()
             raise self._failed("cannot be opened", error) from error
-        self.delay = context.reorder_depth if isinstance(context, av.VideoCodecContext) else 0
-        self.header = without_delay(header.getvalue(), self.delay * frame_ticks)
-        self.init = Init(
-            rendition=rendition,
-            size=len(self.header),
-            codecs=codecs(self.header),
-            sha256=hashlib.sha256(self.header).hexdigest(),
-        )
+        if delay is None:
+            delay = context.reorder_depth if isinstance(context, av.VideoCodecContext) else 0
+        self.delay = delay
+        self.header = without_delay(header.getvalue(), delay * frame_ticks)
+        self.init = facts_of(rendition, self.header)
 
     def __enter__(self) -> Self:
         return self
@@ -99,3 +104,12 @@ class Encoder(Generic[S]):
     def _failed(self, how: str, error: Exception) -> EncodeError:
         detail = describe(error) if isinstance(error, av.FFmpegError) else str(error)
         return EncodeError(f"the encoder {self.name!r} {how}: {detail}", encoder=self.name, detail=detail)
+
+
+def facts_of(rendition: str, header: bytes) -> Init:
+    """Return the facts of an initialisation segment.
+
+    Raises:
+        ValueError: It has no track of a kind that is known.
+    """
+    return Init(rendition=rendition, size=len(header), codecs=codecs(header), sha256=hashlib.sha256(header).hexdigest())

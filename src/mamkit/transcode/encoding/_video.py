@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from mamkit.errors import MissingExtraError
 from mamkit.transcode._events import EncodedInit, EncodedSegment, Event
+from mamkit.transcode.encoding._copy import PacketSegments
 from mamkit.transcode.encoding._crew import Channel, Crew
-from mamkit.transcode.encoding._h264 import H264Segments
+from mamkit.transcode.encoding._pictures import PictureSegments
 from mamkit.transcode.errors import MediaUnreadableError
 from mamkit.transcode.models import Part, Plan, VideoRendition
 from mamkit.transcode.picture._picture import Standardiser, deinterlaced, scaler
@@ -45,7 +46,7 @@ _Report = EncodedSegment | int
 
 
 def encode_video(source: str | Path, plan: Plan, part: Part) -> Generator[Event, None, None]:
-    """Encode a run of video segments in all renditions.
+    """Encode a run of video segments in all renditions, or copy those that are made of the source's packets.
 
     One thread decodes, and one for each rendition scales and encodes. Few pictures wait between them, so that memory
     does not grow with the length of the part. They stop when the iterator is closed.
@@ -55,17 +56,28 @@ def encode_video(source: str | Path, plan: Plan, part: Part) -> Generator[Event,
         MediaError: The file cannot be opened.
         EncodeError: An encoder or a filter failed.
     """
+    if not plan.video:
+        raise ValueError("the plan has no video")
+    segments = range(part.start, part.stop)
     frames = range(frame_range(plan, part.start).start, frame_range(plan, part.stop - 1).stop)
+    encoded = [rendition for rendition in plan.video if not rendition.copied]
+    writers = len(plan.video) + (1 if encoded else 0)
     with ExitStack() as encoders, Crew() as crew:
-        finished: Channel[_Report] = crew.channel(_WAITING_REPORTS, writers=len(plan.video) + 1)
+        finished: Channel[_Report] = crew.channel(_WAITING_REPORTS, writers=writers)
         inputs: list[Channel[_Shown]] = []
         for rendition in plan.video:
-            segments = H264Segments(plan, rendition, frames)
-            encoders.enter_context(segments.encoder)
-            yield EncodedInit(segments.encoder.init, segments.encoder.header)
+            if rendition.copied:
+                packets = PacketSegments(source, plan, rendition, segments)
+                yield packets.init
+                crew.start(partial(_copy, packets, finished))
+                continue
+            pictures = PictureSegments(plan, rendition, segments)
+            encoders.enter_context(pictures.encoder)
+            yield EncodedInit(pictures.encoder.init, pictures.encoder.header)
             inputs.append(crew.channel(_WAITING_PICTURES))
-            crew.start(partial(_encode, rendition, segments, inputs[-1], finished))
-        crew.start(partial(_decode, source, plan, frames, inputs, finished))
+            crew.start(partial(_encode, rendition, pictures, inputs[-1], finished))
+        if encoded:
+            crew.start(partial(_decode, source, plan, frames, inputs, finished))
         done, whole = 0, len(frames) * len(plan.video)
         for report in finished:
             if isinstance(report, int):
@@ -73,6 +85,13 @@ def encode_video(source: str | Path, plan: Plan, part: Part) -> Generator[Event,
                 yield Fraction(done, whole)
             else:
                 yield report
+
+
+def _copy(packets: PacketSegments, finished: Channel[_Report]) -> None:
+    """Copy one rendition; the work of one thread."""
+    for report in packets.copy():
+        finished.put(report)
+    finished.close()
 
 
 def _decode(
@@ -124,7 +143,7 @@ def _pictures(
 
 
 def _encode(
-    rendition: VideoRendition, segments: H264Segments, pictures: Channel[_Shown], finished: Channel[_Report]
+    rendition: VideoRendition, segments: PictureSegments, pictures: Channel[_Shown], finished: Channel[_Report]
 ) -> None:
     """Scale and encode for one rendition; the work of one thread."""
     scale = None

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Fragment", "Sample", "codecs", "fragment", "length_prefixed", "without_delay"]
+__all__ = ["Fragment", "Sample", "codecs", "fragment", "length_prefixed", "without_delay", "without_temporal_delimiter"]
 
 TRACK_ID = 1
 """The one track of every file here; libav's muxer counts from 1 too."""
@@ -137,22 +137,52 @@ def length_prefixed(annex_b: bytes) -> bytes:
     return b"".join(parts)
 
 
+def without_temporal_delimiter(unit: bytes) -> bytes:
+    """Return a temporal unit of AV1 as MP4 stores it, without the OBU that begins it (AV1 in ISOBMFF 1.2 section 2.4).
+
+    That OBU is of type 2, says its size, which is 0, and has no extension (AV1 specification sections 5.3 and 5.6).
+    """
+    return unit.removeprefix(b"\x12\0")
+
+
 def codecs(init: bytes) -> str:
-    """Return the RFC 6381 name of what an initialisation segment's track holds, e.g. `avc1.64001f` or `mp4a.40.2`.
+    """Return the RFC 6381 name of what an initialisation segment's track holds.
+
+    For example `avc1.64001f`, `hvc1.1.6.L93.90`, `av01.0.04M.08` or `mp4a.40.2`.
 
     Raises:
-        ValueError: There is no sample entry, or it is of another kind than `avc1` and `mp4a`.
+        ValueError: There is no sample entry, or it is of a kind that is not known.
     """
     stsd = _find(init, b"stsd")
     entry = stsd[8:]  # version, flags and the number of entries
     name = entry[4:8]
+    inside = entry[8 + 78 :]  # 78: fields of VisualSampleEntry, section 12.1.3
     if name == b"avc1":
-        avcc = _find(entry[8 + 78 :], b"avcC")  # 78: fields of VisualSampleEntry, section 12.1.3
-        return f"avc1.{avcc[1:4].hex()}"
+        return f"avc1.{_find(inside, b'avcC')[1:4].hex()}"
+    if name == b"hvc1":
+        return f"hvc1.{_hevc_name(_find(inside, b'hvcC'))}"
+    if name == b"av01":
+        return f"av01.{_av1_name(_find(inside, b'av1C'))}"
     if name == b"mp4a":
         esds = _find(entry[8 + 28 :], b"esds")  # 28: fields of AudioSampleEntry, section 12.2.3
         return f"mp4a.40.{_audio_object_type(esds)}"
     raise ValueError(f"no RFC 6381 name is known for the sample entry {name!r}")
+
+
+def _hevc_name(hvcc: bytes) -> str:
+    """Name profile, tier, level and constraints of the record in ISO/IEC 14496-15 section 8.3.3.1 as in annex E.3."""
+    space, tier, profile = hvcc[1] >> 6, hvcc[1] >> 5 & 1, hvcc[1] & 31
+    compatible = int(f"{int.from_bytes(hvcc[2:6]):032b}"[::-1], 2)  # its bits in reverse order
+    constraints = hvcc[6:12].rstrip(b"\0")
+    parts = [f"{' ABC'[space].strip()}{profile}", f"{compatible:X}", f"{'H' if tier else 'L'}{hvcc[12]}"]
+    return ".".join([*parts, *(f"{byte:X}" for byte in constraints)])
+
+
+def _av1_name(av1c: bytes) -> str:
+    """Name profile, level, tier and depth of the record of AV1 in ISOBMFF 1.2 section 2.3.3, as its section 5 says."""
+    profile, level = av1c[1] >> 5, av1c[1] & 31
+    tier, high, twelve = av1c[2] >> 7, av1c[2] >> 6 & 1, av1c[2] >> 5 & 1
+    return f"{profile}.{level:02d}{'H' if tier else 'M'}.{12 if twelve else 10 if high else 8:02d}"
 
 
 def _audio_object_type(esds: bytes) -> int:

@@ -8,11 +8,11 @@ of a preview in the making and the final one. The names are those that every oth
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mamkit.transcode.models import AudioRendition, Init, Plan, Segment, VideoRendition
+from mamkit.transcode.models import AudioRendition, Init, KeyFrame, Plan, Segment, VideoRendition
 from mamkit.transcode.packaging._bandwidth import Bandwidth
 
 __all__ = [
@@ -109,11 +109,8 @@ def iframe_playlist(track: Track, *, plan: Plan, finished: bool) -> str:
         ValueError: As for `media_playlist`.
     """
     _check_finished(track, plan, finished=finished)
-    frames = [(segment, frame) for segment in track.segments for frame in segment.key_frames]
-    end = sum((segment.duration for segment in track.segments), Fraction(0))
-    times = [*(frame.time for _, frame in frames), end]
     lines = [*_head(track, plan, finished=finished), "#EXT-X-I-FRAMES-ONLY"]
-    for (segment, frame), (start, stop) in zip(frames, itertools.pairwise(times), strict=True):
+    for segment, frame, start, stop in _key_frames(track):
         lines += [
             f"#EXTINF:{_decimal(stop - start)},",
             f"#EXT-X-BYTERANGE:{frame.size}@{frame.offset}",
@@ -167,7 +164,7 @@ def multivariant_playlist(plan: Plan, tracks: Iterable[Track], *, finished: bool
         lines += [_tag("EXT-X-STREAM-INF", attributes), media_playlist_name(video.name)]
     for video in plan.video:
         track = by_name[video.name]
-        attributes = _rate_attributes(_key_frame_rates(video, track, plan)) | {
+        attributes = _rate_attributes(_key_frame_rates(track)) | {
             "CODECS": _quoted(track.init.codecs),
             "RESOLUTION": f"{video.width}x{video.height}",
             "URI": _quoted(iframe_playlist_name(video.name)),
@@ -184,14 +181,21 @@ def _rate_attributes(rates: Bandwidth) -> dict[str, str]:
     return {"BANDWIDTH": str(max(1, rates.peak)), "AVERAGE-BANDWIDTH": str(max(1, rates.average))}
 
 
-def _key_frame_rates(video: VideoRendition, track: Track, plan: Plan) -> Bandwidth:
+def _key_frame_rates(track: Track) -> Bandwidth:
     """Measure the key frames that are there: one at a time is the peak, all over their time the average."""
-    sizes = [frame.size for segment in track.segments for frame in segment.key_frames]
+    frames = [(frame.size, start, stop) for _, frame, start, stop in _key_frames(track)]
+    peak = max((8 * size / (stop - start) for size, start, stop in frames), default=Fraction(0))
     seconds = sum((segment.duration for segment in track.segments), Fraction(0))
-    if not sizes or not plan.frame_rate:
-        return Bandwidth(video.max_bit_rate, video.bit_rate)
-    gop = plan.gop_frames / plan.frame_rate
-    return Bandwidth(math.ceil(8 * max(sizes) / gop), math.ceil(8 * sum(sizes) / seconds))
+    return Bandwidth(math.ceil(peak), math.ceil(8 * sum(size for size, _, _ in frames) / seconds))
+
+
+def _key_frames(track: Track) -> Iterator[tuple[Segment, KeyFrame, Fraction, Fraction]]:
+    """Yield each key frame with its segment, when it is shown, and until when."""
+    frames = [(segment, frame) for segment in track.segments for frame in segment.key_frames]
+    end = sum((segment.duration for segment in track.segments), Fraction(0))
+    times = [*(frame.time for _, frame in frames), end]
+    for (segment, frame), (start, stop) in zip(frames, itertools.pairwise(times), strict=True):
+        yield segment, frame, start, stop
 
 
 def _media_attributes(audio: AudioRendition) -> dict[str, str]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from mamkit.transcode.models import AudioRendition, AudioStream, MediaInfo, Part, Plan, VideoStream
+from mamkit.transcode.planning._copying import Copied, copied, lowered
 from mamkit.transcode.planning._languages import web_tag
 from mamkit.transcode.planning._rates import output_rate
 from mamkit.transcode.planning.ladder import DEFAULT_LADDER, Ladder
@@ -33,7 +34,12 @@ _KEPT_SAMPLE_RATES = (44_100, 48_000)
 
 
 def make_plan(
-    info: MediaInfo, *, ladder: Ladder = DEFAULT_LADDER, part_segments: int = 6, artwork: bool = True
+    info: MediaInfo,
+    *,
+    ladder: Ladder = DEFAULT_LADDER,
+    part_segments: int = 6,
+    artwork: bool = True,
+    copy: bool = True,
 ) -> Plan:
     """Return the plan for a source.
 
@@ -46,6 +52,8 @@ def make_plan(
         ladder: Which sizes and bit rates to offer.
         part_segments: Video segments (about 6 s each) in a part; the first part has one, so that playback starts early.
         artwork: Whether the last part is one for poster, storyboard and waveform.
+        copy: Whether a picture that already is what the largest rendition would be is copied instead of encoded; the
+            other renditions then follow its boundaries. `Plan.notes` says what was done, and why.
 
     Raises:
         MediaUnsupportedError: The picture is too small, or too narrow, for every rung of the ladder.
@@ -65,12 +73,25 @@ def make_plan(
     if first_sound < origin - _EARLY_SOUND:
         origin -= math.ceil((origin - first_sound) * rate) / rate
     end = max((_end(info, shown), *(_end(info, stream) for stream in info.audio)))
-    frame_count = _count(
-        (end - origin) * rate - _NO_FRAME_OF_ITS_OWN, segment=segment_frames, least=_least_frames(audio, 1 / rate)
-    )
-    segment_count = -(-frame_count // segment_frames)
+    renditions = ladder.renditions(*display_size(shown), rate)
+    found = copied(shown, renditions[0], rate, origin=origin, end=end) if copy else "that was asked for"
+    if isinstance(found, Copied):
+        cuts, frame_count = found.cuts, found.frame_count
+        segment_count = len(cuts)
+        duration = max(frame_count / rate, end - origin)
+        renditions = (
+            renditions[0].model_copy(update={"copied": True, "copy_delay": found.delay}),
+            *lowered(renditions, shown),
+        )
+        note = f"{renditions[0].name} is made of the source's own packets"
+    else:
+        least = _least_frames(audio, 1 / rate)
+        frame_count = _count((end - origin) * rate - _NO_FRAME_OF_ITS_OWN, segment=segment_frames, least=least)
+        cuts, segment_count = (), -(-frame_count // segment_frames)
+        duration = frame_count / rate
+        note = f"{renditions[0].name} is encoded and not copied from the source, because {found}"
     return Plan(
-        duration=frame_count / rate,
+        duration=duration,
         origin=origin,
         video_stream=shown.index,
         frame_rate=rate,
@@ -79,9 +100,11 @@ def make_plan(
         segment_frames=segment_frames,
         segment_duration=segment_frames / rate,
         segment_count=segment_count,
-        video=ladder.renditions(*display_size(shown), rate),
+        cuts=cuts,
+        video=renditions,
         audio=audio,
         parts=_parts(segment_count, part_segments, picture=True, sound=bool(audio), artwork=artwork),
+        notes=(note,),
     )
 
 
@@ -92,6 +115,8 @@ def frame_range(plan: Plan, segment: int) -> range:
         IndexError: The plan has no such segment.
     """
     _check_segment(plan, segment)
+    if plan.cuts:
+        return range(plan.cuts[segment], (*plan.cuts[segment + 1 : segment + 2], plan.frame_count)[0])
     first = segment * plan.segment_frames
     return range(first, min(first + plan.segment_frames, plan.frame_count))
 
@@ -106,8 +131,7 @@ def audio_frame_range(plan: Plan, rendition: AudioRendition, segment: int) -> ra
     """
     _check_segment(plan, segment)
     frames_a_second = Fraction(rendition.sample_rate, AAC_FRAME_SAMPLES)
-    start = segment * plan.segment_duration
-    stop = min(start + plan.segment_duration, plan.duration)
+    start, stop = (_segment_start(plan, index) for index in (segment, segment + 1))
     return range(math.ceil(start * frames_a_second), math.ceil(stop * frames_a_second))
 
 
@@ -201,6 +225,13 @@ def _spans(segments: int, first: int, run: int) -> Iterable[tuple[int, int]]:
     """Cut `range(segments)` into a first run and then equal ones."""
     starts = [0, *range(first, segments, run)]
     return zip(starts, [*starts[1:], segments], strict=True)
+
+
+def _segment_start(plan: Plan, segment: int) -> Fraction:
+    """Return when a segment starts, seconds; of the one after the last, when the film ends."""
+    if segment == plan.segment_count:
+        return plan.duration
+    return plan.cuts[segment] / plan.frame_rate if plan.cuts and plan.frame_rate else segment * plan.segment_duration
 
 
 def _check_segment(plan: Plan, segment: int) -> None:

@@ -1,10 +1,10 @@
-"""Whether an MP4 or QuickTime file is encrypted, found in its headers: FFmpeg fails on some without saying why."""
+"""The headers of an MP4 or QuickTime file, and whether it is encrypted: FFmpeg fails on some without saying why."""
 
 import re
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["is_encrypted"]
+__all__ = ["is_encrypted", "read_movie_box"]
 
 _MOST_BOXES = 1024  # at the top level, before the search is given up; a fragmented film has its `moov` first
 _MOST_HEADER_BYTES = 32 << 20
@@ -21,11 +21,11 @@ def is_encrypted(path: Path) -> bool:
         OSError: The file cannot be read.
     """
     with path.open("rb") as file:
-        movie = _movie_box(file, path.stat().st_size)
+        movie = read_movie_box(file, path.stat().st_size)
     return _ENCRYPTED_TRACK.search(movie) is not None
 
 
-def _movie_box(file: BinaryIO, size: int) -> bytes:
+def read_movie_box(file: BinaryIO, size: int) -> bytes:
     """Return the body of the `moov` box, or nothing where there is none (box headers: ISO/IEC 14496-12 section 4.2)."""
     position = 0
     for _ in range(_MOST_BOXES):
