@@ -6,7 +6,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mamkit.transcode._sampler import EARLY, sample
+from mamkit.transcode.picture._sampler import EARLY, sample
 
 rates = st.sampled_from([Fraction(24_000, 1001), Fraction(25), Fraction(30), Fraction(60_000, 1001)])
 times = st.lists(st.integers(0, 4000), min_size=1, max_size=120, unique=True).map(

@@ -21,18 +21,23 @@ def probe(*, source: Path) -> None:
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--artwork/--no-artwork", default=True, help="Make poster, storyboard and waveform, too.")
+@click.option(
+    "--copy/--no-copy", default=True, help="Use the source's own packets for the largest size, where they fit."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a report as one JSON object.")
-def transcode(*, source: Path, dest: Path, artwork: bool, as_json: bool) -> None:
+def transcode(*, source: Path, dest: Path, artwork: bool, copy: bool, as_json: bool) -> None:
     """Make a tree for HLS and DASH of a media file in a folder."""
     from mamkit import transcode as media
     from mamkit_apps.terminal import progress_bar
 
     with progress_bar("transcoding", hidden=as_json) as advance:
-        report = media.transcode(source, dest, artwork=artwork, on_progress=advance)
+        report = media.transcode(source, dest, artwork=artwork, copy=copy, on_progress=advance)
     if as_json:
         click.echo(json.dumps(json.loads(report.model_dump_json())))
     else:
         click.echo(f"{dest / 'index.m3u8'}")
+        for note in report.plan.notes:
+            click.echo(note, err=True)
 
 
 commands = [probe, transcode]

@@ -13,9 +13,12 @@ Or step by step, each part by whoever has time for it:
 
 Files are opened in a child process that can do no harm. The modules `probing` and `encode` do the same in this process,
 for files that are trusted; they are not imported from here, so that a service that only reads plans loads no FFmpeg.
+
+The folders follow the way of a film: `reading` it, `planning` what becomes of it, its `picture`, `encoding` in parts,
+`artwork`, and `packaging` for players; `containment` is the child process in which all of that happens.
 """
 
-from mamkit.transcode.artwork import (
+from mamkit.transcode.artwork.files import (
     POSTER_NAME,
     STORYBOARD_NAME,
     WAVEFORM_IMAGE_NAME,
@@ -27,7 +30,7 @@ from mamkit.transcode.artwork import (
     storyboard_vtt,
     waveform_json,
 )
-from mamkit.transcode.contain import Cancellation, encode_part, probe
+from mamkit.transcode.containment.contain import Cancellation, encode_part, probe
 from mamkit.transcode.errors import (
     ChildCrashedError,
     ChildMemoryError,
@@ -47,14 +50,13 @@ from mamkit.transcode.errors import (
     TranscodeError,
     TranscodeInterruptedError,
 )
-from mamkit.transcode.ladder import DEFAULT_LADDER, UHD_LADDER, Ladder, Rung
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.local import Report, transcode
-from mamkit.transcode.manifest import MANIFEST_NAME, dash_manifest
 from mamkit.transcode.models import (
     ArtFile,
     AudioRendition,
     AudioStream,
+    Copyable,
     Init,
     KeyFrame,
     MediaInfo,
@@ -65,8 +67,8 @@ from mamkit.transcode.models import (
     VideoRendition,
     VideoStream,
 )
-from mamkit.transcode.plan import audio_frame_range, display_size, frame_range, make_plan
-from mamkit.transcode.playlists import (
+from mamkit.transcode.packaging.manifest import MANIFEST_NAME, dash_manifest
+from mamkit.transcode.packaging.playlists import (
     INDEX_NAME,
     Track,
     iframe_playlist,
@@ -77,6 +79,8 @@ from mamkit.transcode.playlists import (
     multivariant_playlist,
     segment_name,
 )
+from mamkit.transcode.planning.ladder import DEFAULT_LADDER, UHD_LADDER, Ladder, Rung
+from mamkit.transcode.planning.plan import audio_frame_range, display_size, frame_range, make_plan
 from mamkit.transcode.sink import Sink
 
 __all__ = [
@@ -97,6 +101,7 @@ __all__ = [
     "ChildProtocolError",
     "ChildTimedOutError",
     "ContainmentError",
+    "Copyable",
     "DestinationNotEmptyError",
     "EmptyFileError",
     "EncodeError",

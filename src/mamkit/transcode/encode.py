@@ -1,15 +1,15 @@
 """Encoding one part in this process.
 
-Use it for files that you trust; `mamkit.transcode.contain` does the same in a child process for all others.
+Use it for files that you trust; `mamkit.transcode.encode_part` does the same in a child process for all others.
 """
 
 from contextlib import closing
 from pathlib import Path
 
-from mamkit.transcode._artwork import encode_artwork
-from mamkit.transcode._audio import encode_audio
 from mamkit.transcode._events import EncodedArt, EncodedInit, EncodedSegment
-from mamkit.transcode._video import encode_video
+from mamkit.transcode.artwork._make import encode_artwork
+from mamkit.transcode.encoding._audio import encode_audio
+from mamkit.transcode.encoding._video import encode_video
 from mamkit.transcode.models import ArtFile, Init, Part, PartResult, Plan, Segment
 from mamkit.transcode.sink import Sink
 

@@ -7,14 +7,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from mamkit.transcode.contain import Cancellation, encode_part, probe
+from mamkit.transcode.containment.contain import Cancellation, encode_part, probe
 from mamkit.transcode.errors import DestinationNotEmptyError
-from mamkit.transcode.ladder import DEFAULT_LADDER, Ladder
 from mamkit.transcode.limits import Limits
-from mamkit.transcode.manifest import MANIFEST_NAME, dash_manifest
 from mamkit.transcode.models import ArtFile, Init, MediaInfo, Part, Plan, Segment
-from mamkit.transcode.plan import make_plan
-from mamkit.transcode.playlists import (
+from mamkit.transcode.packaging.manifest import MANIFEST_NAME, dash_manifest
+from mamkit.transcode.packaging.playlists import (
     INDEX_NAME,
     Track,
     iframe_playlist,
@@ -25,6 +23,8 @@ from mamkit.transcode.playlists import (
     multivariant_playlist,
     segment_name,
 )
+from mamkit.transcode.planning.ladder import DEFAULT_LADDER, Ladder
+from mamkit.transcode.planning.plan import make_plan
 
 __all__ = ["Report", "transcode"]
 
@@ -54,6 +54,7 @@ def transcode(
     *,
     ladder: Ladder = DEFAULT_LADDER,
     artwork: bool = True,
+    copy: bool = True,
     limits: Limits | None = None,
     on_progress: Callable[[Fraction], object] | None = None,
     cancelled: Cancellation | None = None,
@@ -65,6 +66,8 @@ def transcode(
         dest: A folder that is empty or not there yet; if the work fails, it is left as it was.
         ladder: Which sizes and bit rates to offer.
         artwork: Whether to make poster, storyboard and waveform, too.
+        copy: Whether the source's own packets are used for the largest rendition where they can be; `Report.plan.notes`
+            says whether that was so, and why not.
         limits: What the file may ask for; `Limits()` if None.
         on_progress: Told how much is done, from 0 to 1, never less than before.
         cancelled: Ends the work when set.
@@ -79,7 +82,7 @@ def transcode(
     if existed and any(folder.iterdir()):
         raise DestinationNotEmptyError(f"{str(folder)!r} is not empty; name a new folder")
     info = probe(source, limits=limits, cancelled=cancelled)
-    plan = make_plan(info, ladder=ladder, artwork=artwork)
+    plan = make_plan(info, ladder=ladder, artwork=artwork, copy=copy)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         sink = _Folder(folder, plan, on_progress or _nobody)

@@ -19,6 +19,8 @@ __all__ = [
     "ArtFile",
     "AudioRendition",
     "AudioStream",
+    "Codec",
+    "Copyable",
     "Init",
     "KeyFrame",
     "MediaInfo",
@@ -31,10 +33,31 @@ __all__ = [
 ]
 
 
+Codec = Literal["h264", "hevc", "av1"]
+"""What pictures are encoded in: H.264, which everything plays, or what takes fewer bits."""
+
+
 class Model(BaseModel):
     """Base of the models: frozen, and strict about names it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Copyable(Model):
+    """What must be known of a picture stream whose packets can go to players as they are.
+
+    It is progressive H.264 at a constant rate in groups of pictures that stand alone. Those named here are the fewest
+    that are no longer than 2 s; there may be more key frames between.
+    """
+
+    groups: tuple[tuple[int, int], ...]
+    """Runs of groups of one length: how many groups, and frames in each."""
+    delay: int
+    """Frames that must be decoded before the first one can be shown."""
+    bit_rate: int
+    """Average, measured."""
+    peak_bit_rate: int
+    """Over any run of groups that fills a segment of 6 s."""
 
 
 class VideoStream(Model):
@@ -71,6 +94,10 @@ class VideoStream(Model):
     duration: Fraction | None = None
     """Seconds from the first frame to the end of the last, if known."""
     bit_rate: int | None = None
+    copyable: Copyable | None = None
+    """None where the packets cannot be used as they are."""
+    uncopyable: str = ""
+    """Why not, in a few words, e.g. `it is interlaced`."""
 
 
 class AudioStream(Model):
@@ -118,7 +145,8 @@ class VideoRendition(Model):
     """One rung of the ladder as it will be encoded."""
 
     name: str
-    """Folder of the rendition, e.g. `720p`: the short side of the picture."""
+    """Folder of the rendition, e.g. `720p`: the short side of the picture, with the codec if that is not H.264."""
+    codec: Codec = "h264"
     width: int
     """Pixels, even."""
     height: int
@@ -127,6 +155,10 @@ class VideoRendition(Model):
     """Average that the encoder aims at."""
     max_bit_rate: int
     """Cap over the buffer of the rate control."""
+    copied: bool = False
+    """Whether it is made of the source's own packets."""
+    copy_delay: int = 0
+    """If it is, frames that must be decoded before the first one can be shown."""
 
 
 class AudioRendition(Model):
@@ -162,12 +194,13 @@ class Plan(Model):
     """All that is decided before any frame is encoded.
 
     Video segment `i` holds the frames `i * segment_frames` up to `(i + 1) * segment_frames` of a grid of constant rate
-    that holds the source's first picture, mostly as frame 0; the last segment may be shorter. Audio segment `i` holds
-    the AAC frames (1024 samples each) that start in the same stretch of time.
+    that holds the source's first picture, mostly as frame 0; the last segment may be shorter. Where a rendition is
+    copied from the source, `cuts` says instead where segments begin, at key frames of the source. Audio segment `i`
+    holds the AAC frames (1024 samples each) that start in the same stretch of time.
     """
 
     duration: Fraction
-    """Seconds that the output lasts: for video a whole number of frames."""
+    """Seconds that the output lasts: for video a whole number of frames, unless it is copied and sound ends later."""
     origin: Fraction
     """Time of the output's zero on the source container's clock."""
     video_stream: int | None
@@ -183,11 +216,15 @@ class Plan(Model):
     segment_duration: Fraction
     """Seconds of a full segment; about 6."""
     segment_count: int
+    cuts: tuple[int, ...] = ()
+    """First frame of each segment, where that follows the source; empty where every segment has `segment_frames`."""
     video: tuple[VideoRendition, ...]
     """Largest first."""
     audio: tuple[AudioRendition, ...]
     parts: tuple[Part, ...]
     """In the order in which they are best encoded."""
+    notes: tuple[str, ...] = ()
+    """What somebody may want to know of how it was decided, a sentence each."""
 
 
 class KeyFrame(Model):
@@ -228,7 +265,7 @@ class ArtFile(Model):
     """One finished piece of artwork."""
 
     name: str
-    """As `mamkit.transcode.artwork` names it, e.g. `art/poster.jpg`."""
+    """As `mamkit.transcode.artwork.files` names it, e.g. `art/poster.jpg`."""
     size: int
 
 

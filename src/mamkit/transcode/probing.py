@@ -1,4 +1,4 @@
-"""The facts of a source, found in this process: for `mamkit.transcode.contain.probe`, which looks at strangers' files.
+"""The facts of a source, found in this process: use `mamkit.transcode.probe` for strangers' files.
 
 Headers are not believed where looking is cheap: the first pictures and sounds are decoded, and times come from packets.
 """
@@ -15,10 +15,6 @@ from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.stream import Discard, Disposition, Stream
 
-from mamkit.transcode._colour import colour
-from mamkit.transcode._input import describe, open_source
-from mamkit.transcode._orientation import orientation
-from mamkit.transcode._scan import Timing, scan
 from mamkit.transcode.errors import (
     MediaTooLargeError,
     MediaUnreadableError,
@@ -27,6 +23,11 @@ from mamkit.transcode.errors import (
 )
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import AudioStream, MediaInfo, VideoStream
+from mamkit.transcode.reading._colour import colour
+from mamkit.transcode.reading._copying import copyable
+from mamkit.transcode.reading._input import describe, open_source
+from mamkit.transcode.reading._orientation import orientation
+from mamkit.transcode.reading._scan import Timing, scan
 
 __all__ = ["probe_here"]
 
@@ -100,7 +101,7 @@ def probe_here(path: str | Path, limits: Limits | None = None) -> MediaInfo:
             )
         timings = scan(path, usable)
         video = tuple(
-            _video(stream, samples[stream.index].pictures, timings[stream.index])
+            _with_copying(path, source, stream, _video(stream, samples[stream.index].pictures, timings[stream.index]))
             for stream in source.streams.video
             if stream.index in usable
         )
@@ -230,6 +231,14 @@ def _video(stream: av.VideoStream, frames: list[av.VideoFrame], timing: Timing) 
         duration=_duration(start, timing, last=min(1 / rate, _LONGEST_LAST_PICTURE)),
         bit_rate=stream.bit_rate or None,
     )
+
+
+def _with_copying(path: Path, source: InputContainer, stream: av.VideoStream, facts: VideoStream) -> VideoStream:
+    """Add whether the packets can be used as they are."""
+    if "mp4" not in source.format.name:
+        return facts.model_copy(update={"uncopyable": "it is not in MP4 or QuickTime"})
+    found = copyable(path, facts, stream.id)
+    return facts.model_copy(update={"uncopyable": found} if isinstance(found, str) else {"copyable": found})
 
 
 def _audio(stream: av.AudioStream, frame: av.AudioFrame, timing: Timing) -> AudioStream:

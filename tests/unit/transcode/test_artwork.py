@@ -27,8 +27,8 @@ from mamkit.transcode import (
     storyboard,
     storyboard_vtt,
 )
-from mamkit.transcode import _waveform as waveform
-from mamkit.transcode.artwork import is_art_name
+from mamkit.transcode.artwork import _waveform as waveform
+from mamkit.transcode.artwork.files import is_art_name
 from tests.media_factory import CORNERS, make_clip
 from tests.unit.transcode.tree import Tree, encode, plan_for
 

@@ -28,12 +28,12 @@ from mamkit.transcode import (
     Segment,
     SourceUnavailableError,
     TranscodeInterruptedError,
-    contain,
     encode_part,
     make_plan,
     probe,
 )
-from mamkit.transcode._wire import Message
+from mamkit.transcode.containment import contain
+from mamkit.transcode.containment._wire import Message
 from mamkit.transcode.encode import encode_part_here
 from mamkit.transcode.probing import probe_here
 from tests.media_factory import make_clip

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from mamkit.transcode._crew import Channel, Crew
+from mamkit.transcode.encoding._crew import Channel, Crew
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import av
 import pytest
 
 from mamkit.transcode import NoMediaError
-from mamkit.transcode._decode import Decoded, decode_from
+from mamkit.transcode.reading._decode import Decoded, decode_from
 from tests.media_factory import make_clip
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from mamkit.transcode import AudioRendition, EncodeError, Part, Plan
 from mamkit.transcode.encode import encode_part_here
-from mamkit.transcode.plan import audio_frame_range
+from mamkit.transcode.planning.plan import audio_frame_range
 from tests.media_factory import make_clip
 from tests.unit.transcode.tree import Tree, encode, plan_for, rgb
 

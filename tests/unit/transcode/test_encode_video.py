@@ -20,11 +20,11 @@ from mamkit.transcode import (
     SourceUnavailableError,
     VideoRendition,
 )
-from mamkit.transcode import _video as video
 from mamkit.transcode._events import EncodedSegment
-from mamkit.transcode._h264 import H264Segments
 from mamkit.transcode.encode import encode_part_here
-from mamkit.transcode.plan import frame_range
+from mamkit.transcode.encoding import _video as video
+from mamkit.transcode.encoding._pictures import PictureSegments
+from mamkit.transcode.planning.plan import frame_range
 from tests.media_factory import CORNERS, make_clip
 from tests.unit.transcode.tree import Tree, encode, plan_for, rgb
 
@@ -337,13 +337,13 @@ def test_an_encoder_that_fails_in_its_thread_ends_all(tmp_path: Path, monkeypatc
     clip = make_clip(tmp_path / "clip.mp4", seconds=14, width=854, height=480, rate=10, audio=False)
     plan = plan_for(clip)
 
-    class Failing(H264Segments):
+    class Failing(PictureSegments):
         def push(self, n: int, picture: av.VideoFrame) -> Iterator[EncodedSegment]:
             if n == 30:
                 raise EncodeError("it broke", encoder="libx264")
             return super().push(n, picture)
 
-    monkeypatch.setattr(video, "H264Segments", Failing)
+    monkeypatch.setattr(video, "PictureSegments", Failing)
     with pytest.raises(EncodeError, match="it broke"):
         encode(clip, plan)
 

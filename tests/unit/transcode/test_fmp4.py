@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from mamkit.transcode.fmp4 import Sample, codecs, fragment, length_prefixed, without_delay
+from mamkit.transcode.packaging.fmp4 import Sample, codecs, fragment, length_prefixed, without_delay
 
 
 def boxes(data: bytes) -> dict[str, bytes]:

@@ -17,9 +17,9 @@ from mamkit.transcode import (
     NoMediaError,
     SourceUnavailableError,
 )
-from mamkit.transcode._input import open_source
-from mamkit.transcode._signatures import looks_like_media, looks_like_still_image
 from mamkit.transcode.probing import probe_here
+from mamkit.transcode.reading._input import open_source
+from mamkit.transcode.reading._signatures import looks_like_media, looks_like_still_image
 from tests.media_factory import make_clip
 
 HOSTILE_NAMES = [

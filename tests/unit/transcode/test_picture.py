@@ -6,10 +6,10 @@ import av
 import pytest
 from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
-from mamkit.transcode._filters import Filter, PictureFilter
-from mamkit.transcode._orientation import Orientation
-from mamkit.transcode._picture import Standardiser, deinterlaced, scaler
 from mamkit.transcode.errors import EncodeError
+from mamkit.transcode.picture._filters import Filter, PictureFilter
+from mamkit.transcode.picture._picture import Standardiser, deinterlaced, scaler
+from mamkit.transcode.reading._orientation import Orientation
 from tests.media_factory import CORNERS, corners
 from tests.unit.transcode.tree import rgb
 

@@ -15,8 +15,8 @@ from mamkit.transcode import (
     frame_range,
     make_plan,
 )
-from mamkit.transcode._languages import web_tag
-from mamkit.transcode._rates import output_rate
+from mamkit.transcode.planning._languages import web_tag
+from mamkit.transcode.planning._rates import output_rate
 
 
 def picture(**changes: object) -> VideoStream:

@@ -15,8 +15,8 @@ from mamkit.transcode import (
     NoMediaError,
     make_plan,
 )
-from mamkit.transcode import _scan as scan
 from mamkit.transcode.probing import probe_here
+from mamkit.transcode.reading import _scan as scan
 from tests.media_factory import make_clip
 
 FRAME = Fraction(1, 25)

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from mamkit.transcode._sampler import sample
+from mamkit.transcode.picture._sampler import sample
 
 
 def shown(times: Iterable[Fraction | float], frames: range, rate: Fraction | int) -> list[int]:

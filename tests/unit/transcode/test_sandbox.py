@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mamkit.transcode import _sandbox
+from mamkit.transcode.containment import _sandbox
 from tests.unit.transcode.liveness import is_alive, wait_until_dead
 
 # The module is loaded by its file: a bare interpreter starts in a fraction of the time that all of mamkit takes.

@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 import pytest
 
-from mamkit.transcode._timeline import Timeline
+from mamkit.transcode.encoding._timeline import Timeline
 
 RATE = 48_000
 

@@ -7,8 +7,8 @@ import av
 import pytest
 from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
-from mamkit.transcode._filters import PictureFilter
-from mamkit.transcode._tone_map import needs_tone_mapping, tone_mapping
+from mamkit.transcode.picture._filters import PictureFilter
+from mamkit.transcode.picture._tone_map import needs_tone_mapping, tone_mapping
 from tests.unit.transcode.tree import rgb
 
 PQ, HLG, SDR = ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67, ColorTrc.BT709

@@ -14,7 +14,7 @@ from mamkit.transcode import (
     TranscodeError,
 )
 from mamkit.transcode import errors as all_errors
-from mamkit.transcode._wire import Message, Receiver, from_wire, send, to_wire
+from mamkit.transcode.containment._wire import Message, Receiver, from_wire, send, to_wire
 
 
 def sent(*messages: Message) -> bytes:

@@ -61,7 +61,8 @@ class Tree:
 
 
 def plan_for(path: Path) -> Plan:
-    return make_plan(probe_here(path, Limits()))
+    """Plan to encode everything, even where the film could be copied."""
+    return make_plan(probe_here(path, Limits()), copy=False)
 
 
 def encode(path: Path, plan: Plan, parts: Iterable[Part] | None = None) -> Tree:

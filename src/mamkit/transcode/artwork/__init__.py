@@ -1,0 +1,1 @@
+"""Poster, storyboard and waveform: their files, and how they are made."""

@@ -1,0 +1,1 @@
+"""Strangers' files in a child process that can do no harm: both its sides, and what they say to each other."""

@@ -1,0 +1,117 @@
+"""A rendition that is made of the source's own packets: nothing is decoded and nothing encoded."""
+
+from collections.abc import Generator, Iterator
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from mamkit.errors import MissingExtraError
+from mamkit.transcode._events import EncodedInit, EncodedSegment
+from mamkit.transcode.encoding._encoder import MUXER, facts_of
+from mamkit.transcode.encoding._segments import Clock, SegmentWriter
+from mamkit.transcode.errors import MediaUnreadableError
+from mamkit.transcode.models import Plan, VideoRendition
+from mamkit.transcode.packaging.fmp4 import without_delay
+from mamkit.transcode.planning.plan import frame_range
+from mamkit.transcode.reading._copying import nal_units
+from mamkit.transcode.reading._decode import decodable, seek
+from mamkit.transcode.reading._input import open_source
+
+try:
+    import av
+except ImportError as error:
+    raise MissingExtraError("transcode", package="av") from error
+
+__all__ = ["PacketSegments"]
+
+# ITU-T H.264 table 7-1. Slices and parameter sets are kept. Messages (SEI) are left out, with whatever cameras and
+# encoders write there: nothing of them is needed to show a picture, and some say who made it, where and with what.
+_KEPT = {1, 2, 3, 4, 5, 7, 8}
+_IDR = 5
+_LEAD = 8  # frames before the wanted one to seek to: indices are in decode times, which are earlier
+
+
+class PacketSegments:
+    """Copies the packets of a part for one rendition.
+
+    Args:
+        source: The file.
+        plan: What the whole film becomes; its largest rendition is copied.
+        rendition: The rendition to make.
+        segments: Which segments, a run.
+
+    Attributes:
+        init: The initialisation segment.
+
+    Raises:
+        MediaUnreadableError: The stream is not there.
+        MediaError: The file cannot be opened.
+    """
+
+    def __init__(self, source: str | Path, plan: Plan, rendition: VideoRendition, segments: range) -> None:
+        if plan.frame_rate is None or plan.video_stream is None:
+            raise ValueError("the plan has no video")
+        self._source = source
+        self._plan = plan
+        self._rate = plan.frame_rate
+        self._stream = plan.video_stream
+        self._frames = range(frame_range(plan, segments.start).start, frame_range(plan, segments.stop - 1).stop)
+        clock = Clock(plan.frame_rate)
+        header = BytesIO()
+        with open_source(source) as container:
+            stream = self._open(container)
+            self._length_size = (bytes(stream.codec_context.extradata or b"\1\0\0\0\3")[4] & 3) + 1
+            timescale = {"video_track_timescale": str(clock.timescale)}
+            with av.open(header, "w", format="mp4", options=MUXER | timescale) as muxer:
+                muxer.add_stream_from_template(stream, opaque=True)
+                muxer.start_encoding()
+                made = header.getvalue()
+        made = without_delay(made, rendition.copy_delay * clock.frame)
+        self.init = EncodedInit(facts_of(rendition.name, made), made)
+        self._writer = SegmentWriter(plan, rendition.name, segments, maker="the source", delay=rendition.copy_delay)
+
+    def copy(self) -> Generator[EncodedSegment | int, None, None]:
+        """Yield the segments, and after each group how many frames that were.
+
+        Raises:
+            MediaUnreadableError: The packets are not what they were when the film was probed.
+        """
+        group: list[tuple[int, bytes]] = []
+        for number, sample, is_idr in self._samples():
+            if is_idr and group:
+                yield from self._write(group)
+                group = []
+            if number >= self._frames.stop and is_idr:
+                break
+            if group or (is_idr and number == self._frames.start) or self._writer.next > self._frames.start:
+                group.append((number, sample))
+        if group:
+            yield from self._write(group)
+        self._writer.check_complete()
+
+    def _write(self, group: list[tuple[int, bytes]]) -> Iterator[EncodedSegment | int]:
+        yield from self._writer.write(group)
+        yield len(group)
+
+    def _samples(self) -> Iterator[tuple[int, bytes, bool]]:
+        """Yield the packets from before the wanted frames on: number of the frame, bytes, whether it is an IDR."""
+        with open_source(self._source) as container:
+            stream = self._open(container)
+            unit = stream.time_base or Fraction(1)
+            if self._frames.start:
+                seek(container, stream, self._plan.origin + (self._frames.start - _LEAD) / self._rate)
+            for packet in container.demux(stream):
+                if packet.size and packet.pts is not None:
+                    number = round((packet.pts * unit - self._plan.origin) * self._rate)
+                    yield number, *self._kept(packet)
+
+    def _kept(self, packet: "av.Packet[Any]") -> tuple[bytes, bool]:
+        units = [unit for unit in nal_units(bytes(packet), self._length_size) if unit[0] & 31 in _KEPT]
+        return b"".join(len(unit).to_bytes(4) + unit for unit in units), any(unit[0] & 31 == _IDR for unit in units)
+
+    def _open(self, container: av.container.InputContainer) -> av.VideoStream:
+        for stream in decodable(container, [self._stream]):
+            if isinstance(stream, av.VideoStream):
+                return stream
+        raise MediaUnreadableError(f"{Path(self._source).name!r} has no picture in stream {self._stream}")

@@ -1,0 +1,102 @@
+"""One rendition's pictures to segments, cut on the grid of the whole film."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from mamkit.errors import MissingExtraError
+from mamkit.transcode._events import EncodedSegment
+from mamkit.transcode.encoding._encoder import Encoder
+from mamkit.transcode.encoding._segments import Clock, SegmentWriter
+from mamkit.transcode.encoding.encoders import ENCODERS, PictureEncoder
+from mamkit.transcode.models import Plan, VideoRendition
+from mamkit.transcode.planning.plan import frame_range
+
+try:
+    import av
+    from av.video.frame import PictureType
+    from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+except ImportError as error:
+    raise MissingExtraError("transcode", package="av") from error
+
+__all__ = ["PictureSegments"]
+
+
+class PictureSegments:
+    """Encodes the frames of a part for one rendition.
+
+    Frames are numbered on the grid of the whole film, and groups of pictures are closed, begin every `Plan.gop_frames`
+    from the start of each segment on and carry their absolute time: parts encoded apart join without a seam. Frame `n`
+    is shown, and if it is a key frame also decoded, exactly `n` frames after the film's start.
+
+    The same frames give the same bytes, on any number of cores.
+
+    Args:
+        plan: What the whole film becomes.
+        rendition: The rendition to make.
+        segments: Which segments, a run, whose frames will all be pushed.
+        encoder: What encodes; the processor if None.
+    """
+
+    def __init__(
+        self, plan: Plan, rendition: VideoRendition, segments: range, encoder: PictureEncoder | None = None
+    ) -> None:
+        if plan.frame_rate is None:
+            raise ValueError("the plan has no video")
+        self._plan = plan
+        self._rendition = rendition
+        self._rate = plan.frame_rate
+        self._kind = encoder or ENCODERS[rendition.codec, "cpu"]
+        self._key_frames = {
+            first
+            for frames in (frame_range(plan, index) for index in segments)
+            for first in range(frames.start, frames.stop, plan.gop_frames)
+        }
+        self._gop: list[tuple[int, bytes]] = []
+        clock = Clock(plan.frame_rate)
+        self.encoder = Encoder(rendition.name, clock.timescale, clock.frame, self._add_stream, delay=self._kind.delay)
+        self._writer = SegmentWriter(plan, rendition.name, segments, maker=self.encoder.name, delay=self.encoder.delay)
+
+    def push(self, n: int, picture: av.VideoFrame) -> Iterator[EncodedSegment]:
+        """Encode frame `n`, a picture of the rendition's size in `yuv420p`; yield the segments that it completes."""
+        picture.pts = n
+        picture.time_base = 1 / self._rate
+        # A key frame of the source is none here.
+        picture.pict_type = PictureType.I if n in self._key_frames else PictureType.NONE
+        return self._take(self.encoder.encode(picture))
+
+    def finish(self) -> Iterator[EncodedSegment]:
+        """Yield the segments that are left."""
+        yield from self._take(self.encoder.encode(None))
+        yield from self._end_gop()
+        self._writer.check_complete()
+
+    def _take(self, packets: "list[av.Packet[av.VideoStream]]") -> Iterator[EncodedSegment]:
+        for packet in packets:
+            if packet.is_keyframe:
+                yield from self._end_gop()
+            if packet.pts is not None:
+                self._gop.append((packet.pts, self._kind.stored(bytes(packet))))
+
+    def _end_gop(self) -> Iterator[EncodedSegment]:
+        group, self._gop = self._gop, []
+        if group:
+            yield from self._writer.write(group)
+
+    def _add_stream(self, muxer: av.container.OutputContainer) -> av.VideoStream:
+        rendition = self._rendition
+        stream = muxer.add_stream(self._kind.name, rate=self._rate)
+        if not isinstance(stream, av.VideoStream):
+            raise TypeError(f"{self._kind.name!r} encodes no pictures")
+        context = stream.codec_context
+        context.codec_tag = self._kind.sample_entry
+        context.width, context.height, context.pix_fmt = rendition.width, rendition.height, "yuv420p"
+        context.time_base = 1 / self._rate
+        context.framerate = Fraction(self._rate)
+        context.color_range = ColorRange.MPEG
+        context.colorspace = Colorspace.ITU709
+        context.color_trc = ColorTrc.BT709
+        context.color_primaries = ColorPrimaries.BT709
+        context.bit_rate = rendition.bit_rate
+        context.thread_count = 1  # with more, x264's rate control depends on which of them is ahead
+        context.options = self._kind.options(rendition, self._plan.gop_frames)
+        return stream

@@ -1,0 +1,163 @@
+"""Encodes a video part: decoded once, scaled and encoded in all renditions at the same time."""
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from mamkit.errors import MissingExtraError
+from mamkit.transcode._events import EncodedInit, EncodedSegment, Event
+from mamkit.transcode.encoding._copy import PacketSegments
+from mamkit.transcode.encoding._crew import Channel, Crew
+from mamkit.transcode.encoding._pictures import PictureSegments
+from mamkit.transcode.errors import MediaUnreadableError
+from mamkit.transcode.models import Part, Plan, VideoRendition
+from mamkit.transcode.picture._picture import Standardiser, deinterlaced, scaler
+from mamkit.transcode.picture._sampler import sample
+from mamkit.transcode.planning.plan import frame_range
+from mamkit.transcode.reading._decode import decode_from
+from mamkit.transcode.reading._orientation import Orientation, orientation
+
+try:
+    import av
+except ImportError as error:
+    raise MissingExtraError("transcode", package="av") from error
+
+__all__ = ["encode_video"]
+
+_WAITING_PICTURES = 4  # for each encoder: evens out their speeds; 50 MB at 4K
+_WAITING_REPORTS = 2  # a slow reader holds the encoders back
+_PICTURES_PER_BEAT = 100  # between signs of life, while decoding leads up to the part
+_FRAMES_PER_BEAT = 25
+
+
+class _Shown(NamedTuple):
+    """An output frame on its way to the encoders."""
+
+    number: int
+    picture: av.VideoFrame
+    turn: Orientation
+
+
+_Report = EncodedSegment | int
+"""A finished segment, or how many more frames have been encoded; 0 is a sign of life."""
+
+
+def encode_video(source: str | Path, plan: Plan, part: Part) -> Generator[Event, None, None]:
+    """Encode a run of video segments in all renditions, or copy those that are made of the source's packets.
+
+    One thread decodes, and one for each rendition scales and encodes. Few pictures wait between them, so that memory
+    does not grow with the length of the part. They stop when the iterator is closed.
+
+    Raises:
+        MediaUnreadableError: Not one picture of the source can be decoded.
+        MediaError: The file cannot be opened.
+        EncodeError: An encoder or a filter failed.
+    """
+    if not plan.video:
+        raise ValueError("the plan has no video")
+    segments = range(part.start, part.stop)
+    frames = range(frame_range(plan, part.start).start, frame_range(plan, part.stop - 1).stop)
+    encoded = [rendition for rendition in plan.video if not rendition.copied]
+    writers = len(plan.video) + (1 if encoded else 0)
+    with ExitStack() as encoders, Crew() as crew:
+        finished: Channel[_Report] = crew.channel(_WAITING_REPORTS, writers=writers)
+        inputs: list[Channel[_Shown]] = []
+        for rendition in plan.video:
+            if rendition.copied:
+                packets = PacketSegments(source, plan, rendition, segments)
+                yield packets.init
+                crew.start(partial(_copy, packets, finished))
+                continue
+            pictures = PictureSegments(plan, rendition, segments)
+            encoders.enter_context(pictures.encoder)
+            yield EncodedInit(pictures.encoder.init, pictures.encoder.header)
+            inputs.append(crew.channel(_WAITING_PICTURES))
+            crew.start(partial(_encode, rendition, pictures, inputs[-1], finished))
+        if encoded:
+            crew.start(partial(_decode, source, plan, frames, inputs, finished))
+        done, whole = 0, len(frames) * len(plan.video)
+        for report in finished:
+            if isinstance(report, int):
+                done += report
+                yield Fraction(done, whole)
+            else:
+                yield report
+
+
+def _copy(packets: PacketSegments, finished: Channel[_Report]) -> None:
+    """Copy one rendition; the work of one thread."""
+    for report in packets.copy():
+        finished.put(report)
+    finished.close()
+
+
+def _decode(
+    source: str | Path,
+    plan: Plan,
+    frames: range,
+    encoders: Sequence[Channel[_Shown]],
+    finished: Channel[_Report],
+) -> None:
+    """Hand each output frame with its picture to all encoders; the work of one thread."""
+    if plan.video_stream is None or plan.frame_rate is None:
+        raise ValueError("the plan has no video")
+    turn: Orientation | None = None
+    standardise: Standardiser | None = None
+    pictures = _pictures(source, plan.video_stream, _start(plan, frames), finished)
+    relative = ((time - plan.origin, picture) for time, picture in pictures)
+    for number, picture in sample(deinterlaced(relative), frames, plan.frame_rate):
+        if turn is None or standardise is None:
+            turn = orientation(picture)
+            standardise = Standardiser(turn.before(plan.video[0].width, plan.video[0].height))
+        shown = _Shown(number, standardise(picture), turn)
+        for encoder in encoders:
+            encoder.put(shown)
+    if turn is None:
+        raise MediaUnreadableError(f"{Path(source).name!r} has no picture that can be decoded")
+    for encoder in encoders:
+        encoder.close()
+    finished.close()
+
+
+def _start(plan: Plan, frames: range) -> Fraction | None:
+    """Return the time of the first frame on the source's clock; None for the start of the film."""
+    if frames.start == 0 or plan.frame_rate is None:
+        return None
+    return plan.origin + frames.start / plan.frame_rate
+
+
+def _pictures(
+    source: str | Path, stream: int, start: Fraction | None, finished: Channel[_Report]
+) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    """Yield pictures with their times on the source's clock, and give signs of life."""
+    for count, decoded in enumerate(decode_from(source, [stream], start)):
+        if count % _PICTURES_PER_BEAT == 0:
+            finished.put(0)
+        picture = decoded.frame
+        if isinstance(picture, av.VideoFrame):
+            picture.pts = count  # filters want timestamps that rise; the true one goes beside it
+            yield decoded.time, picture
+
+
+def _encode(
+    rendition: VideoRendition, segments: PictureSegments, pictures: Channel[_Shown], finished: Channel[_Report]
+) -> None:
+    """Scale and encode for one rendition; the work of one thread."""
+    scale = None
+    count = 0
+    for shown in pictures:
+        if scale is None:
+            scale = scaler(rendition.width, rendition.height, shown.turn)
+        for segment in segments.push(shown.number, scale(shown.picture)):
+            finished.put(segment)
+        count += 1
+        if count == _FRAMES_PER_BEAT:
+            finished.put(count)
+            count = 0
+    for segment in segments.finish():
+        finished.put(segment)
+    finished.put(count)
+    finished.close()

@@ -1,0 +1,134 @@
+"""The encoders of pictures: what is the same about them, and what each needs to keep to the plan.
+
+Whichever is used, a group of pictures is closed and begins where it is told to, the frames come out on the same grid,
+and one thread encodes, so that the same frames give the same bytes on any number of processors.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal, Protocol
+
+from mamkit.transcode.models import Codec, VideoRendition
+from mamkit.transcode.packaging.fmp4 import length_prefixed, without_temporal_delimiter
+
+__all__ = ["ENCODERS", "Device", "PictureEncoder"]
+
+Device = Literal["cpu", "nvenc"]
+"""What encodes: the processor, or the encoder of an NVIDIA card."""
+
+
+class PictureEncoder(Protocol):
+    """How one of FFmpeg's encoders is driven.
+
+    It must begin a closed group with a key frame after which nothing needs what came before (an IDR picture, a key
+    frame of AV1) at every frame whose `pict_type` asks for one, and nowhere else.
+    """
+
+    @property
+    def name(self) -> str:
+        """FFmpeg's name, e.g. `libx264`."""
+
+    @property
+    def sample_entry(self) -> str:
+        """Name of the sample entry in MP4, e.g. `avc1` (ISO/IEC 14496-15), whose parameter sets stand in the header."""
+
+    @property
+    def delay(self) -> int | None:
+        """Frames that must be decoded before the first can be shown; None where FFmpeg tells once it is open."""
+
+    def options(self, rendition: VideoRendition, gop: int) -> dict[str, str]:
+        """Return FFmpeg's options for a rendition; a key frame comes after `gop` frames, and where one is asked for."""
+
+    def stored(self, packet: bytes) -> bytes:
+        """Return a coded picture as MP4 stores it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Encoder:
+    """A `PictureEncoder` made of values."""
+
+    name: str
+    sample_entry: str
+    options: Callable[[VideoRendition, int], dict[str, str]]
+    stored: Callable[[bytes], bytes] = length_prefixed
+    delay: int | None = None
+
+
+@cache
+def _assembly() -> str:
+    """Return the parameter that makes x264 do without AVX-512, on machines that have it; otherwise nothing.
+
+    Its AVX-512 code for the lookahead reads memory that nobody has written, and so gives other bytes each time. With
+    AVX2 the bytes are those of all older processors, and it is no slower.
+    """
+    try:
+        return ":asm=avx2" if "avx512" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace") else ""
+    except OSError:  # no Linux, or shut away from it
+        return ""
+
+
+def _x264(rendition: VideoRendition, gop: int) -> dict[str, str]:
+    return _capped(rendition) | {
+        "preset": "veryfast",
+        "profile": "high",
+        "forced-idr": "1",
+        "a53cc": "0",  # captions do not survive that frames are dropped and repeated
+        "x264-params": f"keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0{_assembly()}",
+    }
+
+
+def _x265(rendition: VideoRendition, gop: int) -> dict[str, str]:
+    return _capped(rendition) | {
+        "preset": "superfast",  # at its bit rate no worse than x264's `veryfast` at H.264's, in two and a half its time
+        "profile": "main",
+        "forced-idr": "1",
+        "a53cc": "0",
+        "x265-params": f"keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0:info=0:repeat-headers=0:log-level=error"
+        ":pools=none:frame-threads=1:wpp=0",
+    }
+
+
+def _svt_av1(rendition: VideoRendition, gop: int) -> dict[str, str]:
+    return {
+        "preset": "9",  # the fastest that its makers call free of visible flaws
+        "bufsize": str(2 * rendition.bit_rate),
+        "svtav1-params": f"keyint={gop}:scd=0:rc=1:lp=1",
+    }
+
+
+def _nvenc(rendition: VideoRendition, gop: int) -> dict[str, str]:
+    return _capped(rendition) | {
+        "preset": "p4",
+        "rc": "vbr",
+        "g": str(gop),
+        "forced-idr": "1",
+        "no-scenecut": "1",
+        "strict_gop": "1",
+        "bf": "2",
+    }
+
+
+def _nvenc_av1(rendition: VideoRendition, gop: int) -> dict[str, str]:
+    return _nvenc(rendition, gop) | {"bf": "0"}
+
+
+def _capped(rendition: VideoRendition) -> dict[str, str]:
+    return {"maxrate": str(rendition.max_bit_rate), "bufsize": str(2 * rendition.bit_rate)}
+
+
+ENCODERS: Mapping[tuple[Codec, Device], PictureEncoder] = {
+    ("h264", "cpu"): _Encoder(name="libx264", sample_entry="avc1", options=_x264),
+    # x265 does not tell FFmpeg: two for B-frames that others refer to, which all of its presets have.
+    ("hevc", "cpu"): _Encoder(name="libx265", sample_entry="hvc1", options=_x265, delay=2),
+    ("av1", "cpu"): _Encoder(
+        name="libsvtav1", sample_entry="av01", options=_svt_av1, stored=without_temporal_delimiter, delay=0
+    ),
+    ("h264", "nvenc"): _Encoder(name="h264_nvenc", sample_entry="avc1", options=_nvenc),
+    ("hevc", "nvenc"): _Encoder(name="hevc_nvenc", sample_entry="hvc1", options=_nvenc, delay=2),
+    ("av1", "nvenc"): _Encoder(
+        name="av1_nvenc", sample_entry="av01", options=_nvenc_av1, stored=without_temporal_delimiter, delay=0
+    ),
+}
+"""Which encoder makes a codec on a device."""

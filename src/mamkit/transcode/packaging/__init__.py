@@ -1,0 +1,1 @@
+"""What players read: fragments of MP4, HLS playlists, the DASH manifest."""

@@ -1,0 +1,148 @@
+"""The DASH manifest (ISO/IEC 23009-1:2022) of a finished preview, over the same CMAF segments as its HLS playlists."""
+
+import math
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from itertools import groupby
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from mamkit.transcode.models import AudioRendition, Plan, Segment
+from mamkit.transcode.packaging._bandwidth import Bandwidth
+from mamkit.transcode.packaging.playlists import Track, init_name, segment_name_pattern
+
+__all__ = ["MANIFEST_NAME", "dash_manifest"]
+
+MANIFEST_NAME = "manifest.mpd"
+"""Name of the manifest, beside `index.m3u8`."""
+
+_NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"  # section 5.2.1
+# Section 8.4 (segments named by a template) and section 8.12 (segments are CMAF's).
+_PROFILES = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019"
+_ROLE = "urn:mpeg:dash:role:2011"  # section 5.8.5.5
+_CHANNELS = "urn:mpeg:mpegB:cicp:ChannelConfiguration"  # ISO/IEC 23091-3: 1 is mono, 2 is stereo
+_REPRESENTATION = "$RepresentationID$"  # section 5.3.9.4.4
+_NUMBER = "$Number%05d$"
+
+
+def dash_manifest(plan: Plan, tracks: Iterable[Track]) -> str:
+    """Return the static manifest of a preview of which everything is finished.
+
+    The sizes of the picture are one set to switch within; every sound track is a set of its own.
+
+    Args:
+        plan: What the preview is made to.
+        tracks: Each rendition with all its segments, in any order.
+
+    Raises:
+        ValueError: A rendition of the plan has no track, or not all of its segments.
+    """
+    by_name = {track.init.rendition: track for track in tracks}
+    for name in (*(video.name for video in plan.video), *(audio.name for audio in plan.audio)):
+        there = len(by_name[name].segments) if name in by_name else 0
+        if there != plan.segment_count:
+            raise ValueError(f"{name!r} has {there} segments, and its plan {plan.segment_count}")
+    longest = max(segment.duration for track in by_name.values() for segment in track.segments)
+    manifest = Element(
+        "MPD",
+        {
+            "xmlns": _NAMESPACE,
+            "profiles": _PROFILES,
+            "type": "static",
+            "mediaPresentationDuration": _seconds(plan.duration),
+            "maxSegmentDuration": _seconds(longest),
+            "minBufferTime": _seconds(longest),  # bandwidths are the peaks over a segment
+        },
+    )
+    period = SubElement(manifest, "Period", {"id": "0", "start": "PT0S"})
+    if plan.video:
+        _add_pictures(period, plan, by_name)
+    for audio in plan.audio:
+        _add_sound(period, audio, by_name[audio.name])
+    indent(manifest)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(manifest, encoding="unicode") + "\n"
+
+
+def _add_pictures(period: Element, plan: Plan, tracks: dict[str, Track]) -> None:
+    rate = plan.frame_rate or Fraction(1)
+    group = SubElement(
+        period,
+        "AdaptationSet",
+        {
+            "id": "0",
+            "contentType": "video",
+            "mimeType": "video/mp4",
+            "segmentAlignment": "true",
+            "startWithSAP": "1",  # every segment begins with a key frame
+            "maxWidth": str(max(video.width for video in plan.video)),
+            "maxHeight": str(max(video.height for video in plan.video)),
+            "frameRate": str(rate),
+        },
+    )
+    _add_segments(group, tracks[plan.video[0].name].segments, timescale=rate.numerator)
+    for video in plan.video:
+        track = tracks[video.name]
+        SubElement(
+            group,
+            "Representation",
+            {
+                "id": video.name,
+                "codecs": track.init.codecs,
+                "bandwidth": str(Bandwidth.measured(track.segments).peak),
+                "width": str(video.width),
+                "height": str(video.height),
+                "sar": "1:1",
+            },
+        )
+
+
+def _add_sound(period: Element, audio: AudioRendition, track: Track) -> None:
+    attributes = {
+        "id": str(len(period)),
+        "contentType": "audio",
+        "mimeType": "audio/mp4",
+        "segmentAlignment": "true",
+        "startWithSAP": "1",
+    }
+    if audio.language is not None:
+        attributes["lang"] = audio.language
+    group = SubElement(period, "AdaptationSet", attributes)
+    # XML has no way to hold a control character (XML 1.0 section 2.2).
+    SubElement(group, "Label").text = "".join(c if c.isprintable() else " " for c in audio.title)
+    SubElement(group, "Role", {"schemeIdUri": _ROLE, "value": "main" if audio.default else "alternate"})
+    _add_segments(group, track.segments, timescale=audio.sample_rate)
+    shown = SubElement(
+        group,
+        "Representation",
+        {
+            "id": audio.name,
+            "codecs": track.init.codecs,
+            "bandwidth": str(Bandwidth.measured(track.segments).peak),
+            "audioSamplingRate": str(audio.sample_rate),
+        },
+    )
+    SubElement(shown, "AudioChannelConfiguration", {"schemeIdUri": _CHANNELS, "value": str(audio.channels)})
+
+
+def _add_segments(group: Element, segments: Sequence[Segment], *, timescale: int) -> None:
+    """Say how the files are named and how long each lasts, in ticks that leave nothing to round."""
+    template = SubElement(
+        group,
+        "SegmentTemplate",
+        {
+            "timescale": str(timescale),
+            "initialization": init_name(_REPRESENTATION),
+            "media": segment_name_pattern(_REPRESENTATION, _NUMBER),
+            "startNumber": "0",
+        },
+    )
+    timeline = SubElement(template, "SegmentTimeline")
+    for duration, run in groupby(segment.duration * timescale for segment in segments):
+        more = len(list(run)) - 1
+        place = {"t": "0"} if len(timeline) == 0 else {}
+        SubElement(timeline, "S", place | {"d": str(duration)} | ({"r": str(more)} if more else {}))
+
+
+def _seconds(duration: Fraction) -> str:
+    """Return a duration of XML Schema, rounded up to a millisecond so that nothing is cut off."""
+    thousandths = math.ceil(duration * 1000)
+    return f"PT{thousandths // 1000}.{thousandths % 1000:03d}S"

@@ -1,0 +1,239 @@
+"""The plan of a preview: all that is decided before a frame is encoded, from the facts of the source alone.
+
+    info = probe("holiday.mov")
+    plan = make_plan(info)
+    for part in plan.parts:          # in any order, by any worker
+        encode_part("holiday.mov", plan, part, sink)
+
+A plan depends on nothing but its arguments, so that whoever makes it again has the same one.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+from mamkit.transcode.models import AudioRendition, AudioStream, MediaInfo, Part, Plan, VideoStream
+from mamkit.transcode.planning._copying import Copied, copied, lowered
+from mamkit.transcode.planning._languages import web_tag
+from mamkit.transcode.planning._rates import output_rate
+from mamkit.transcode.planning.ladder import DEFAULT_LADDER, Ladder
+
+__all__ = ["AAC_FRAME_SAMPLES", "audio_frame_range", "display_size", "frame_range", "make_plan"]
+
+AAC_FRAME_SAMPLES = 1024
+"""Samples in a frame of AAC-LC (ISO/IEC 14496-3 section 4.5.1.1)."""
+
+_GOP = Fraction(2)  # seconds between key frames: HLS Authoring Specification, rule 1.13
+_GOPS_IN_SEGMENT = 3  # 6 s: rule 7.5
+_FIRST_AUDIO_SEGMENTS = 10  # one minute of sound is encoded in about a second, and playback can start
+_AUDIO_SEGMENTS = 100  # ten minutes
+_EARLY_SOUND = Fraction(1, 4)  # seconds; less is how transport streams are multiplexed, more is meant to be heard
+_NO_FRAME_OF_ITS_OWN = Fraction(1, 4)  # of a frame: what an end rounded to milliseconds may be late
+_KEPT_SAMPLE_RATES = (44_100, 48_000)
+
+
+def make_plan(
+    info: MediaInfo,
+    *,
+    ladder: Ladder = DEFAULT_LADDER,
+    part_segments: int = 6,
+    artwork: bool = True,
+    copy: bool = True,
+) -> Plan:
+    """Return the plan for a source.
+
+    The largest picture stream is shown, and every sound stream becomes a track. The output lasts as long as the longest
+    of them: the last picture is held, and sound is padded with silence. It begins with the first picture; where sound
+    begins more than a quarter of a second earlier, the first picture is shown as many frames longer.
+
+    Args:
+        info: The facts of the source.
+        ladder: Which sizes and bit rates to offer.
+        part_segments: Video segments (about 6 s each) in a part; the first part has one, so that playback starts early.
+        artwork: Whether the last part is one for poster, storyboard and waveform.
+        copy: Whether a picture that already is what the largest rendition would be is copied instead of encoded; the
+            other renditions then follow its boundaries. `Plan.notes` says what was done, and why.
+
+    Raises:
+        MediaUnsupportedError: The picture is too small, or too narrow, for every rung of the ladder.
+        ValueError: `part_segments` is less than 1.
+    """
+    if part_segments < 1:
+        raise ValueError(f"a part needs at least one segment, not {part_segments}")
+    shown = max(info.video, key=lambda stream: stream.width * stream.height, default=None)
+    audio = tuple(_audio_renditions(info.audio, ladder))
+    if shown is None:
+        return _plan_sound(info, audio, artwork=artwork)
+    rate = output_rate(shown.frame_rate, variable=shown.variable_frame_rate)
+    gop_frames = round(_GOP * rate)
+    segment_frames = _GOPS_IN_SEGMENT * gop_frames
+    origin = shown.start
+    first_sound = min((stream.start for stream in info.audio), default=origin)
+    if first_sound < origin - _EARLY_SOUND:
+        origin -= math.ceil((origin - first_sound) * rate) / rate
+    end = max((_end(info, shown), *(_end(info, stream) for stream in info.audio)))
+    renditions = ladder.renditions(*display_size(shown), rate)
+    found = copied(shown, renditions[0], rate, origin=origin, end=end) if copy else "that was asked for"
+    if isinstance(found, Copied):
+        cuts, frame_count = found.cuts, found.frame_count
+        segment_count = len(cuts)
+        duration = max(frame_count / rate, end - origin)
+        renditions = (
+            renditions[0].model_copy(update={"copied": True, "copy_delay": found.delay}),
+            *lowered(renditions, shown),
+        )
+        note = f"{renditions[0].name} is made of the source's own packets"
+    else:
+        least = _least_frames(audio, 1 / rate)
+        frame_count = _count((end - origin) * rate - _NO_FRAME_OF_ITS_OWN, segment=segment_frames, least=least)
+        cuts, segment_count = (), -(-frame_count // segment_frames)
+        duration = frame_count / rate
+        note = f"{renditions[0].name} is encoded and not copied from the source, because {found}"
+    return Plan(
+        duration=duration,
+        origin=origin,
+        video_stream=shown.index,
+        frame_rate=rate,
+        frame_count=frame_count,
+        gop_frames=gop_frames,
+        segment_frames=segment_frames,
+        segment_duration=segment_frames / rate,
+        segment_count=segment_count,
+        cuts=cuts,
+        video=renditions,
+        audio=audio,
+        parts=_parts(segment_count, part_segments, picture=True, sound=bool(audio), artwork=artwork),
+        notes=(note,),
+    )
+
+
+def frame_range(plan: Plan, segment: int) -> range:
+    """Return the output frames of a video segment; empty where the plan has no picture.
+
+    Raises:
+        IndexError: The plan has no such segment.
+    """
+    _check_segment(plan, segment)
+    if plan.cuts:
+        return range(plan.cuts[segment], (*plan.cuts[segment + 1 : segment + 2], plan.frame_count)[0])
+    first = segment * plan.segment_frames
+    return range(first, min(first + plan.segment_frames, plan.frame_count))
+
+
+def audio_frame_range(plan: Plan, rendition: AudioRendition, segment: int) -> range:
+    """Return the AAC frames of a segment of a sound track, counted from the track's start.
+
+    These are the frames that start within the segment's stretch of time; frame `n` starts at `n * 1024 / sample_rate`.
+
+    Raises:
+        IndexError: The plan has no such segment.
+    """
+    _check_segment(plan, segment)
+    frames_a_second = Fraction(rendition.sample_rate, AAC_FRAME_SAMPLES)
+    start, stop = (_segment_start(plan, index) for index in (segment, segment + 1))
+    return range(math.ceil(start * frames_a_second), math.ceil(stop * frames_a_second))
+
+
+def display_size(stream: VideoStream) -> tuple[int, int]:
+    """Return width and height of a picture as it is shown: pixels made square by their width, then turned upright."""
+    width, height = max(1, round(stream.width * stream.sample_aspect_ratio)), stream.height
+    return (height, width) if stream.rotation in (90, 270) else (width, height)
+
+
+def _plan_sound(info: MediaInfo, audio: tuple[AudioRendition, ...], *, artwork: bool) -> Plan:
+    """Plan a source without pictures: the segments keep to the grid of the first track's AAC frames."""
+    frame = Fraction(AAC_FRAME_SAMPLES, audio[0].sample_rate)
+    segment = round(_GOPS_IN_SEGMENT * _GOP / frame)
+    origin = min(stream.start for stream in info.audio)
+    end = max(_end(info, stream) for stream in info.audio)
+    frames = _count((end - origin) / frame, segment=segment, least=_least_frames(audio, frame))
+    segment_count = -(-frames // segment)
+    return Plan(
+        duration=frames * frame,
+        origin=origin,
+        video_stream=None,
+        frame_rate=None,
+        frame_count=0,
+        gop_frames=0,
+        segment_frames=0,
+        segment_duration=segment * frame,
+        segment_count=segment_count,
+        video=(),
+        audio=audio,
+        parts=_parts(segment_count, _AUDIO_SEGMENTS, picture=False, sound=True, artwork=artwork),
+    )
+
+
+def _end(info: MediaInfo, stream: VideoStream | AudioStream) -> Fraction:
+    return info.start + info.duration if stream.duration is None else stream.start + stream.duration
+
+
+def _count(length: Fraction, *, segment: int, least: int) -> int:
+    """Return how many frames cover `length` frames, such that the last segment holds `least` of them or more."""
+    count = max(1, math.ceil(length))
+    tail = count % segment
+    return count + max(0, least - tail) if tail else count
+
+
+def _least_frames(audio: tuple[AudioRendition, ...], frame: Fraction) -> int:
+    """Return how many frames of so many seconds a segment needs so that an AAC frame of each track starts within it."""
+    longest = max((Fraction(AAC_FRAME_SAMPLES, track.sample_rate) for track in audio), default=frame)
+    return math.ceil(longest / frame)
+
+
+def _audio_renditions(streams: tuple[AudioStream, ...], ladder: Ladder) -> Iterator[AudioRendition]:
+    """Yield a track for each stream, the default one first, with names and titles that do not repeat."""
+    default = next((stream for stream in streams if stream.default), streams[0] if streams else None)
+    ordered = sorted(streams, key=lambda stream: (stream is not default, stream.index))
+    titles: set[str] = set()
+    for number, stream in enumerate(ordered, 1):
+        language = web_tag(stream.language)
+        title = " ".join((stream.title or language or f"Audio {number}").split())
+        if title in titles:  # RFC 8216 section 4.3.4.1.1: unique within the group
+            numbered = (f"{title} ({n})" for n in itertools.count(2))
+            title = next(candidate for candidate in numbered if candidate not in titles)
+        titles.add(title)
+        mono = stream.channels == 1
+        yield AudioRendition(
+            name="audio" if number == 1 else f"audio-{number}",
+            stream=stream.index,
+            sample_rate=stream.sample_rate if stream.sample_rate in _KEPT_SAMPLE_RATES else _KEPT_SAMPLE_RATES[-1],
+            channels=1 if mono else 2,
+            bit_rate=ladder.mono_bit_rate if mono else ladder.stereo_bit_rate,
+            language=language,
+            title=title,
+            default=number == 1,
+        )
+
+
+def _parts(segments: int, run: int, *, picture: bool, sound: bool, artwork: bool) -> tuple[Part, ...]:
+    """Split a film so that it can be played from the start while the rest is being made."""
+    video = _spans(segments, 1, run) if picture else ()
+    audio = _spans(segments, _FIRST_AUDIO_SEGMENTS, _AUDIO_SEGMENTS) if sound else ()
+    parts = [
+        *(Part(index=0, kind="video", start=start, stop=stop) for start, stop in video),
+        *(Part(index=0, kind="audio", start=start, stop=stop) for start, stop in audio),
+    ]
+    parts.sort(key=lambda part: part.start)  # stable: video first where both start together
+    if artwork:  # last: nobody waits for it
+        parts.append(Part(index=0, kind="artwork", start=0, stop=segments))
+    return tuple(part.model_copy(update={"index": index}) for index, part in enumerate(parts))
+
+
+def _spans(segments: int, first: int, run: int) -> Iterable[tuple[int, int]]:
+    """Cut `range(segments)` into a first run and then equal ones."""
+    starts = [0, *range(first, segments, run)]
+    return zip(starts, [*starts[1:], segments], strict=True)
+
+
+def _segment_start(plan: Plan, segment: int) -> Fraction:
+    """Return when a segment starts, seconds; of the one after the last, when the film ends."""
+    if segment == plan.segment_count:
+        return plan.duration
+    return plan.cuts[segment] / plan.frame_rate if plan.cuts and plan.frame_rate else segment * plan.segment_duration
+
+
+def _check_segment(plan: Plan, segment: int) -> None:
+    if not 0 <= segment < plan.segment_count:
+        raise IndexError(f"the plan has {plan.segment_count} segments, and none with the index {segment}")

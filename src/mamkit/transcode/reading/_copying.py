@@ -1,0 +1,169 @@
+"""Whether the packets of a picture stream can go to players as they are.
+
+That takes a film in MP4 or QuickTime whose tables say where every frame is: progressive H.264 at a constant rate, in
+groups of pictures that stand alone and are short enough. Everything is looked up before anything is promised, because
+once the other renditions follow the film's own boundaries there is no way back.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import accumulate, groupby
+from pathlib import Path
+from typing import BinaryIO
+
+from mamkit.transcode.models import Copyable, VideoStream
+from mamkit.transcode.reading._encryption import read_movie_box
+from mamkit.transcode.reading._samples import SampleTable, sample_table
+
+__all__ = ["LONGEST_GROUP", "copyable", "nal_units"]
+
+LONGEST_GROUP = Fraction(2)
+"""Seconds from key frame to key frame at most: HLS Authoring Specification, rule 1.13."""
+
+_WINDOW = Fraction(6)  # seconds over which the peak is measured: rule 7.5, a segment
+_PROFILES = {"Constrained Baseline", "Main", "High"}
+_MOST_JITTER = Fraction(1, 4)  # of a frame, that a time may be off the grid of the constant rate
+_HEAD = 1 << 16  # bytes of a key frame that are looked at: parameter sets and messages come before the picture
+_IDR = 5  # ITU-T H.264 table 7-1: the kind of NAL unit of a picture after which nothing needs what came before
+_PICTURES = {1, 2, 3, 4, _IDR}
+_HEADERS_OF_AVCC = 4  # byte with the size of the lengths: ISO/IEC 14496-15 section 5.3.3.1
+
+
+def copyable(path: Path, stream: VideoStream, track_id: int) -> Copyable | str:
+    """Return what copying a stream needs to know, or in a few words why it has to be encoded.
+
+    Args:
+        path: The file.
+        stream: The facts of the stream.
+        track_id: Number of its track in the file.
+    """
+    reason = _by_its_facts(stream)
+    if reason:
+        return reason
+    with path.open("rb") as file:
+        table = sample_table(read_movie_box(file, path.stat().st_size), track_id)
+        if table is None:
+            return "it has no table of all its frames"
+        if table.entry[0] != b"avc1":
+            return f"it is stored as {table.entry[0].decode('ascii', 'replace')}"
+        size = path.stat().st_size
+        if any(at + length > size for at, length in zip(table.positions, table.sizes, strict=True)):
+            return "it is cut short"
+        numbers = _numbers(table, stream.frame_rate)
+        if isinstance(numbers, str):
+            return numbers
+        return _edited(table, len(numbers), stream.frame_rate) or _grouped(file, table, numbers, stream.frame_rate)
+
+
+def nal_units(sample: bytes, length_size: int) -> list[bytes]:
+    """Return the NAL units of a sample (ISO/IEC 14496-15 section 5.3.3.1); the last one may be cut short."""
+    units: list[bytes] = []
+    at = 0
+    while at + length_size < len(sample):
+        length = int.from_bytes(sample[at : at + length_size])
+        at += length_size
+        if length:
+            units.append(sample[at : at + length])
+        at += length
+    return units
+
+
+def _by_its_facts(stream: VideoStream) -> str:
+    plain = stream.codec == "h264" and stream.profile in _PROFILES and stream.pixel_format == "yuv420p"
+    other_colours = stream.hdr is not None or stream.color_range == "pc" or stream.color_primaries == "bt2020"
+    reasons = (
+        (not plain, " ".join(f"it is {stream.codec} {stream.profile or ''} in {stream.pixel_format}".split())),
+        (stream.variable_frame_rate, "its frame rate varies"),
+        (stream.interlaced, "it is interlaced"),
+        (bool(stream.rotation) or stream.mirrored, "it has to be turned"),
+        (stream.sample_aspect_ratio != 1, "its pixels are not square"),
+        (other_colours, "its colours have to be converted"),
+    )
+    return next((reason for applies, reason in reasons if applies), "")
+
+
+def _numbers(table: SampleTable, rate: Fraction) -> list[int] | str:
+    """Return which frame of the constant rate each sample is, in decode order, or why they are no such frames."""
+    first = min(table.composition, default=0)
+    frame = table.timescale * rate.denominator  # ticks of a frame, times the numerator
+    numbers: list[int] = []
+    for time in table.composition:
+        scaled = (time - first) * rate.numerator
+        number = (2 * scaled + frame) // (2 * frame)
+        if abs(scaled - number * frame) > _MOST_JITTER * frame:
+            return "its frames do not keep to the rate"
+        numbers.append(number)
+    if not numbers or len(set(numbers)) != len(numbers) or max(numbers) != len(numbers) - 1:
+        return "it has gaps, or frames at the same time"
+    return numbers
+
+
+def _edited(table: SampleTable, count: int, rate: Fraction) -> str:
+    """Return why an edit list leaves other frames than all of them; nothing if it does not."""
+    if not table.edits:
+        return ""
+    length, begin = table.edits[0]
+    shown = Fraction(length, table.movie_timescale) * rate  # 0 stands for all, section 8.6.6
+    late = abs(Fraction(begin - min(table.composition), table.timescale)) * rate
+    if len(table.edits) > 1 or late > _MOST_JITTER or (length and shown < count - 1 + _MOST_JITTER):
+        return "it is cut by an edit list"
+    return ""
+
+
+def _grouped(file: BinaryIO, table: SampleTable, numbers: list[int], rate: Fraction) -> Copyable | str:
+    starts = _starts(table, numbers)
+    longest = round(LONGEST_GROUP * rate)
+    avcc = _avcc(table.entry[1])
+    if not starts or starts[0] != 0 or avcc is None:
+        return "it does not begin with a key frame"
+    length_size = (avcc[_HEADERS_OF_AVCC] & 3) + 1
+    chosen = [0]
+    if not _is_idr(file, table, 0, length_size):
+        return "it does not begin with a key frame"
+    while len(numbers) - chosen[-1] > longest:
+        at = bisect_right(starts, chosen[-1] + longest)
+        while starts[at - 1] > chosen[-1] and not _is_idr(file, table, starts[at - 1], length_size):
+            at -= 1
+        if starts[at - 1] == chosen[-1]:
+            return f"its key frames are more than {float(LONGEST_GROUP):g} s apart"
+        chosen.append(starts[at - 1])
+    stops = [*chosen[1:], len(numbers)]
+    lengths = [stop - start for start, stop in zip(chosen, stops, strict=True)]
+    before = [0, *accumulate(table.sizes)]
+    return Copyable(
+        groups=tuple((len(list(run)), length) for length, run in groupby(lengths)),
+        delay=max(index - number for index, number in enumerate(numbers)),
+        bit_rate=round(8 * before[-1] * rate / len(numbers)),
+        peak_bit_rate=_peak(chosen, before, rate),
+    )
+
+
+def _starts(table: SampleTable, numbers: list[int]) -> list[int]:
+    """Return the sync samples that part what is shown, and decoded, before from what is after: of closed groups."""
+    latest_before = [-1, *accumulate(numbers, max)]
+    earliest_after = [*accumulate(reversed(numbers), min)][::-1]
+    return [i for i in table.sync if latest_before[i] < numbers[i] == earliest_after[i]]
+
+
+def _avcc(boxes: bytes) -> bytes | None:
+    at = boxes.find(b"avcC")
+    return boxes[at + 4 :] if at >= 4 and len(boxes) > at + 4 + _HEADERS_OF_AVCC else None
+
+
+def _is_idr(file: BinaryIO, table: SampleTable, index: int, length_size: int) -> bool:
+    file.seek(table.positions[index])
+    head = file.read(min(table.sizes[index], _HEAD))
+    kinds = (unit[0] & 31 for unit in nal_units(head, length_size))
+    return next((kind for kind in kinds if kind in _PICTURES), None) == _IDR
+
+
+def _peak(chosen: Sequence[int], before: Sequence[int], rate: Fraction) -> int:
+    """Return the most bits per second of any run of groups that a segment may be made of."""
+    window, last = int(_WINDOW * rate), len(before) - 1
+    peak = Fraction(0)
+    for start in chosen:
+        stop = last if last - start <= window else chosen[bisect_right(chosen, start + window) - 1]
+        if 2 * (stop - start) >= window or start == 0:  # a short end is no measure: RFC 8216 section 4.3.4.2
+            peak = max(peak, 8 * (before[stop] - before[start]) * rate / (stop - start))
+    return round(peak)

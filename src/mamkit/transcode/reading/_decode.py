@@ -1,0 +1,180 @@
+"""Decoding from a given time on, whatever state the file is in."""
+
+import heapq
+import itertools
+from collections.abc import Generator, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mamkit.errors import MissingExtraError
+from mamkit.transcode.reading._input import open_source
+
+try:
+    import av
+    from av.container import InputContainer
+    from av.stream import Discard
+except ImportError as error:
+    raise MissingExtraError("transcode", package="av") from error
+
+__all__ = ["Decoded", "decodable", "decode_from", "decode_until_end", "seek"]
+
+AvStream = av.VideoStream | av.AudioStream
+
+_LEAD = Fraction(1, 2)
+"""Seconds before the wanted time at which decoding begins if it can: some sound decoders need 80 ms (Opus, RFC 7845
+section 4.6) until their output is right, and demuxers that seek by decode time land a few pictures late."""
+
+_LEAD_GROWTH = 8
+
+_MOST_UNUSED_TIMES = 256  # a decoder holds back 16 pictures at most, and one a thread
+
+
+class Decoded(NamedTuple):
+    """A decoded frame."""
+
+    stream: int
+    """Index of its stream in the container."""
+    time: Fraction
+    """Presentation time on the container's clock, seconds."""
+    frame: av.VideoFrame | av.AudioFrame
+
+
+def decode_from(source: str | Path, streams: Sequence[int], time: Fraction | None) -> Generator[Decoded, None, None]:
+    """Yield the frames of some streams from a time on, in the order in which the file has them.
+
+    Some frames before the time come first, so that nothing of what is shown at that time is missing: if a seek lands
+    too late, on nothing at all, or is not possible, an earlier one is tried, and at last the whole file is read. What
+    cannot be decoded is left out. An error of the file in the middle of it is taken for its end.
+
+    Args:
+        source: The file.
+        streams: Indices of streams of pictures or of sound.
+        time: Seconds on the container's clock; None for all that there is.
+
+    Raises:
+        MediaError: The file cannot be opened, as for `open_source`.
+    """
+    with open_source(source) as container:
+        chosen = decodable(container, streams)
+        if time is not None and chosen:
+            for start in _starts(container, time):
+                if not seek(container, chosen[0], start):
+                    break
+                frames = decode_until_end(container, chosen)
+                first = next(frames, None)
+                if first is not None and first.time <= time:
+                    yield first
+                    yield from frames
+                    return
+                frames.close()
+    with open_source(source) as container:
+        if chosen := decodable(container, streams):
+            yield from decode_until_end(container, chosen)
+
+
+def decodable(container: InputContainer, indices: Sequence[int]) -> list[AvStream]:
+    """Return the streams that are picture or sound and have a decoder; all others are not even read."""
+    chosen: list[AvStream] = []
+    for stream in container.streams:
+        if stream.index not in indices:
+            stream.discard = Discard.all
+        elif isinstance(stream, av.VideoStream | av.AudioStream) and stream.codec_context is not None:
+            chosen.append(stream)
+    return chosen
+
+
+def _starts(container: InputContainer, time: Fraction) -> Iterator[Fraction]:
+    """Yield ever earlier times at which to begin, as long as they lie within the file."""
+    begin = Fraction(container.start_time or 0, av.time_base)
+    leads = (_LEAD * _LEAD_GROWTH**n for n in itertools.count())
+    return itertools.takewhile(lambda start: start > begin, (time - lead for lead in leads))
+
+
+def seek(container: InputContainer, stream: AvStream, time: Fraction) -> bool:
+    """Go to the last key frame at or before a time; return whether the demuxer can."""
+    if stream.time_base is None:
+        return False
+    try:
+        container.seek(int(time / stream.time_base), stream=stream)
+    except MemoryError:
+        raise
+    except av.FFmpegError:
+        return False
+    return True
+
+
+def decode_until_end(container: InputContainer, streams: Sequence[AvStream]) -> Generator[Decoded, None, None]:
+    """Yield all frames from where the container stands."""
+    decode_times_only = container.format.name == "avi"  # whose presentation times are FFmpeg's guesses
+    clocks = {stream.index: _Clock(stream, trusted=not decode_times_only) for stream in streams}
+    for stream, packet in _packets(container, streams):
+        clock = clocks[stream.index]
+        if packet is not None:
+            clock.announce(packet)
+        try:
+            frames = stream.codec_context.decode(packet)
+        except MemoryError:
+            raise
+        except av.FFmpegError:
+            clock.strike_out()
+            continue
+        for frame in frames:
+            yield Decoded(stream.index, clock.time(frame), frame)
+
+
+def _packets(
+    container: InputContainer, streams: Sequence[AvStream]
+) -> Iterator[tuple[AvStream, "av.Packet[Any] | None"]]:
+    """Yield packets with their streams, and at the end a None for each stream, to empty its decoder."""
+    try:
+        for packet in container.demux(*streams):
+            if packet.size and isinstance(packet.stream, AvStream):
+                yield packet.stream, packet
+    except MemoryError:
+        raise
+    except av.FFmpegError:
+        pass
+    for stream in streams:
+        yield stream, None
+
+
+class _Clock:
+    """Tells the time of frames, also of those that have no presentation time.
+
+    Where there are decode times only: pictures come out in the order in which they are shown, and as many as went in,
+    so that the earliest decode time that is not used yet is the time of the next one.
+
+    Args:
+        stream: The stream of the frames.
+        trusted: Whether the presentation times of pictures come from the file.
+    """
+
+    def __init__(self, stream: AvStream, *, trusted: bool) -> None:
+        self._trusted = trusted or isinstance(stream, av.AudioStream)
+        self._decode_times: list[int] = []
+        self._unit = stream.time_base or Fraction(1, av.time_base)
+        self._next = stream.start_time * self._unit if stream.start_time is not None else Fraction(0)
+        rate = stream.average_rate or stream.guessed_rate if isinstance(stream, av.VideoStream) else None
+        self._frame = 1 / rate if rate else Fraction(1, 25)
+
+    def announce(self, packet: "av.Packet[Any]") -> None:
+        """Note a packet that goes into the decoder."""
+        missing = packet.pts is None or not self._trusted
+        if missing and packet.dts is not None and len(self._decode_times) < _MOST_UNUSED_TIMES:
+            heapq.heappush(self._decode_times, packet.dts)
+
+    def strike_out(self) -> None:
+        """Note that a packet became no frame."""
+        if self._decode_times:
+            heapq.heappop(self._decode_times)
+
+    def time(self, frame: av.VideoFrame | av.AudioFrame) -> Fraction:
+        """Return the presentation time of the next frame that came out, seconds on the container's clock."""
+        stamp = frame.pts if self._trusted else None
+        if stamp is None and self._decode_times:
+            stamp = heapq.heappop(self._decode_times)
+        time = self._next if stamp is None else stamp * self._unit
+        length = Fraction(frame.samples, frame.sample_rate) if isinstance(frame, av.AudioFrame) else self._frame
+        self._next = time + length
+        return time

@@ -1,0 +1,149 @@
+"""The one place where a source is opened: local regular files only, and only by demuxers of real media.
+
+FFmpeg would otherwise follow whatever a file says it is: playlists, concat scripts, SDP sessions and DASH manifests
+name other files and hosts, and the `tty` demuxer makes a film of any text.
+"""
+
+import stat
+from pathlib import Path
+
+from mamkit.errors import MissingExtraError
+from mamkit.transcode.errors import (
+    EmptyFileError,
+    MediaEncryptedError,
+    MediaUnreadableError,
+    MediaUnsupportedError,
+    NoMediaError,
+    SourceUnavailableError,
+)
+from mamkit.transcode.reading._encryption import is_encrypted
+from mamkit.transcode.reading._signatures import SIGNATURE_BYTES, looks_like_media, looks_like_still_image
+
+try:
+    import av
+    from av.container import InputContainer
+except ImportError as error:
+    raise MissingExtraError("transcode", package="av") from error
+
+__all__ = ["MAX_PIXELS", "describe", "open_source"]
+
+MAX_PIXELS = 8192 * 4608
+"""Pixels of the largest picture that a decoder makes room for: 8K at 16:9."""
+
+# FFmpeg's names. None of these opens a second file or a host because of what it reads. Image demuxers are left out
+# (`image2` takes a `%d` in a name for a sequence), and so are all that read text.
+_DEMUXERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2",
+    "matroska,webm",
+    "mpegts",
+    "mpeg",
+    "mpegvideo",
+    "m4v",
+    "h264",
+    "hevc",
+    "obu",
+    "ivf",
+    "avi",
+    "flv",
+    "asf",
+    "ogg",
+    "mxf",
+    "gxf",
+    "dv",
+    "nut",
+    "mp3",
+    "aac",
+    "ac3",
+    "eac3",
+    "dts",
+    "flac",
+    "wav",
+    "w64",
+    "aiff",
+    "au",
+    "caf",
+    "amr",
+    "wv",
+    "tta",
+)
+
+# AVFMT_FLAG_GENPTS of libavformat/avformat.h, which PyAV sets: the guesses are wrong where pictures have decode times
+# only, and B-frames among them (AVI). Without it such packets have no presentation time, and who decodes sorts it out.
+_GUESS_TIMES = 1
+
+_OPTIONS = {
+    "format_whitelist": ",".join(_DEMUXERS),
+    "protocol_whitelist": "file",
+    "enable_drefs": "0",  # QuickTime's references to other files
+    "use_absolute_path": "0",
+    "probesize": str(16 << 20),  # bytes; within FFmpeg's own 5 MB some transport streams have no sound yet
+    "analyzeduration": str(10_000_000),  # microseconds
+}
+
+
+def open_source(path: str | Path) -> InputContainer:
+    """Open a media file for reading; the caller closes it, best with `with`.
+
+    The file is opened under its literal name: `concat:…`, `http://…` or `frame%03d.png` are names of local files, and
+    nothing that the file says makes FFmpeg open another one.
+
+    Args:
+        path: A regular file.
+
+    Raises:
+        SourceUnavailableError: There is no regular file there, or it may not be read.
+        EmptyFileError: The file has no bytes.
+        MediaEncryptedError: A track is encrypted.
+        MediaUnsupportedError: The file is a still image, or of a kind that is not accepted.
+        MediaUnreadableError: The file begins like media, and cannot be opened: it is cut short or broken.
+        NoMediaError: The file is not media.
+    """
+    path = Path(path).absolute()
+    head = _read_head(path)
+    if looks_like_still_image(head):
+        raise MediaUnsupportedError(f"{path.name!r} is a still image, not a film")
+    if is_encrypted(path):
+        raise MediaEncryptedError(f"{path.name!r} is encrypted; upload a copy without protection")
+    try:
+        source = av.open(
+            f"file:{path}",
+            "r",
+            options={"max_pixels": str(MAX_PIXELS)},
+            container_options=_OPTIONS,
+            metadata_errors="replace",  # tags in a forgotten encoding do not make a film unreadable
+        )
+    except MemoryError:
+        raise  # about this process, not about the file
+    except av.ArgumentError as error:  # what FFmpeg says of a demuxer that is not on the list
+        raise MediaUnsupportedError(
+            f"{path.name!r} is not of a media format that is accepted", detail=describe(error)
+        ) from error
+    except av.FFmpegError as error:
+        if looks_like_media(head):
+            raise MediaUnreadableError(
+                f"{path.name!r} is cut short or broken, and cannot be opened", detail=describe(error)
+            ) from error
+        raise NoMediaError(f"{path.name!r} is not a media file", detail=describe(error)) from error
+    source.flags &= ~_GUESS_TIMES
+    for stream in source.streams.video:
+        if stream.codec_context is not None:
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    return source
+
+
+def describe(error: av.FFmpegError) -> str:
+    """Return what FFmpeg calls an error; what it logged about it goes to standard error, for the parent to read."""
+    return error.strerror or type(error).__name__
+
+
+def _read_head(path: Path) -> bytes:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device might never end, or never answer
+            raise SourceUnavailableError(f"{str(path)!r} is not a regular file")
+        with path.open("rb") as file:
+            head = file.read(SIGNATURE_BYTES)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        raise SourceUnavailableError(f"{str(path)!r} cannot be read: {error}") from error
+    if not head:
+        raise EmptyFileError(f"{path.name!r} is empty")
+    return head

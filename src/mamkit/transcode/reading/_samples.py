@@ -1,0 +1,180 @@
+"""The samples of an MP4 or QuickTime track as its tables list them: times, sizes and places, without reading any.
+
+The boxes are those of ISO/IEC 14496-12:2022, to which each number here refers.
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain, repeat
+from operator import add
+
+__all__ = ["SampleTable", "sample_table"]
+
+_MOST_SAMPLES = 1 << 20  # 9 hours at 30 frames a second; more would take seconds to look at
+_VISUAL_FIELDS = 8 + 78  # bytes of VisualSampleEntry before its boxes, with its own header: section 12.1.3
+
+
+@dataclass(frozen=True, slots=True)
+class SampleTable:
+    """The samples of a track in decode order.
+
+    Attributes:
+        timescale: Ticks per second.
+        composition: Composition times, ticks, before any edit.
+        sizes: Bytes.
+        positions: Bytes from the start of the file.
+        sync: Indices of the sync samples.
+        entry: Name and boxes of the one sample entry.
+        edits: How long each lasts, ticks of the movie's timescale, and at which composition time it begins.
+        movie_timescale: Ticks per second of the movie.
+    """
+
+    timescale: int
+    composition: Sequence[int]
+    sizes: Sequence[int]
+    positions: Sequence[int]
+    sync: Sequence[int]
+    entry: tuple[bytes, bytes]
+    edits: Sequence[tuple[int, int]]
+    movie_timescale: int
+
+
+def sample_table(movie: bytes, track_id: int) -> SampleTable | None:
+    """Return the samples of a track; None where its tables are not there, not whole, or longer than is sensible.
+
+    Args:
+        movie: The body of a `moov` box.
+        track_id: Number of the track in its header.
+    """
+    try:
+        for name, track in _boxes(movie):
+            if name == b"trak" and _track_id(track) == track_id:
+                return _read(movie, track)
+    except (struct.error, ValueError, LookupError):
+        return None
+    return None
+
+
+def _read(movie: bytes, track: bytes) -> SampleTable:
+    media = _path(track, b"mdia")
+    tables = dict(_boxes(_path(media, b"minf", b"stbl")))
+    sizes = _sizes(tables[b"stsz"])
+    composition = _composition(tables, len(sizes))
+    sync = tables.get(b"stss")
+    if sync is not None:
+        (count,) = struct.unpack_from(">I", sync, 4)
+        indices: Sequence[int] = [number - 1 for number in struct.unpack_from(f">{_sane(count)}I", sync, 8)]
+    else:
+        indices = range(len(sizes))
+    if any(not 0 <= index < len(sizes) for index in indices):
+        raise ValueError("a sync sample is none of the track's")
+    return SampleTable(
+        timescale=_timescale(_path(media, b"mdhd")),
+        composition=composition,
+        sizes=sizes,
+        positions=_positions(tables, sizes),
+        sync=indices,
+        entry=_entry(tables[b"stsd"]),
+        edits=_edits(track),
+        movie_timescale=_timescale(_path(movie, b"mvhd")),
+    )
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at + 8 <= len(data):
+        size, name = struct.unpack_from(">I4s", data, at)
+        if size < 8 or at + size > len(data):
+            return
+        yield name, data[at + 8 : at + size]
+        at += size
+
+
+def _path(data: bytes, *names: bytes) -> bytes:
+    for wanted in names:
+        found = next((body for name, body in _boxes(data) if name == wanted), None)
+        if found is None:
+            raise ValueError(f"there is no {wanted!r} box")
+        data = found
+    return data
+
+
+def _track_id(track: bytes) -> int:
+    header = _path(track, b"tkhd")
+    return int.from_bytes(header[20:24] if header[0] == 1 else header[12:16])  # section 8.3.2
+
+
+def _timescale(header: bytes) -> int:
+    """Read `mdhd` or `mvhd`, which begin alike (sections 8.4.2 and 8.2.2)."""
+    scale = int.from_bytes(header[20:24] if header[0] == 1 else header[12:16])
+    if scale == 0:
+        raise ValueError("a timescale of zero")
+    return scale
+
+
+def _sane(count: int) -> int:
+    if count > _MOST_SAMPLES:
+        raise ValueError(f"{count} samples")
+    return count
+
+
+def _sizes(box: bytes) -> Sequence[int]:
+    same, count = struct.unpack_from(">II", box, 4)  # section 8.7.3
+    return [same] * _sane(count) if same else struct.unpack_from(f">{_sane(count)}I", box, 12)
+
+
+def _runs(box: bytes, value: str) -> Iterator[int]:
+    """Yield the value of each sample from a table of runs: `stts` or `ctts` (sections 8.6.1.2 and 8.6.1.3)."""
+    (count,) = struct.unpack_from(">I", box, 4)
+    runs = list(struct.iter_unpack(f">I{value}", box[8 : 8 + 8 * _sane(count)]))
+    _sane(sum(run for run, _ in runs))
+    return chain.from_iterable(repeat(each, run) for run, each in runs)
+
+
+def _composition(tables: dict[bytes, bytes], count: int) -> Sequence[int]:
+    decode = [0, *accumulate(_runs(tables[b"stts"], "I"))][:count]
+    # Version 0 of `ctts` is unsigned by the standard, and signed as QuickTime's writers and readers take it.
+    times = list(map(add, decode, _runs(tables[b"ctts"], "i"))) if b"ctts" in tables else decode
+    if len(times) != count:
+        raise ValueError("there are not as many times as sizes")
+    return times
+
+
+def _positions(tables: dict[bytes, bytes], sizes: Sequence[int]) -> Sequence[int]:
+    wide = b"co64" in tables
+    offsets = tables[b"co64" if wide else b"stco"]
+    (chunks,) = struct.unpack_from(">I", offsets, 4)
+    starts = struct.unpack_from(f">{_sane(chunks)}{'Q' if wide else 'I'}", offsets, 8)
+    (count,) = struct.unpack_from(">I", tables[b"stsc"], 4)
+    runs = list(struct.iter_unpack(">III", tables[b"stsc"][8 : 8 + 12 * _sane(count)]))  # section 8.7.4
+    positions: list[int] = []
+    for (first, samples, _), (stop, _, _) in zip(runs, [*runs[1:], (chunks + 1, 0, 0)], strict=True):
+        _sane(samples)
+        for start in starts[first - 1 : stop - 1]:
+            at = len(positions)
+            positions += accumulate(sizes[at : at + samples - 1], initial=start)
+            if len(positions) > len(sizes):
+                raise ValueError("the chunks have more samples than there are")
+    if len(positions) != len(sizes):
+        raise ValueError("the chunks have fewer samples than there are")
+    return positions
+
+
+def _entry(box: bytes) -> tuple[bytes, bytes]:
+    (count,) = struct.unpack_from(">I", box, 4)
+    if count != 1:
+        raise ValueError(f"{count} sample entries")
+    size, name = struct.unpack_from(">I4s", box, 8)
+    return name, box[8 + _VISUAL_FIELDS : 8 + size]
+
+
+def _edits(track: bytes) -> Sequence[tuple[int, int]]:
+    try:
+        box = _path(track, b"edts", b"elst")
+    except ValueError:
+        return ()
+    (count,) = struct.unpack_from(">I", box, 4)
+    layout = ">Qqi" if box[0] == 1 else ">Iii"  # section 8.6.6
+    size = struct.calcsize(layout)
+    return [(length, begin) for length, begin, _ in struct.iter_unpack(layout, box[8 : 8 + size * _sane(count)])]

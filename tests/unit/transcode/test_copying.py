@@ -1,0 +1,186 @@
+"""Renditions that are made of the source's own packets."""
+
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mamkit.transcode import EncodeError, MediaInfo, Part, Plan, make_plan
+from mamkit.transcode.encode import encode_part_here
+from mamkit.transcode.planning.plan import frame_range
+from mamkit.transcode.probing import probe_here
+from mamkit.transcode.reading._copying import nal_units
+from mamkit.transcode.reading._encryption import read_movie_box
+from mamkit.transcode.reading._samples import sample_table
+from tests.media_factory import make_clip
+from tests.unit.transcode.test_encode_video import numbered, numbers
+from tests.unit.transcode.tree import Tree, encode
+
+PICTURES = {1, 5}  # NAL units, ITU-T H.264 table 7-1
+
+
+def film(path: Path, **changes: Any) -> Path:
+    """A film in groups of pictures of 1.6 s, in two renditions."""
+    usual = {"seconds": 15, "rate": 10, "width": 854, "height": 480, "audio": False, "gop": 16, "b_frames": 2}
+    return make_clip(path, **(usual | {"picture": numbered} | changes))
+
+
+def slices(path: Path) -> list[bytes]:
+    """The coded pictures of a file, without what stands beside them."""
+    with av.open(path) as container:
+        return [
+            b"".join(unit for unit in nal_units(bytes(packet), 4) if unit[0] & 31 in PICTURES)
+            for packet in container.demux(video=0)
+            if packet.size
+        ]
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan, Tree]:
+    """A film, its plan, and what comes of it in parts that nobody would take in this order."""
+    clip = film(tmp_path_factory.mktemp("copying") / "clip.mp4")
+    plan = make_plan(probe_here(clip))
+    parts = [Part(index=n, kind="video", start=n, stop=n + 1) for n in range(plan.segment_count)]
+    return clip, plan, encode(clip, plan, parts[1::2] + parts[::2][::-1])
+
+
+def test_a_film_that_fits_is_copied_into_the_largest_rendition(copied: tuple[Path, Plan, Tree]) -> None:
+    _, plan, _ = copied
+    assert [(video.name, video.copied) for video in plan.video] == [("480p", True), ("360p", False)]
+    assert plan.notes == ("480p is made of the source's own packets",)
+    assert plan.cuts == (0, 48, 96)  # three groups each: a fourth would make 6.4 s
+    assert frame_range(plan, 2) == range(96, 150)
+
+
+def test_every_picture_of_the_source_is_there_in_its_place_and_nothing_else(copied: tuple[Path, Plan, Tree]) -> None:
+    clip, plan, tree = copied
+    assert numbers(tree, "480p") == list(range(plan.frame_count))
+    packets = tree.packets("480p")
+    assert sorted(time for time, _, _ in packets) == [Fraction(n, 10) for n in range(150)]
+    assert [time * 10 for time, _, key in packets if key] == list(range(0, 150, 16))
+    out = clip.with_name("out.mp4")
+    out.write_bytes(tree.film("480p"))
+    assert slices(out) == slices(clip)
+    with av.open(clip) as source, av.open(out) as made:
+        assert b"x264" in b"".join(bytes(packet) for packet in source.demux(video=0))  # its message to the world
+        assert b"x264" not in b"".join(bytes(packet) for packet in made.demux(video=0))
+
+
+def test_the_others_follow_its_boundaries(copied: tuple[Path, Plan, Tree]) -> None:
+    _, plan, tree = copied
+    assert numbers(tree, "360p") == list(range(plan.frame_count))
+    for index in range(plan.segment_count):
+        frames = frame_range(plan, index)
+        for rendition in plan.video:
+            facts, _ = tree.segments[rendition.name][index]
+            assert facts.duration == Fraction(len(frames), 10)
+            assert facts.key_frames[0].time == Fraction(frames.start, 10)
+    keys = [time * 10 for time, _, key in tree.packets("360p") if key]
+    assert keys == [0, 20, 40, 48, 68, 88, 96, 116, 136]  # every 2 s, and where a segment starts
+
+
+def test_parts_of_any_length_give_the_same_segments(copied: tuple[Path, Plan, Tree]) -> None:
+    clip, plan, tree = copied
+    alone = plan.model_copy(update={"video": plan.video[:1]})
+    whole = encode(clip, alone, [Part(index=0, kind="video", start=0, stop=plan.segment_count)])
+    assert whole.segments["480p"] == tree.segments["480p"]
+    assert whole.inits["480p"][0] == tree.inits["480p"][0]
+
+
+def test_nothing_below_a_copied_rendition_takes_more_bits_than_it(copied: tuple[Path, Plan, Tree]) -> None:
+    clip, plan, _ = copied
+    [stream] = probe_here(clip).video
+    assert stream.copyable is not None
+    assert plan.video[1].bit_rate <= max(64_000, stream.copyable.bit_rate)
+
+
+def test_copying_is_left_out_where_nobody_wants_it(copied: tuple[Path, Plan, Tree]) -> None:
+    plan = make_plan(probe_here(copied[0]), copy=False)
+    assert plan.cuts == ()
+    assert not any(video.copied for video in plan.video)
+    assert "because that was asked for" in plan.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"gop": 24}, "its key frames are more than 2 s apart"),
+        ({"options": {"x264-params": "open-gop=1:keyint=16:min-keyint=16:scenecut=0:b-adapt=0"}}, "2 s apart"),
+        ({"options": {"x264-params": "intra-refresh=1:keyint=16"}, "b_frames": 0}, "2 s apart"),
+        ({"rotation": 90}, "it has to be turned"),
+        ({"sample_aspect_ratio": Fraction(4, 3)}, "its pixels are not square"),
+        ({"pixel_format": "yuv444p"}, "it is h264 High 4:4:4 Predictive in yuv444p"),
+        ({"codec": "libx265"}, "it is hevc"),
+        ({"width": 2000, "height": 1124, "seconds": 1}, "it is made smaller"),
+        ({"rate": 4, "gop": 8}, "its frame rate is changed"),
+        ({"times": [Fraction(n * n, 40) for n in range(40)]}, "its frame rate varies"),
+        ({"times": [Fraction(n + 5 * (n > 30), 10) for n in range(60)]}, "gaps, or frames at the same time"),
+        ({"container_options": {"movflags": "frag_keyframe+empty_moov"}}, "it has no table of all its frames"),
+        ({"audio": True, "seconds": 2, "times": [Fraction(n, 10) for n in range(10)]}, "sound ends after it"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_encoded_and_the_reason_said(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
+    clip = film(tmp_path / "clip.mp4", **({"seconds": 6, "width": 160, "height": 96} | changes))
+    plan = make_plan(probe_here(clip))
+    assert plan.cuts == ()
+    assert not any(video.copied for video in plan.video)
+    assert reason in plan.notes[0]
+
+
+def test_another_container_is_encoded(tmp_path: Path) -> None:
+    assert "not in MP4" in make_plan(probe_here(film(tmp_path / "clip.mkv", seconds=2))).notes[0]
+
+
+def test_a_film_whose_beginning_is_cut_away_is_encoded(tmp_path: Path) -> None:
+    """An edit list that begins at the second key frame: the frames before are there, and must not be shown."""
+    clip = film(tmp_path / "clip.mp4", seconds=6, width=160, height=96, b_frames=0)
+    data = bytearray(clip.read_bytes())
+    at = data.index(b"elst") + 12  # version and flags, count
+    data[at + 4 : at + 8] = (16 * 1024).to_bytes(4)
+    assert int.from_bytes(data[data.index(b"mdhd") + 16 : data.index(b"mdhd") + 20]) == 10 * 1024
+    clip.write_bytes(data)
+    assert "cut by an edit list" in make_plan(probe_here(clip)).notes[0]
+
+
+def test_a_film_cut_short_is_encoded(tmp_path: Path) -> None:
+    clip = film(tmp_path / "clip.mp4", width=160, height=96, b_frames=0, container_options={"movflags": "faststart"})
+    os.truncate(clip, clip.stat().st_size * 2 // 3)
+    assert "it is cut short" in make_plan(probe_here(clip)).notes[0]
+
+
+def test_bits_beyond_the_cap_are_encoded(copied: tuple[Path, Plan, Tree]) -> None:
+    info = probe_here(copied[0])
+    found = info.video[0].copyable
+    assert found is not None
+
+    def note(**changes: int) -> str:
+        stream = info.video[0].model_copy(update={"copyable": found.model_copy(update=changes)})
+        return make_plan(MediaInfo(**(dict(info) | {"video": (stream,)}))).notes[0]
+
+    assert "it takes up to 9000 kb/s" in note(peak_bit_rate=9_000_000)
+    assert "more than twice the average" in note(peak_bit_rate=500_000, bit_rate=200_000)
+
+
+def test_a_source_that_has_changed_since_is_refused(tmp_path: Path, copied: tuple[Path, Plan, Tree]) -> None:
+    _, plan, _ = copied
+    other = film(tmp_path / "clip.mp4", gop=20)
+    with pytest.raises(EncodeError, match="made no segment 1"):
+        encode_part_here(other, plan, Part(index=0, kind="video", start=1, stop=2), Tree())
+
+
+@given(st.data())
+def test_tables_that_lie_are_no_tables(copied: tuple[Path, Plan, Tree], data: st.DataObject) -> None:
+    clip, _, _ = copied
+    with clip.open("rb") as file:
+        movie = bytearray(read_movie_box(file, clip.stat().st_size))
+    places: Sequence[int] = data.draw(st.lists(st.integers(0, len(movie) - 1), min_size=1, max_size=4))
+    for place in places:
+        movie[place] = data.draw(st.integers(0, 255))
+    table = sample_table(bytes(movie), 1)
+    assert table is None or len(table.composition) == len(table.sizes) == len(table.positions)
