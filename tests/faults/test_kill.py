@@ -8,21 +8,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
-import httpx
 import pytest
 
 from mamkit.storage import LocalStore
-from mamkit_apps.demo.client import Client, RefusedError, sha256_of_file, upload
+from mamkit_apps.demo.client import Client, sha256_of_file, upload
 from mamkit_apps.demo.playback import check_against, decode, fetch
 from mamkit_apps.serving import listen
+from tests.faults.processes import again, children
 from tests.media_factory import make_clip
 from tests.redis_server import RedisServer, binary
-
-T = TypeVar("T")
 
 ROUNDS = int(os.environ.get("MAMKIT_FAULT_ROUNDS", "4"))
 SECONDS = 14
@@ -98,17 +95,6 @@ class Platform:
         self._log.close()
 
 
-def children(parent: int) -> list[int]:
-    """Return the processes that a process has started."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = stat.read_text().rpartition(")")[2].split()  # the name before may hold anything
-            if int(fields[1]) == parent:
-                found.append(int(stat.parent.name))
-    return found
-
-
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("film") / "film.mp4", seconds=SECONDS, width=320, height=180, b_frames=2)
@@ -138,21 +124,6 @@ def with_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     folder = tmp_path_factory.mktemp("redis")
     with RedisServer(folder) as redis, running(Platform(tmp_path_factory.mktemp("platform"), redis)) as platform:
         yield platform
-
-
-def again(act: Callable[[], T], *, seconds: float = 60) -> T:
-    """Do something as a client does that tries again while a service is down: same request, until it is answered."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return act()
-        except httpx.TransportError:
-            if time.monotonic() > deadline:
-                raise
-        except RefusedError as error:
-            if error.status < 500 or time.monotonic() > deadline:
-                raise
-        time.sleep(0.1)
 
 
 def in_the_background(platform: Platform, shuffle: random.Random, over: threading.Event) -> threading.Thread:

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -59,10 +59,43 @@ def unprivileged(folder: Path) -> tuple[list[str], dict[str, Any]]:
 
 
 class Postgres:
-    """A running server."""
+    """A running server.
 
-    def __init__(self, port: int) -> None:
+    Args:
+        port: Where it listens.
+        start: Starts its program.
+        log: What it writes.
+    """
+
+    def __init__(self, port: int, start: Callable[[], "subprocess.Popen[bytes]"], log: Path) -> None:
         self._port = port
+        self._start = start
+        self._log = log
+        self._process = start()
+        self._wait()
+
+    def crash(self) -> None:
+        """End the server at once, without a last write of everything to disk."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(PATIENCE)
+
+    def restart(self) -> None:
+        """Crash and come back; what was committed is there, unless the server runs `UNSAFE_AND_QUICK`."""
+        self.crash()
+        self._process = self._start()
+        self._wait()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                psycopg.connect(self.url()).close()
+            except psycopg.OperationalError as error:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise AssertionError(f"PostgreSQL did not start: {self._log.read_text()}") from error
+                time.sleep(0.05)
+            else:
+                return
 
     def url(self, database: str = "postgres") -> str:
         """Return the URL of a database."""
@@ -97,29 +130,17 @@ def running(options: Sequence[str] = UNSAFE_AND_QUICK) -> Iterator[Postgres]:
             check=True, capture_output=True, env=environment, cwd="/", timeout=PATIENCE, **how,
         )  # fmt: skip
         arguments = [argument for setting in (*settings, *options) for argument in ("-c", setting)]
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [*prefix, str(programs() / "postgres"), "-D", str(data), *arguments],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd="/", start_new_session=True,
-                **how,
-            )  # fmt: skip
+
+        def start() -> "subprocess.Popen[bytes]":
+            with (folder / "log").open("ab") as log:
+                return subprocess.Popen(
+                    [*prefix, str(programs() / "postgres"), "-D", str(data), *arguments],
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd="/", start_new_session=True,
+                    **how,
+                )  # fmt: skip
+
+        postgres = Postgres(port, start, folder / "log")
         try:
-            postgres = Postgres(port)
-            _wait(server, postgres, folder / "log")
             yield postgres
         finally:
-            server.send_signal(signal.SIGQUIT)  # at once, without a last write of everything to disk
-            server.wait(PATIENCE)
-
-
-def _wait(server: "subprocess.Popen[bytes]", postgres: Postgres, log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            psycopg.connect(postgres.url()).close()
-        except psycopg.OperationalError as error:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"PostgreSQL did not start: {log.read_text()}") from error
-            time.sleep(0.05)
-        else:
-            return
+            postgres.crash()

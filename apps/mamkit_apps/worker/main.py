@@ -12,7 +12,7 @@ import httpx
 
 from mamkit.ids import uuid7
 from mamkit.jobs import CanWait, Queue, QueueError
-from mamkit.previews import Ack, PreviewWorker, Report, ReportNotTakenError, StaleReportError
+from mamkit.previews import Ack, ApiUnavailableError, PreviewWorker, Report, ReportNotTakenError, StaleReportError
 from mamkit.previews.messages import PART_JOB, PLAN_JOB
 from mamkit.signing import WebhookSigner
 from mamkit_apps.settings import ServiceSettings
@@ -52,9 +52,11 @@ class HttpReporter:
         try:
             response = self._client.post(self._url, content=body, headers=headers)
         except httpx.TransportError as error:
-            raise ReportNotTakenError(f"the API does not answer at {self._url}: {error}") from error
+            raise ApiUnavailableError(f"the API does not answer at {self._url}: {error}") from error
         if response.status_code == httpx.codes.CONFLICT:
             raise StaleReportError(report.job_id, report.fence)
+        if response.is_server_error:
+            raise ApiUnavailableError(f"the API answered {response.status_code} to a report: {response.text[:200]}")
         if not response.is_success:
             raise ReportNotTakenError(f"the API answered {response.status_code} to a report: {response.text[:200]}")
         return Ack.model_validate_json(response.content)

@@ -93,10 +93,10 @@ class MeteredQueue:
         self._end(lease, "dead" if state == "dead" else "retried")
         return state
 
-    def release(self, lease: Lease) -> None:
+    def release(self, lease: Lease, *, delay: timedelta = timedelta(0), reason: str | None = None) -> None:
         """See `Queue.release`."""
         with self._losing(lease, last=True):
-            self._queue.release(lease)
+            self._queue.release(lease, delay=delay, reason=reason)
         self._end(lease, "released")
 
     def bury(self, lease: Lease, *, reason: str) -> None:

@@ -5,12 +5,12 @@ come one after the other, and whoever follows a preview sees by its revision alo
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,8 +26,12 @@ from mamkit.catalog.errors import (
 from mamkit.catalog.models import PartStatus, Preview, PreviewPart, PreviewStatus
 
 __all__ = [
+    "assign_jobs",
     "create_preview",
+    "finished_parts",
+    "open_parts",
     "part_of",
+    "parts_by_id",
     "parts_of",
     "preview_of",
     "progress_of",
@@ -147,6 +151,48 @@ async def parts_of(session: AsyncSession, version_id: UUID) -> list[PreviewPart]
     """Return the parts of a preview by index; none before it has a plan."""
     query = select(PreviewPart).where(PreviewPart.version_id == version_id).order_by(PreviewPart.index)
     return list(await session.scalars(query))
+
+
+async def open_parts(session: AsyncSession, version_id: UUID) -> dict[int, UUID | None]:
+    """Return the parts of a preview that are not done, by index, each with the job that was to encode it last."""
+    query = select(PreviewPart.index, PreviewPart.job_id).where(
+        PreviewPart.version_id == version_id, PreviewPart.status != "done"
+    )
+    return dict((await session.execute(query.order_by(PreviewPart.index))).all())
+
+
+async def finished_parts(session: AsyncSession, version_id: UUID) -> set[UUID]:
+    """Return the ids of the parts of a preview that are done: rows that no longer change while the plan stands."""
+    query = select(PreviewPart.id).where(PreviewPart.version_id == version_id, PreviewPart.status == "done")
+    return set(await session.scalars(query))
+
+
+async def parts_by_id(session: AsyncSession, ids: Collection[UUID]) -> list[PreviewPart]:
+    """Return parts, of whichever preview, in no order; those that are not there are left out."""
+    return list(await session.scalars(select(PreviewPart).where(PreviewPart.id.in_(ids)))) if ids else []
+
+
+async def assign_jobs(session: AsyncSession, version_id: UUID, jobs: Mapping[int, UUID]) -> None:
+    """Note which job encodes each part; a part that is done is left as it is. The revision stays.
+
+    Args:
+        session: Of `Catalog.begin`.
+        version_id: Of which preview.
+        jobs: By the index of the part.
+    """
+    if not jobs:
+        return
+    one = (
+        update(PreviewPart)
+        .where(
+            PreviewPart.version_id == version_id,
+            PreviewPart.index == bindparam("of_index"),
+            PreviewPart.status != "done",
+        )
+        .values(job_id=bindparam("to_job"))
+    )
+    connection = await session.connection()
+    await connection.execute(one, [{"of_index": index, "to_job": job_id} for index, job_id in jobs.items()])
 
 
 async def progress_of(session: AsyncSession, version_id: UUID) -> dict[int, float]:

@@ -138,12 +138,17 @@ class MemoryQueue:
                 entry.state, entry.reason, entry.run_at = "waiting", clip_reason(reason), self._clock() + delay
             return entry.state
 
-    def release(self, lease: Lease) -> None:
+    def release(self, lease: Lease, *, delay: timedelta = timedelta(0), reason: str | None = None) -> None:
         """See `Queue.release`."""
+        check_duration("delay", delay)
         with self._lock:
             entry = self._held(lease)
             entry.state = "waiting"
             entry.attempts -= 1
+            if delay:
+                entry.run_at = self._clock() + delay
+            if reason is not None:
+                entry.reason = clip_reason(reason)
 
     def bury(self, lease: Lease, *, reason: str) -> None:
         """See `Queue.bury`."""

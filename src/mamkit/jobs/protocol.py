@@ -64,10 +64,18 @@ class Queue(Protocol):
             LeaseLostError: As for `renew`.
         """
 
-    def release(self, lease: Lease) -> None:
+    def release(self, lease: Lease, *, delay: timedelta = timedelta(0), reason: str | None = None) -> None:
         """Hand the job back unharmed, as if it had not been claimed: the attempt does not count.
 
+        For what is not the job's own fault: a worker that stops, a store that does not answer.
+
+        Args:
+            lease: Of the job.
+            delay: How long nobody is to try it; with none it keeps its place.
+            reason: Kept for whoever looks at the job; None leaves what stands there.
+
         Raises:
+            InvalidJobError: The delay is negative.
             LeaseLostError: As for `renew`.
         """
 

@@ -231,10 +231,12 @@ function operations.retry(id, fence, reason, delay)
   return job.state
 end
 
-function operations.release(id, fence)
+function operations.release(id, fence, delay, reason)
   local job = held(id, fence)
   if not job then return false end
   withdraw(job)
+  if tonumber(delay) > 0 then job.run_at = now + delay end
+  if reason then call('HSET', key('job:' .. id), 'reason', reason) end
   job.attempts = job.attempts - 1
   wait_again(job)
   return job.state

@@ -187,9 +187,10 @@ class RedisQueue:
         state: Any = _text(self._change("retry", lease, clip_reason(reason), micros(delay)))
         return state  # type: ignore[no-any-return]
 
-    def release(self, lease: Lease) -> None:
+    def release(self, lease: Lease, *, delay: timedelta = timedelta(0), reason: str | None = None) -> None:
         """See `Queue.release`."""
-        self._change("release", lease)
+        check_duration("delay", delay)
+        self._change("release", lease, micros(delay), *(() if reason is None else (clip_reason(reason),)))
 
     def bury(self, lease: Lease, *, reason: str) -> None:
         """See `Queue.bury`."""

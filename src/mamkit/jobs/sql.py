@@ -198,9 +198,19 @@ class SqlQueue:
         )
         return to_job(row).state
 
-    def release(self, lease: Lease) -> None:
+    def release(self, lease: Lease, *, delay: timedelta = timedelta(0), reason: str | None = None) -> None:
         """See `Queue.release`."""
-        self._change(lease, lambda _: {"state": "waiting", "attempts": jobs.c.attempts - 1})
+        check_duration("delay", delay)
+        told = {} if reason is None else {"reason": clip_reason(reason)}
+        self._change(
+            lease,
+            lambda now: {
+                "state": "waiting",
+                "attempts": jobs.c.attempts - 1,
+                "run_at": now + micros(delay) if delay else jobs.c.run_at,
+                **told,
+            },
+        )
 
     def bury(self, lease: Lease, *, reason: str) -> None:
         """See `Queue.bury`."""

@@ -6,6 +6,7 @@ The one package of the library that uses the others. `Ingest` and `Publisher` be
 
 from mamkit.previews.builder import PreviewWorker, Reporter
 from mamkit.previews.errors import (
+    ApiUnavailableError,
     InvalidMessageError,
     PartsDisagreeError,
     PreviewError,
@@ -19,6 +20,7 @@ from mamkit.previews.publisher import PreviewState, Publisher
 
 __all__ = [
     "Ack",
+    "ApiUnavailableError",
     "Failed",
     "Finished",
     "Ingest",

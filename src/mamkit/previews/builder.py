@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mamkit.errors import MamkitError
 from mamkit.jobs import Heartbeat, Lease, LeaseLostError, Queue, backoff
-from mamkit.previews.errors import InvalidMessageError, ReportNotTakenError, StaleReportError
+from mamkit.previews.errors import ApiUnavailableError, InvalidMessageError, ReportNotTakenError, StaleReportError
 from mamkit.previews.layout import MP4_TYPE, SEGMENT_TYPE, art_key, art_type, init_key, plan_key, segment_key
 from mamkit.previews.messages import (
     PART_JOB,
@@ -32,7 +32,7 @@ from mamkit.previews.messages import (
     Report,
     parse_job,
 )
-from mamkit.storage import HasLocalPath, ObjectReader, ObjectStore, Zones
+from mamkit.storage import HasLocalPath, ObjectReader, ObjectStore, StorageUnavailableError, Zones
 from mamkit.transcode import (
     DEFAULT_LADDER,
     ArtFile,
@@ -58,10 +58,14 @@ Reporter = Callable[[Report], Ack]
 
 Raises:
     StaleReportError: The API refused it, because the job has another holder now.
-    ReportNotTakenError: The API did not answer, or not with success.
+    ApiUnavailableError: The API did not answer, or not for a reason that lies in the report.
+    ReportNotTakenError: The API refused the report.
 """
 
 PROGRESS_EVERY = 0.5  # seconds; a subscriber is told at most twice a second
+MOST_LEASES = 100  # of one job; with a pause of up to 5 minutes after each, a store may be away for some hours
+_NOT_OF_THE_JOB = (StorageUnavailableError, ApiUnavailableError)
+"""What says nothing about the job or its file."""
 
 
 class PreviewWorker:
@@ -132,7 +136,10 @@ class PreviewWorker:
         except Exception as error:  # a defect of ours, too, must not stop the worker: the queue bounds the attempts
             if not isinstance(error, MamkitError | OSError):
                 log.exception("job %s failed", lease.job.id)
-            if lease.job.attempts >= lease.job.max_attempts:
+            if isinstance(error, _NOT_OF_THE_JOB) and lease.fence < MOST_LEASES:
+                # However long the API or a store is away, no preview fails for it.
+                self._queue.release(lease, delay=backoff(lease.fence), reason=_reason(error))
+            elif lease.job.attempts >= lease.job.max_attempts:
                 self._give_up(lease, error)
             else:
                 self._queue.retry(lease, reason=_reason(error), delay=backoff(lease.job.attempts))

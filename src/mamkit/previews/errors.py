@@ -5,6 +5,7 @@ from uuid import UUID
 from mamkit.errors import MamkitError
 
 __all__ = [
+    "ApiUnavailableError",
     "InvalidMessageError",
     "PartsDisagreeError",
     "PreviewError",
@@ -70,9 +71,15 @@ class StaleReportError(PreviewError):
 
 
 class ReportNotTakenError(PreviewError):
-    """A report could not be delivered just now; the job is worth another try."""
+    """A report was not taken; the job is worth another try."""
 
     code = "previews.report_not_taken"
+
+
+class ApiUnavailableError(ReportNotTakenError):
+    """Nobody is there to take a report just now."""
+
+    code = "previews.api_unavailable"
 
 
 class StagedUploadMissingError(PreviewError):

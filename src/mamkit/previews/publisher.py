@@ -7,12 +7,19 @@ playlist over a newer one. A playlist is a pure function of the parts in the cat
 
 import asyncio
 import json
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit import catalog as db
 from mamkit.catalog import Catalog, Preview
 from mamkit.jobs import Job, JobNotFoundError, NewJob, Queue
+from mamkit.previews._growth import Growth, Nursery
 from mamkit.previews._publication import is_playable, tracks_of, write_playlists
 from mamkit.previews.errors import PartsDisagreeError, StaleReportError
 from mamkit.previews.layout import JSON_TYPE, plan_key
@@ -30,9 +37,11 @@ from mamkit.previews.messages import (
     parse_job,
 )
 from mamkit.storage import Zones
-from mamkit.transcode import Part, PartResult, Plan
+from mamkit.transcode import Part
 
 __all__ = ["PreviewState", "Publisher"]
+
+log = logging.getLogger(__name__)
 
 FIRST = 0  # priority of what a person waits for: the plan, and the parts that make a preview playable
 LATER = 10
@@ -61,6 +70,7 @@ class Publisher:
         self._catalog = catalog
         self._queue = queue
         self._zones = zones
+        self._nursery = Nursery()
 
     async def start(self, version_id: UUID) -> None:
         """Put the first job of a preview into the queue; its row must be in the catalog. Safe to repeat.
@@ -93,6 +103,7 @@ class Publisher:
             if preview.failure_code == PartsDisagreeError.code:
                 preview.plan = None  # nothing of the last try can be kept
             await db.set_status(session, preview, "queued" if preview.plan is None else "building")
+            self._nursery.forget(version_id)
         # Else, what the last try has finished is kept; only what is missing is done again.
         await (self.start(version_id) if preview.plan is None else self._enqueue_parts(version_id))
 
@@ -107,7 +118,7 @@ class Publisher:
             progress = await db.progress_of(session, version_id)
         if preview.plan is None:
             return PreviewState(preview=preview, progress=0.0)
-        work = {part.index: _work(part) for part in Plan.model_validate(preview.plan).parts}
+        work = {part.index: _work(part) for part in self._nursery.of(version_id, preview.plan).plan.parts}
         done = sum(work[index] * share for index, share in progress.items())
         return PreviewState(preview=preview, progress=min(1.0, done / sum(work.values())))
 
@@ -188,8 +199,10 @@ class Publisher:
         async with self._catalog.read() as session:
             version = await db.version_by_id(session, version_id)
             preview = await db.preview_of(session, version_id)
-            open_parts = {p.index for p in await db.parts_of(session, version_id) if p.status != "done"}
-        plan = Plan.model_validate(preview.plan)
+            open_parts = await db.open_parts(session, version_id)
+        if preview.plan is None:
+            return  # its plan has been given up since
+        plan = self._nursery.of(version_id, preview.plan).plan
         parts = [part for part in plan.parts if part.index in open_parts]
         jobs = [
             _new_job(
@@ -201,9 +214,10 @@ class Publisher:
             for part in parts
         ]
         ids = await self._enqueue(jobs)
-        async with self._catalog.begin() as session:
-            for part, job_id in zip(parts, ids, strict=True):
-                await db.record_part(session, version_id, part.index, job_id=job_id)
+        new = {part.index: job_id for part, job_id in zip(parts, ids, strict=True) if open_parts[part.index] != job_id}
+        if new:
+            async with self._catalog.begin() as session:
+                await db.assign_jobs(session, version_id, new)
 
     async def _enqueue(self, jobs: list[NewJob]) -> list[UUID]:
         return await asyncio.to_thread(self._queue.enqueue, *jobs)
@@ -219,34 +233,64 @@ class Publisher:
             await db.record_part(session, report.version_id, report.part, status="running", progress=float(report.done))
         return Ack(wanted=True)
 
+    @asynccontextmanager
+    async def _growing(self, version_id: UUID) -> AsyncIterator[tuple[AsyncSession, Preview]]:
+        """Give a transaction that holds a preview; where it is undone, what was learnt in it is forgotten, too."""
+        try:
+            async with self._catalog.begin() as session:
+                yield session, await db.preview_of(session, version_id, for_update=True)
+        except BaseException:
+            self._nursery.forget(version_id)
+            raise
+
     async def _finished(self, report: Finished) -> Ack:
-        async with self._catalog.begin() as session:
-            preview = await db.preview_of(session, report.version_id, for_update=True)
-            if preview.status in {"failed", "ready"}:
+        version_id, index = report.version_id, report.result.part
+        async with self._growing(version_id) as (session, preview):
+            if preview.status in {"failed", "ready"} or preview.plan is None:
                 return Ack(wanted=False)
-            await db.record_part(
-                session,
-                report.version_id,
-                report.result.part,
-                status="done",
-                progress=1.0,
-                result=json.loads(report.result.model_dump_json()),
-            )
-            version = await db.version_by_id(session, report.version_id)
-            parts = await db.parts_of(session, report.version_id)
-            plan = Plan.model_validate(preview.plan)
-            results = [PartResult.model_validate(part.result) for part in parts if part.status == "done"]
-            finished = len(results) == len(plan.parts)
+            if (await db.part_of(session, version_id, index)).status == "done":
+                return Ack(wanted=True)  # told before; what followed from it was published then
+            result = json.loads(report.result.model_dump_json())
+            await db.record_part(session, version_id, index, status="done", progress=1.0, result=result)
+            growth = self._nursery.of(version_id, preview.plan)
             try:
-                tracks = tracks_of(results)
+                await self._publish(session, preview, growth)
             except PartsDisagreeError as error:
                 await db.set_status(session, preview, "failed", failure_code=error.code, failure=str(error))
                 return Ack(wanted=False)
-            if is_playable(plan, tracks):
-                prefix = version.preview_prefix
-                await asyncio.to_thread(write_playlists, self._zones.previews, prefix, plan, tracks, finished=finished)
-                await db.set_status(session, preview, "ready" if finished else "playable")
+            status = preview.status
+        # What a transaction did that was undone is not said.
+        log.info("preview %s: part %d is published (job %s, lease %d)", version_id, index, report.job_id, report.fence)
+        if status == "ready":
+            self._nursery.forget(version_id)
+            log.info("preview %s is ready", version_id)
         return Ack(wanted=True)
+
+    async def _publish(self, session: AsyncSession, preview: Preview, growth: Growth) -> None:
+        """Write the playlists of all that is done; while a film grows, no more often than is of use.
+
+        Raises:
+            PartsDisagreeError: The parts do not join.
+        """
+        growth.add(await db.parts_by_id(session, growth.missing(await db.finished_parts(session, preview.version_id))))
+        if preview.status == "playable" and not growth.finished and not growth.is_due():
+            growth.behind = True
+            return
+        began = time.monotonic()
+        tracks = tracks_of(growth.results)
+        if not is_playable(growth.plan, tracks):
+            return
+        version = await db.version_by_id(session, preview.version_id)
+        await asyncio.to_thread(
+            write_playlists,
+            self._zones.previews,
+            version.preview_prefix,
+            growth.plan,
+            tracks,
+            finished=growth.finished,
+        )
+        await db.set_status(session, preview, "ready" if growth.finished else "playable")
+        growth.published(began)
 
     async def _failed(self, version_id: UUID, code: str, message: str) -> Ack:
         async with self._catalog.begin() as session:
@@ -265,13 +309,15 @@ class Publisher:
         async with self._catalog.read() as session:
             unfinished = await db.unfinished_previews(session)
         for preview in unfinished:
+            if self._nursery.is_behind(preview.version_id):
+                await self._catch_up(preview.version_id)
             await self._reconcile(preview)
         return len(unfinished)
 
     async def _reconcile(self, preview: Preview) -> None:
         async with self._catalog.read() as session:
-            parts = await db.parts_of(session, preview.version_id)
-        for job_id in (preview.job_id, *(part.job_id for part in parts if part.status != "done")):
+            open_parts = await db.open_parts(session, preview.version_id)
+        for job_id in (preview.job_id, *open_parts.values()):
             job = None if job_id is None else await self._job(job_id)
             if job is not None and job.state == "dead":
                 await self._failed(
@@ -285,6 +331,12 @@ class Publisher:
             await self.start(preview.version_id)
         else:
             await self._enqueue_parts(preview.version_id)
+
+    async def _catch_up(self, version_id: UUID) -> None:
+        """Publish what was held back when parts came in too quickly, where no further part followed."""
+        async with self._growing(version_id) as (session, preview):
+            if preview.status == "playable" and preview.plan is not None:
+                await self._publish(session, preview, self._nursery.of(version_id, preview.plan))
 
     async def _job(self, job_id: UUID) -> Job | None:
         try:

@@ -387,6 +387,23 @@ class QueueContract:
             queue.release(lease)
         assert (queue.get(first).state, queue.get(first).attempts) == ("waiting", 0)
 
+    def test_a_job_released_for_later_waits_says_why_and_its_attempt_does_not_count(
+        self, queue: Queue, clock: ManualClock
+    ) -> None:
+        [job_id] = queue.enqueue(new_job(max_attempts=1))
+        for fence in (1, 2):
+            lease = claimed(queue)
+            assert (lease.fence, lease.job.attempts) == (fence, 1)
+            queue.release(lease, delay=5 * SECOND, reason="the store is away")
+            assert queue.get(job_id).reason == "the store is away"
+            assert queue.claim("worker", lease=LEASE) is None
+            clock.advance(5 * SECOND)
+        lease = claimed(queue)
+        with pytest.raises(InvalidJobError):
+            queue.release(lease, delay=-SECOND)
+        queue.release(lease)
+        assert queue.get(job_id).reason == "the store is away"
+
     def test_a_cancelled_job_is_not_handed_out(self, queue: Queue) -> None:
         waiting, running = queue.enqueue(new_job(priority=1), new_job(priority=0))
         claimed(queue)
