@@ -6,8 +6,6 @@ Of mamkit it needs `mamkit[auth]` alone. Clients keep two tokens: an access toke
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 from uuid import UUID
 
@@ -86,19 +84,6 @@ def caller(sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
     return tokens.verify(sent.credentials)
 
 
-@contextmanager
-def counted(email: str, request: Request) -> Iterator[None]:
-    """Let whoever guesses wait."""
-    address = request.client.host if request.client else None
-    lockout.check(account=email, address=address)
-    try:
-        yield
-    except InvalidCredentialsError:
-        lockout.failed(account=email, address=address)
-        raise
-    lockout.succeeded(account=email)
-
-
 @app.post("/register", status_code=201)
 def register(login: Login) -> dict[str, str]:
     """Make an account."""
@@ -118,7 +103,7 @@ def register(login: Login) -> dict[str, str]:
 def log_in(login: Login, request: Request) -> dict[str, str]:
     """Exchange address and password for tokens."""
     email = login.email.casefold()
-    with counted(email, request):
+    with lockout.attempt(account=email, address=request.client.host if request.client else None):
         with engine.connect() as connection:
             user = connection.execute(sa.select(users).where(users.c.email == email)).first()
         passwords.verify(user.password_hash if user else None, login.password)  # None costs and says the same

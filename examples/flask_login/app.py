@@ -96,17 +96,12 @@ def log_in() -> AnyResponse:
     except RedirectRefusedError:
         path = "/"
     email, password = request.form["email"].casefold(), request.form["password"]
-    lockout.check(account=email, address=request.remote_addr)
-    with engine.connect() as connection:
-        user = connection.execute(sa.select(users).where(users.c.email == email)).first()
-    try:
+    with lockout.attempt(account=email, address=request.remote_addr):
+        with engine.connect() as connection:
+            user = connection.execute(sa.select(users).where(users.c.email == email)).first()
         passwords.verify(user.password_hash if user else None, password)  # None costs and says the same
-    except InvalidCredentialsError:
-        lockout.failed(account=email, address=request.remote_addr)
-        raise
-    if user is None:
-        raise InvalidCredentialsError
-    lockout.succeeded(account=email)
+        if user is None:
+            raise InvalidCredentialsError
     return logged_in(sessions.start(user.id), path)
 
 

@@ -37,6 +37,13 @@ def log_in(site: Site, email: str = "ada@example.org", password: str = PASSWORD)
     return answer.status_code, answer.json()
 
 
+def enrol(person: Person) -> None:
+    """Give somebody a second factor that is confirmed."""
+    totp = Totp(secret_of(person.call("POST", "/auth/second-factor").json()["uri"]))
+    answer = person.call("POST", "/auth/second-factor/confirm", {"code": totp.code(utc_now())})
+    assert answer.status_code == 200, answer.text
+
+
 class TestSessions:
     def test_sessions_are_listed_and_ended_one_by_one(self, site: Site, ada: Person) -> None:
         _, second = log_in(site)
@@ -113,6 +120,34 @@ class TestMails:
         assert codes == [204, 401, 401, 401]
         assert site.call("POST", "/auth/refresh", {"refresh_token": ada.refresh}).status_code == 401
         assert log_in(site, password=NEW_PASSWORD)[0] == 200
+
+    def test_attack_account_made_beforehand_with_a_way_back_in(self, site: Site, ada: Person) -> None:
+        """Whoever made an account with somebody else's address loses it to whoever gets the mail of a reset."""
+        device = Authenticator("video.example.org", SITE)
+        begun = ada.call("POST", "/auth/passkeys/begin").json()
+        made = {"ticket": begun["ticket"], "name": "left behind", "credential": device.create(begun["options"])}
+        assert ada.call("POST", "/auth/passkeys/finish", made).status_code == 201
+        key = ada.call("POST", "/auth/api-keys", {"name": "x", "scopes": ["asset.read"]}).json()["api_key"]
+        assert site.call("GET", "/api/assets", token=key).status_code == 200
+        enrol(ada)
+        site.call("POST", "/auth/reset-password/send", {"email": ada.email})
+        body = {"token": site.outbox.token(ada.email), "password": NEW_PASSWORD}
+        assert site.call("POST", "/auth/reset-password", body).status_code == 204
+        asked = site.call("POST", "/auth/passkeys/login/begin").json()
+        answer = {"ticket": asked["ticket"], "credential": device.get(asked["options"])}
+        refused = site.call("POST", "/auth/passkeys/login/finish", answer)
+        assert refused.json()["code"] == "auth.passkey_refused"
+        assert site.call("GET", "/api/assets", token=key).status_code == 401
+        assert ada.call("GET", "/auth/me").status_code == 401
+        assert log_in(site, password=NEW_PASSWORD)[0] == 200  # and no code is asked for
+
+    def test_a_reset_leaves_the_second_factor_of_a_verified_account(self, site: Site, ada: Person) -> None:
+        site.call("POST", "/auth/verify-email", {"token": site.outbox.token(ada.email)})
+        enrol(ada)
+        site.call("POST", "/auth/reset-password/send", {"email": ada.email})
+        body = {"token": site.outbox.token(ada.email), "password": NEW_PASSWORD}
+        assert site.call("POST", "/auth/reset-password", body).status_code == 204
+        assert log_in(site, password=NEW_PASSWORD)[0] == 202
 
     def test_a_newer_password_makes_older_links_useless(self, site: Site, ada: Person) -> None:
         site.call("POST", "/auth/reset-password/send", {"email": ada.email})

@@ -2,8 +2,10 @@
 
 import json
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,7 +16,8 @@ import sqlalchemy as sa
 
 from mamkit.auth import PasswordHasher
 from mamkit.catalog import sync_engine
-from tests.apps.people import PASSWORD, Person, Site, open_site
+from mamkit_apps.api.wiring import HASHES_AT_ONCE
+from tests.apps.people import PASSWORD, QUICK, Person, Site, open_site
 
 
 @pytest.fixture
@@ -169,8 +172,8 @@ def test_attack_enumeration_by_time(site: Site) -> None:
 
     def log_in(email: str) -> float:
         body = {"email": email, "password": "wrong"}
-        for key in ("address:testclient", f"account:{email}"):
-            site.parts.lockout._store.clear(key)
+        site.parts.lockout._store.clear("address:testclient")
+        site.parts.lockout.forget(account=email)
         return cpu_seconds(lambda: site.call("POST", "/auth/login", body))
 
     for _ in range(3):  # a difference in the work is there each time, a neighbour on the machine is not
@@ -193,3 +196,29 @@ def test_attack_open_redirect(data_dir: Path) -> None:
         for target in ("https://evil.example", "//evil.example", "/\\evil.example", "evil", "/\t/evil.example"):
             answer = site.call("POST", "/auth/providers/plex/start", {"return_to": target})
             assert (answer.status_code, answer.json()["code"]) == (400, "auth.redirect_refused")
+
+
+def test_attack_flood_of_logins(site: Site, ada: Person) -> None:
+    """Whoever is logged in already goes on while forty others wait for a hash."""
+    may_end = threading.Event()
+
+    class Busy(PasswordHasher):
+        def verify(self, stored: str | None, password: str) -> None:
+            may_end.wait(60)
+            super().verify(stored, password)
+
+    object.__setattr__(site.parts, "passwords", Busy(QUICK))
+    bodies = [{"email": f"user-{number}@example.org", "password": "wrong"} for number in range(40)]
+    with ThreadPoolExecutor(41) as pool:
+        try:
+            flood = [pool.submit(site.client.post, "/auth/login", json=body) for body in bodies]
+            deadline = time.monotonic() + 60
+            while site.parts.hashing._work_queue.qsize() < len(bodies) - HASHES_AT_ONCE:  # all have come
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            refresh = pool.submit(site.client.post, "/auth/refresh", json={"refresh_token": ada.refresh})
+            assert refresh.result(timeout=30).status_code == 200
+            assert not any(login.done() for login in flood)
+        finally:
+            may_end.set()
+        assert {login.result().status_code for login in flood} <= {401, 429}

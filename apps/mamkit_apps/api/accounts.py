@@ -16,11 +16,11 @@ from mamkit.auth import (
     TokenInvalidError,
     check_strength,
 )
-from mamkit.catalog import EmailTakenError, User
+from mamkit.catalog import EmailTakenError, InvalidEmailError, User
 from mamkit_apps.api.access import Owner
 from mamkit_apps.api.account_schemas import PasswordChange, SecondFactorAsked, SessionView
-from mamkit_apps.api.letters import already_registered, send_verification
-from mamkit_apps.api.logins import Address, counted, finish_login, tokens_of
+from mamkit_apps.api.letters import already_registered, count_mail, send_verification
+from mamkit_apps.api.logins import Address, finish_login, hashing, tokens_of
 from mamkit_apps.api.schemas import Credentials, RefreshRequest, Registration, Tokens, UserView, user_view
 from mamkit_apps.api.wiring import Parts, Wired
 
@@ -30,16 +30,22 @@ NEW_USER_ROLE = "editor"  # whoever may register may upload
 
 
 @post("/register")
-async def register(data: JSONBody[Registration], parts: Wired) -> Response[Tokens | None]:
+async def register(data: JSONBody[Registration], parts: Wired, address: Address) -> Response[Tokens | None]:
     """Make an account and log in to it.
 
     Where addresses must be verified, the answer is 202 and says nothing: the mail does, to whoever has the address.
     """
     role = _role_of_newcomer(parts, data)
-    password = data.password.get_secret_value()
-    check_strength(password, about=[data.email, data.display_name])
-    digest = await asyncio.to_thread(parts.passwords.hash, password)
     silent = parts.settings.email_verification == "required"
+    if silent:  # otherwise nobody gets a second mail
+        await count_mail(parts, address)
+    password = data.password.get_secret_value()
+
+    def make() -> str:
+        check_strength(password, about=[data.email, data.display_name])
+        return parts.passwords.hash(password)
+
+    digest = await hashing(parts, make)
     try:
         user = await _make_user(parts, data, digest, role)
     except EmailTakenError as error:
@@ -64,12 +70,12 @@ async def login(data: JSONBody[Credentials], parts: Wired, address: Address) -> 
     stored = user.password_hash if user is not None and user.status == "active" else None
 
     def verify() -> str | None:
-        with counted(parts, account=data.email.casefold(), address=address):
+        with parts.lockout.attempt(account=_typed(data.email), address=address):
             parts.passwords.verify(stored, password)
         assert stored is not None  # noqa: S101 - None verifies nothing
         return parts.passwords.hash(password) if parts.passwords.needs_rehash(stored) else None
 
-    renewed = await asyncio.to_thread(verify)
+    renewed = await hashing(parts, verify)
     if user is None:
         raise InvalidCredentialsError
     if renewed is not None:
@@ -135,14 +141,14 @@ async def change_password(data: JSONBody[PasswordChange], owner: Owner, parts: W
     async with parts.catalog.read() as session:
         user = await db.user_by_id(session, owner.user_id)
     new = data.password.get_secret_value()
-    check_strength(new, about=[user.email, user.display_name])
 
     def verify() -> str:
-        with counted(parts, account=user.email, address=address):
+        with parts.lockout.attempt(account=user.email, address=address):
             parts.passwords.verify(user.password_hash, data.current.get_secret_value())
+        check_strength(new, about=[user.email, user.display_name])
         return parts.passwords.hash(new)
 
-    digest = await asyncio.to_thread(verify)
+    digest = await hashing(parts, verify)
     async with parts.catalog.begin() as session:
         if not await db.replace_password_hash(session, user.id, old=user.password_hash, new=digest):
             raise InvalidCredentialsError  # another change was quicker
@@ -159,6 +165,14 @@ async def me(owner: Owner, parts: Wired) -> UserView:
     async with parts.catalog.read() as session:
         user = await db.user_by_id(session, owner.user_id)
     return user_view(user, owner.roles)
+
+
+def _typed(email: str) -> str:
+    """Return the one form of all spellings of an address; of what is no address, too."""
+    try:
+        return db.fold_email(email)
+    except InvalidEmailError:
+        return email.casefold()
 
 
 def _role_of_newcomer(parts: Parts, data: Registration) -> str:

@@ -15,12 +15,12 @@ from mamkit.auth import Resource, TokenInvalidError, check_strength
 from mamkit.catalog import User, UserNotFoundError
 from mamkit_apps.api.access import Owner, require
 from mamkit_apps.api.account_schemas import EmailRequest, Invitation, MailTokenRequest, NewPassword
-from mamkit_apps.api.logins import Address
+from mamkit_apps.api.logins import Address, hashing
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.mail import Mail
 
-__all__ = ["already_registered", "routes", "send_verification"]
+__all__ = ["already_registered", "count_mail", "routes", "send_verification"]
 
 VERIFY, RESET, INVITE = "verify-email", "password-reset", "invitation"
 VERIFY_LIFETIME = timedelta(days=3)
@@ -29,12 +29,13 @@ INVITE_LIFETIME = timedelta(days=7)
 
 
 @post("/verify-email/send", status_code=HTTPStatus.ACCEPTED)
-async def send_verification_again(owner: Owner, parts: Wired) -> None:
+async def send_verification_again(owner: Owner, parts: Wired, address: Address) -> None:
     """Send the mail that verifies the address of whoever asks once more."""
     async with parts.catalog.read() as session:
         user = await db.user_by_id(session, owner.user_id)
         verified = await db.email_is_verified(session, user)
     if not verified:
+        await count_mail(parts, address)
         send_verification(parts, user)
 
 
@@ -52,12 +53,8 @@ async def verify_email(data: JSONBody[MailTokenRequest], parts: Wired) -> None:
 
 @post("/reset-password/send", status_code=HTTPStatus.ACCEPTED)
 async def send_reset(data: JSONBody[EmailRequest], parts: Wired, address: Address) -> None:
-    """Send a mail with which a new password can be chosen, if the address has an account; the answer is always this.
-
-    Asking counts as a failure at the address that asks, so that nobody fills other people's mailboxes.
-    """
-    await asyncio.to_thread(parts.lockout.check, address=f"mail:{address}")
-    await asyncio.to_thread(parts.lockout.failed, address=f"mail:{address}")
+    """Send a mail with which a new password can be chosen, if the address has an account; the answer is always this."""
+    await count_mail(parts, address)
     async with parts.catalog.read() as session:
         user = await db.user_by_email(session, data.email)
     if user is not None and user.status == "active":
@@ -74,21 +71,30 @@ async def send_reset(data: JSONBody[EmailRequest], parts: Wired, address: Addres
 
 @post("/reset-password", status_code=HTTPStatus.NO_CONTENT)
 async def reset_password(data: JSONBody[NewPassword], parts: Wired) -> None:
-    """Replace a password by the token of a mail, and end all sessions; of two uses at once, one succeeds."""
+    """Replace a password by the token of a mail, and end all sessions; of two uses at once, one succeeds.
+
+    If the address was not verified before, nothing else logs in to the account any more: somebody else may have made
+    it, and have left a way back in (Sudhodanan and Paverd, "Pre-hijacked accounts", USENIX Security 2022).
+    """
     claims = parts.mail_tokens.read(data.token.get_secret_value(), purpose=RESET)
     async with parts.catalog.read() as session:
         user = await _user(session, claims.subject)
     parts.mail_tokens.spend(claims, state=_reset_state(user))
     new = data.password.get_secret_value()
-    check_strength(new, about=[user.email, user.display_name])
-    digest = await asyncio.to_thread(parts.passwords.hash, new)
+
+    def make() -> str:
+        check_strength(new, about=[user.email, user.display_name])
+        return parts.passwords.hash(new)
+
+    digest = await hashing(parts, make)
     async with parts.catalog.begin() as session:
         if not await db.replace_password_hash(session, user.id, old=user.password_hash, new=digest):
             raise TokenInvalidError("it was used already, or is out of date")
-        await db.verify_email(session, user)  # the mail has reached them
+        if await db.verify_email(session, user):  # the mail has reached them, for the first time
+            await db.remove_other_logins(session, user.id)
         await db.record(session, actor_id=user.id, action="user.password_reset", subject=f"user:{user.id}")
     await asyncio.to_thread(parts.sessions.revoke_all, user.id)
-    await asyncio.to_thread(parts.lockout.succeeded, account=user.email)
+    await asyncio.to_thread(parts.lockout.forget, account=user.email)
 
 
 @post("/invitations", status_code=HTTPStatus.ACCEPTED)
@@ -108,6 +114,20 @@ async def invite(data: JSONBody[Invitation], owner: Owner, parts: Wired) -> None
         f"{parts.settings.public_url}/register#invitation={token}"
     )
     parts.post.put(Mail(to=email, subject="An invitation", text=text))
+
+
+async def count_mail(parts: Parts, address: str) -> None:
+    """Count a mail that somebody makes us send, to whomever, so that nobody fills other people's mailboxes.
+
+    Raises:
+        LockedOutError: They have made us send too many.
+    """
+
+    def count() -> None:
+        parts.mail_limit.check(address=address)
+        parts.mail_limit.failed(address=address)
+
+    await asyncio.to_thread(count)
 
 
 def send_verification(parts: Parts, user: User) -> None:

@@ -1,22 +1,23 @@
-"""What all ways of logging in share: counting failures, asking for a second factor, handing out tokens."""
+"""What all ways of logging in share: where passwords are hashed, asking for a second factor, handing out tokens."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from litestar import Request, Response
 from litestar.di import NamedDependency
 
 from mamkit import catalog as db
-from mamkit.auth import InvalidCredentialsError, PermissionDeniedError, SecondFactorError, SessionGrant
+from mamkit.auth import InvalidCredentialsError, PermissionDeniedError, SessionGrant
 from mamkit.catalog import User
 from mamkit_apps.api.account_schemas import SecondFactorAsked
 from mamkit_apps.api.schemas import Tokens
 from mamkit_apps.api.wiring import Parts
 
-__all__ = ["SECOND_FACTOR", "Address", "counted", "finish_login", "provide_address", "tokens_of"]
+__all__ = ["SECOND_FACTOR", "Address", "finish_login", "hashing", "provide_address", "tokens_of"]
+
+T = TypeVar("T")
 
 SECOND_FACTOR = "second-factor"  # kind of the flow between password and code
 
@@ -29,20 +30,12 @@ def provide_address(request: Request[Any, Any, Any]) -> str:
     return request.client.host if request.client else "unknown"
 
 
-@contextmanager
-def counted(parts: Parts, *, account: str, address: str) -> Iterator[None]:
-    """Refuse the block to whoever must wait, and count its failures; synchronous, for a thread.
+async def hashing(parts: Parts, work: Callable[[], T]) -> T:
+    """Return what something that hashes or judges a password returns, in one of the few threads that do nothing else.
 
-    Raises:
-        LockedOutError: Too many have failed.
+    A flood of logins waits for them, while other requests go on in the threads that all share.
     """
-    parts.lockout.check(account=account, address=address)
-    try:
-        yield
-    except (InvalidCredentialsError, SecondFactorError):
-        parts.lockout.failed(account=account, address=address)
-        raise
-    parts.lockout.succeeded(account=account)
+    return await asyncio.get_running_loop().run_in_executor(parts.hashing, work)
 
 
 async def finish_login(

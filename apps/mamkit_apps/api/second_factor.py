@@ -27,7 +27,7 @@ from mamkit_apps.api.account_schemas import (
     SecondFactorAsked,
     SecondFactorSecret,
 )
-from mamkit_apps.api.logins import SECOND_FACTOR, Address, counted, finish_login
+from mamkit_apps.api.logins import SECOND_FACTOR, Address, finish_login
 from mamkit_apps.api.schemas import Tokens
 from mamkit_apps.api.wiring import Parts, Wired
 
@@ -119,7 +119,7 @@ async def _check(parts: Parts, user: User, code: str, address: str) -> None:
         return
 
     def look() -> str:
-        with counted(parts, account=_account(user), address=address):
+        with parts.lockout.attempt(account=_account(user), address=address):
             return spend_recovery_code(digests, code)
 
     digest = await asyncio.to_thread(look)
@@ -134,7 +134,7 @@ async def _check(parts: Parts, user: User, code: str, address: str) -> None:
 
 async def _step(parts: Parts, user: User, factor: SecondFactor, code: str, address: str) -> int:
     def look() -> int:
-        with counted(parts, account=_account(user), address=address):
+        with parts.lockout.attempt(account=_account(user), address=address):
             totp = Totp(parts.vault.open(factor.sealed_secret, where=sealed_at(user.id)))
             return totp.check(code, at=utc_now(), last_step=factor.last_step)
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -48,6 +49,7 @@ __all__ = ["Parts", "Wired", "build", "lifespan", "provide_parts"]
 log = logging.getLogger(__name__)
 
 FORGET_EVERY = 3600.0  # seconds between two looks for sessions, logins and jobs that have ended
+HASHES_AT_ONCE = 4  # 256 MiB at the default profile
 RECONCILE_EVERY = 10.0  # seconds between two looks for previews that a crash has left behind
 KEEP_FINISHED_JOBS = timedelta(days=7)  # long enough to ask what happened last week
 
@@ -63,11 +65,15 @@ class Parts:
     zones: Zones
     queue: Queue
     passwords: PasswordHasher
+    hashing: ThreadPoolExecutor
+    """For what takes long on purpose."""
     tokens: AccessTokens
     key_pairs: KeyPairs | None
     sessions: Sessions
     mail_tokens: OneTimeTokens
     lockout: Lockout
+    mail_limit: Lockout
+    """Counts the mails that an address makes us send."""
     flows: Flows
     vault: Vault
     passkeys: Passkeys
@@ -98,17 +104,20 @@ def build(settings: ApiSettings) -> Parts:
     ring = settings.ring("jwt_secret")
     pairs = settings.key_pairs()
     transport = HttpTransport()
+    attempts = SqlAttemptStore(engine, LOGIN_ATTEMPTS)
     return Parts(
         settings=settings,
         catalog=catalog,
         engine=engine,
         zones=zones,
         queue=queue,
-        passwords=PasswordHasher(),
+        passwords=PasswordHasher(max_concurrent=HASHES_AT_ONCE),
+        hashing=ThreadPoolExecutor(HASHES_AT_ONCE, thread_name_prefix="mamkit-hashing"),
         tokens=AccessTokens(ring if pairs is None else pairs, issuer="mamkit", audience="mamkit-api"),
         key_pairs=pairs,
         mail_tokens=OneTimeTokens(ring),
-        lockout=Lockout(SqlAttemptStore(engine, LOGIN_ATTEMPTS)),
+        lockout=Lockout(attempts),
+        mail_limit=Lockout(attempts, prefix="mail:"),
         flows=Flows(SqlFlowStore(engine, LOGIN_FLOWS)),
         vault=Vault(settings.ring("sealing_keys")),
         passkeys=Passkeys(
@@ -147,6 +156,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
                 await janitor
         await parts.post.close()
         parts.transport.close()
+        parts.hashing.shutdown(cancel_futures=True)
         await parts.catalog.close()
         parts.engine.dispose()
 

@@ -129,7 +129,10 @@ class Flows:
         return data
 
     def put_back(self, kind: str, handle: str, data: Mapping[str, Any]) -> None:
-        """Keep what `finish` gave under the same handle, for one more try; count what failed (`Lockout`)."""
+        """Keep what `finish` gave under the same handle, for one more try and one more `lifetime`.
+
+        Count what failed, so that tries have an end (`Lockout`).
+        """
         self._keep(kind, handle, data)
 
     def purge(self) -> int:

@@ -1,11 +1,15 @@
 """Failed attempts, counted per account and per address: each one more makes the next wait longer."""
 
+import hashlib
+import ipaddress
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from mamkit.auth.errors import LockedOutError
+from mamkit.auth.errors import InvalidCredentialsError, LockedOutError, SecondFactorError
 from mamkit.clock import Clock, utc_now
 
 __all__ = [
@@ -18,17 +22,20 @@ __all__ = [
     "MemoryAttemptStore",
 ]
 
+_MAX_ADDRESS = 256  # characters; keys have their bounds
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempts:
-    """How often something failed of late. Times are aware and in UTC."""
+    """How often something failed of late, attempts that are still under way included. Times are aware and in UTC."""
 
     failures: int
     last_failed_at: datetime
+    """When the newest of them began."""
 
 
 class AttemptStore(Protocol):
-    """Where attempts are counted, by a key such as `account:…` or `address:…`.
+    """Where attempts are counted, by keys of at most 400 ASCII characters, such as `address:…`.
 
     Methods are synchronous, may be called from several threads and processes at once, and are done whole or not at all.
     The store looks at no clock. One that does not answer raises `LoginStoreError`.
@@ -42,6 +49,12 @@ class AttemptStore(Protocol):
         """Count one more failure and return the new count, in one step.
 
         Where the last failure was before `forget_before`, counting starts at 1 again.
+        """
+
+    def replace(self, key: str, attempts: Attempts, *, instead_of: Attempts | None) -> bool:
+        """Count `attempts` for a key if what is counted is still `instead_of`, in one step; return whether it was.
+
+        None stands for nothing at all. Of any number of callers at once that saw the same, one gets True.
         """
 
     def clear(self, key: str) -> None:
@@ -71,6 +84,14 @@ class MemoryAttemptStore:
             attempts = Attempts(failures=before.failures + 1 if before and goes_on else 1, last_failed_at=at)
             self._attempts[key] = attempts
             return attempts
+
+    def replace(self, key: str, attempts: Attempts, *, instead_of: Attempts | None) -> bool:
+        """Count `attempts` for a key if what is counted is still `instead_of`."""
+        with self._lock:
+            unchanged = self._attempts.get(key) == instead_of
+            if unchanged:
+                self._attempts[key] = attempts
+            return unchanged
 
     def clear(self, key: str) -> None:
         """Forget what is counted for a key."""
@@ -117,61 +138,101 @@ PER_ADDRESS = LockoutPolicy(free=20)
 class Lockout:
     """Makes whoever guesses wait.
 
-    Keys are looked at before anything costly is done, and the same for accounts that exist and that do not.
+        with lockout.attempt(account=email, address=address):
+            hasher.verify(stored, password)
+
+    Accounts that do not exist are counted as those that do, and before anything costly is done. Of an account the store
+    gets a digest only: people type passwords where names belong. An IPv6 address counts as its /64 network, in which a
+    subscriber has as many addresses as they like (RFC 6177 section 2).
 
     Args:
         store: Where failures are counted.
+        prefix: Begins the keys in the store, so that different things are counted apart in one.
         clock: Tells the time.
     """
 
-    def __init__(self, store: AttemptStore, *, clock: Clock = utc_now) -> None:
+    def __init__(self, store: AttemptStore, *, prefix: str = "", clock: Clock = utc_now) -> None:
         self._store = store
+        self._prefix = prefix
         self._clock = clock
 
-    def check(self, *, account: str | None = None, address: str | None = None) -> None:
-        """Return if an attempt may be made now.
+    @contextmanager
+    def attempt(self, *, account: str, address: str | None = None) -> Iterator[None]:
+        """Let the block make one attempt, and count it unless the block ends well.
+
+        It counts against the account before it is made, so that of many at once no more are tried than of as many one
+        after the other. Against the address it counts when it has failed, since many people share one.
 
         Args:
-            account: What was typed as the account, folded; counted under `PER_ACCOUNT`.
-            address: Where the request came from; counted under `PER_ADDRESS`.
+            account: What was typed as the account, folded so that two spellings of one account are the same.
+            address: Where the request came from.
+
+        Raises:
+            LockedOutError: No attempt may be made yet; the block is not run.
+        """
+        if address is not None:
+            self.check(address=address)
+        self._begin(self._account_key(account))
+        try:
+            yield
+        except (InvalidCredentialsError, SecondFactorError):
+            if address is not None:
+                self.failed(address=address)
+            raise
+        self._store.clear(self._account_key(account))
+
+    def check(self, *, address: str) -> None:
+        """Return if an address may do now what `failed` counts.
 
         Raises:
             LockedOutError: Not yet.
         """
-        now = self._clock()
-        waits = []
-        for key, policy in _keys(account, address):
-            attempts = self._store.get(key)
-            if attempts is not None and now - attempts.last_failed_at < policy.forget_after:
-                waits.append(attempts.last_failed_at + policy.delay(attempts.failures) - now)
-        longest = max(waits, default=timedelta(0))
-        if longest > timedelta(0):
-            raise LockedOutError(retry_after=longest)
+        _let_wait(self._store.get(self._address_key(address)), PER_ADDRESS, self._clock())
 
-    def failed(self, *, account: str | None = None, address: str | None = None) -> None:
-        """Count a failure."""
+    def failed(self, *, address: str) -> None:
+        """Count something against an address: a failure, or what nobody should do often."""
         now = self._clock()
-        for key, policy in _keys(account, address):
-            self._store.fail(key, at=now, forget_before=now - policy.forget_after)
+        self._store.fail(self._address_key(address), at=now, forget_before=now - PER_ADDRESS.forget_after)
 
-    def succeeded(self, *, account: str) -> None:
-        """Forget the failures of an account. Those of an address stay, or any account of a guesser would clear them."""
-        self._store.clear(_account_key(account))
+    def forget(self, *, account: str) -> None:
+        """Forget the failures of an account, as after its password was replaced.
+
+        Those of an address stay, or any account of a guesser would clear them.
+        """
+        self._store.clear(self._account_key(account))
 
     def purge(self) -> int:
         """Forget what counts no more, and return how many keys it was; for a daily job."""
         longest = max(PER_ACCOUNT.forget_after, PER_ADDRESS.forget_after)
         return self._store.purge(before=self._clock() - longest)
 
+    def _begin(self, key: str) -> None:
+        """Count an attempt at an account; whoever is overtaken looks again."""
+        while True:
+            now, seen = self._clock(), self._store.get(key)
+            _let_wait(seen, PER_ACCOUNT, now)
+            goes_on = seen is not None and now - seen.last_failed_at < PER_ACCOUNT.forget_after
+            attempts = Attempts(failures=seen.failures + 1 if seen and goes_on else 1, last_failed_at=now)
+            if self._store.replace(key, attempts, instead_of=seen):
+                return
 
-def _account_key(account: str) -> str:
-    return f"account:{account}"
+    def _account_key(self, account: str) -> str:
+        return f"{self._prefix}account:{hashlib.sha256(account.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+    def _address_key(self, address: str) -> str:
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:  # the name of a socket, as servers behind a proxy have it
+            return f"{self._prefix}address:{address[:_MAX_ADDRESS]}"
+        if isinstance(parsed, ipaddress.IPv6Address):
+            mapped = parsed.ipv4_mapped
+            address = str(mapped or ipaddress.ip_network((int(parsed), 64), strict=False))
+        return f"{self._prefix}address:{address}"
 
 
-def _keys(account: str | None, address: str | None) -> list[tuple[str, LockoutPolicy]]:
-    keys = []
-    if account is not None:
-        keys.append((_account_key(account), PER_ACCOUNT))
-    if address is not None:
-        keys.append((f"address:{address}", PER_ADDRESS))
-    return keys
+def _let_wait(attempts: Attempts | None, policy: LockoutPolicy, now: datetime) -> None:
+    if attempts is None or now - attempts.last_failed_at >= policy.forget_after:
+        return
+    wait = attempts.last_failed_at + policy.delay(attempts.failures) - now
+    if wait > timedelta(0):
+        raise LockedOutError(retry_after=wait)

@@ -63,14 +63,23 @@ class SqlAttemptStore:
     def fail(self, key: str, *, at: datetime, forget_before: datetime) -> Attempts:
         """Count one more failure and return the new count, by one statement."""
         table = self._table
-        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
-        counting = dialect.insert(table).values(key=key, failures=1, last_failed_at=at)
+        counting = self._inserting(key, Attempts(failures=1, last_failed_at=at))
         again = sa.case((table.c.last_failed_at < forget_before, 1), else_=table.c.failures + 1)
         statement = counting.on_conflict_do_update(
             index_elements=[table.c.key], set_={"failures": again, "last_failed_at": at}
         ).returning(table.c.failures, table.c.last_failed_at)
         with translated(LoginStoreError, "count an attempt"), self._engine.begin() as connection:
             return _attempts(connection.execute(statement).mappings().one())
+
+    def replace(self, key: str, attempts: Attempts, *, instead_of: Attempts | None) -> bool:
+        """Count `attempts` for a key if what is counted is still `instead_of`, by one statement."""
+        table = self._table
+        statement: sa.Insert | sa.Update = self._inserting(key, attempts).on_conflict_do_nothing()
+        if instead_of is not None:
+            unchanged = [table.c[name] == value for name, value in asdict(instead_of).items()]
+            statement = sa.update(table).where(table.c.key == key, *unchanged).values(**asdict(attempts))
+        with translated(LoginStoreError, "count an attempt"), self._engine.begin() as connection:
+            return connection.execute(statement.returning(table.c.key)).first() is not None
 
     def clear(self, key: str) -> None:
         """Forget what is counted for a key."""
@@ -82,6 +91,11 @@ class SqlAttemptStore:
         forgetting = sa.delete(self._table).where(self._table.c.last_failed_at < before)
         with translated(LoginStoreError, "purge attempts"), self._engine.begin() as connection:
             return connection.execute(forgetting).rowcount
+
+    def _inserting(self, key: str, attempts: Attempts) -> postgresql.Insert | sqlite.Insert:
+        insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        statement: postgresql.Insert | sqlite.Insert = insert(self._table)
+        return statement.values(key=key, **asdict(attempts))
 
 
 class SqlFlowStore:

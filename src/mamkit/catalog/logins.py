@@ -28,6 +28,7 @@ __all__ = [
     "passkey_by_credential",
     "passkeys_of",
     "recovery_digests",
+    "remove_other_logins",
     "remove_second_factor",
     "replace_password_hash",
     "second_factor_of",
@@ -266,6 +267,13 @@ async def identities_of(session: AsyncSession, user_id: UUID) -> Sequence[Identi
 async def unlink_identity(session: AsyncSession, user_id: UUID, identity_id: UUID) -> bool:
     """Remove a link; return whether there was one."""
     return await _changed(session, delete(Identity).where(Identity.id == identity_id, Identity.user_id == user_id))
+
+
+async def remove_other_logins(session: AsyncSession, user_id: UUID) -> None:
+    """Delete whatever logs in to an account beside its password, and its second factor."""
+    for table in (Passkey, Identity, ApiKey):
+        await session.execute(delete(table).where(table.user_id == user_id))
+    await remove_second_factor(session, user_id)
 
 
 async def _changed(session: AsyncSession, statement: Update | Delete) -> bool:

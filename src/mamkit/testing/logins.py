@@ -48,6 +48,34 @@ class AttemptStoreContract:
         assert store.fail(KEY, at=LATER, forget_before=NOW).failures == 2
         assert store.fail(KEY, at=LATER, forget_before=LATER + timedelta(microseconds=1)).failures == 1
 
+    def test_what_is_counted_is_replaced_if_it_is_still_the_same(self, store: AttemptStore) -> None:
+        """Nothing at all is something to be replaced, too; a microsecond makes another."""
+        first, second = Attempts(failures=1, last_failed_at=NOW), Attempts(failures=2, last_failed_at=LATER)
+        assert not store.replace(KEY, second, instead_of=first)
+        assert store.replace(KEY, first, instead_of=None)
+        for other in (None, second, Attempts(failures=1, last_failed_at=NOW + timedelta(microseconds=1))):
+            assert not store.replace(KEY, second, instead_of=other)
+        assert store.get(KEY) == first
+        assert store.replace(KEY, second, instead_of=first)
+        assert store.get(KEY) == second
+
+    @pytest.mark.parametrize("seen", [None, Attempts(failures=1, last_failed_at=NOW)])
+    def test_of_many_that_saw_the_same_one_replaces_it(self, store: AttemptStore, seen: Attempts | None) -> None:
+        """From threads that start together."""
+        workers = 8
+        barrier = Barrier(workers)
+        if seen is not None:
+            assert store.replace(KEY, seen, instead_of=None)
+
+        def replace(number: int) -> bool:
+            barrier.wait()
+            return store.replace(KEY, Attempts(failures=number, last_failed_at=LATER), instead_of=seen)
+
+        with ThreadPoolExecutor(workers) as pool:
+            replaced = [task.result(timeout=60) for task in [pool.submit(replace, n) for n in range(2, 10)]]
+        assert replaced.count(True) == 1
+        assert store.get(KEY) == Attempts(failures=replaced.index(True) + 2, last_failed_at=LATER)
+
     def test_a_cleared_key_starts_anew_and_others_do_not(self, store: AttemptStore) -> None:
         store.fail(KEY, at=NOW, forget_before=NOW)
         store.fail("other", at=NOW, forget_before=NOW)

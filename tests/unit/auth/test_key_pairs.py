@@ -69,7 +69,7 @@ def test_keys_change_without_a_gap_and_from_one_algorithm_to_the_other() -> None
         tokens(both.retired(next(iter(old)))).verify(token)
 
 
-def test_attack_public_key_as_hmac_secret() -> None:
+def test_attack_hs_rs_confusion_public_key_as_hmac_secret() -> None:
     """The classic confusion (RFC 8725 section 2.1): HS256 with the published key, in each form it can be had in."""
     for algorithm in ALGORITHMS:
         keys = KeyPairs.generate(algorithm)

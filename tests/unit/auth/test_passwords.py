@@ -3,9 +3,11 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import argon2
 import pytest
+import zxcvbn
 
 from mamkit.auth import (
     OWASP_MINIMUM,
@@ -157,6 +159,29 @@ def test_weak_passwords_are_refused_with_the_reason(password: str, reason: str) 
         check_strength(password)
     assert caught.value.reason == reason
     assert not password or password not in str(caught.value)
+
+
+def test_attack_a_password_that_takes_long_to_judge() -> None:
+    """All disguises that zxcvbn knows, over and over: of 72 characters it takes seconds; fewer are judged."""
+    hostile = "4@8({[<3691!|70$5+%2abc" * 44
+    seen: list[int] = []
+    real = zxcvbn.zxcvbn
+
+    def watched(text: str, **options: Any) -> object:
+        seen.append(len(text))
+        return real(text, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zxcvbn, "zxcvbn", watched)
+        check_strength(hostile)
+    assert seen == [24, 24]
+
+
+def test_one_end_of_a_long_password_that_is_hard_to_guess_is_enough() -> None:
+    for password in ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa k8#vQz!2x", "k8#vQz!2x aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"):
+        check_strength(password)
+    with pytest.raises(WeakPasswordError):
+        check_strength("passwordpassword" + "a" * 30 + "passwordpassword")
 
 
 @pytest.mark.parametrize(

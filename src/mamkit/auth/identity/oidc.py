@@ -67,6 +67,7 @@ class OidcProvider:
         self._clock = clock
         self._configuration: tuple[datetime, dict[str, Any]] | None = None
         self._keys: tuple[datetime, list[dict[str, Any]]] | None = None
+        self._plain_http = urlsplit(issuer).scheme == "http"  # one elsewhere must not send us to this machine
         self._check_place(issuer)
 
     @property
@@ -225,7 +226,8 @@ class OidcProvider:
 
     def _check_place(self, url: str) -> None:
         parts = urlsplit(url)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        here = self._plain_http and parts.scheme == "http" and parts.hostname in _LOOPBACK
+        if parts.scheme != "https" and not here:
             raise IdentityUnavailableError(self._name, "its address is not https:")
 
     def _time(self, claims: dict[str, Any], name: str) -> datetime:

@@ -1,5 +1,8 @@
 """OpenID Connect against a real provider, in a process of its own."""
 
+import base64
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -82,6 +85,22 @@ def test_the_browser_is_sent_with_state_nonce_and_a_pkce_challenge(issuer: Issue
     assert started.kept["verifier"] not in started.url
     assert issuer.client_secret not in started.url
     assert sent["state"] not in repr(started)
+
+
+def test_the_code_is_exchanged_with_the_verifier_of_the_challenge(issuer: Issuer, transport: HttpTransport) -> None:
+    """RFC 7636 section 4.6; the provider of these tests does not insist on it, so the request is looked at."""
+    sent: list[Mapping[str, str]] = []
+
+    def watched(method: str, url: str, *, form: Mapping[str, str] | None = None, headers: Any = None) -> Answer:
+        sent.append(form or {})
+        return transport(method, url, form=form, headers=headers)
+
+    ours = provider(issuer, watched)
+    started = ours.begin(redirect_uri=CALLBACK)
+    ours.finish(started.kept, issuer.log_in(started.url))
+    [verifier] = [form["code_verifier"] for form in sent if "code_verifier" in form]
+    digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    assert f"code_challenge={digest}&" in started.url
 
 
 def test_attack_wrong_nonce(issuer: Issuer, transport: HttpTransport) -> None:
@@ -189,6 +208,18 @@ def test_an_issuer_that_is_not_there_is_unavailable(transport: HttpTransport) ->
 def test_an_issuer_is_asked_over_https_only(transport: HttpTransport, url: str) -> None:
     with pytest.raises(IdentityUnavailableError, match="https"):
         provider(Issuer(url, "client", "secret"), transport)
+
+
+def test_attack_issuer_elsewhere_that_names_places_on_this_machine(issuer: Issuer) -> None:
+    """Its configuration must not make us ask what only this machine may ask."""
+    found = {"issuer": "https://id.example.org", "authorization_endpoint": "http://127.0.0.1:2375/containers"}
+
+    def answers(method: str, url: str, **_: object) -> Answer:
+        return Answer(status=200, body=json.dumps(found).encode())
+
+    elsewhere = Issuer("https://id.example.org", "client", "secret")
+    with pytest.raises(IdentityUnavailableError, match="https"):
+        provider(elsewhere, answers).begin(redirect_uri=CALLBACK)
 
 
 @pytest.mark.parametrize("token", ["", "a.b.c", "\ud800.x.y", "x" * 40_000, "eyJhbGciOiJub25lIn0.e30."])
