@@ -97,16 +97,24 @@ class Postgres:
             else:
                 return
 
-    def url(self, database: str = "postgres") -> str:
+    def url(self, database: str = "postgres", *, role: str = "mamkit") -> str:
         """Return the URL of a database."""
-        return f"postgresql://mamkit@127.0.0.1:{self._port}/{database}"
+        return f"postgresql://{role}@127.0.0.1:{self._port}/{database}"
 
-    def new_database(self) -> str:
-        """Make an empty database and return its URL."""
+    def new_database(self, *, template: str = "template1", role: str = "mamkit") -> str:
+        """Make a database and return its URL.
+
+        Args:
+            template: Of which it is a copy: the last part of another's URL.
+            role: Who owns it and connects to it; made where it is missing, and then no superuser.
+        """
         name = f"test_{uuid4().hex}"
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        return self.url(name)
+            if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
+                connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
+            names = [sql.Identifier(each) for each in (name, template, role)]
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(*names))
+        return self.url(name, role=role)
 
 
 @contextlib.contextmanager

@@ -87,6 +87,7 @@ from mamkit.auth.passwords import (
 )
 from mamkit.auth.permissions import (
     ACTIONS,
+    EVERYWHERE,
     ROLES,
     Action,
     Decision,
@@ -126,6 +127,7 @@ from mamkit.auth.vault import (
 
 __all__ = [
     "ACTIONS",
+    "EVERYWHERE",
     "OWASP_MINIMUM",
     "PER_ACCOUNT",
     "PER_ADDRESS",

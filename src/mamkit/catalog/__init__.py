@@ -45,9 +45,11 @@ from mamkit.catalog.errors import (
     InvalidPageError,
     InvalidProgressError,
     InvalidTextError,
+    LastOwnerError,
     NaiveDatetimeError,
     NotFoundError,
     PartNotFoundError,
+    PersonalWorkspaceError,
     PreviewNotFoundError,
     PreviewStateError,
     ReadOnlyError,
@@ -58,6 +60,8 @@ from mamkit.catalog.errors import (
     UserNotFoundError,
     VersionConflictError,
     VersionNotFoundError,
+    WorkspaceInUseError,
+    WorkspaceNotFoundError,
 )
 from mamkit.catalog.login_models import (
     LOGIN_ATTEMPTS,
@@ -116,6 +120,7 @@ from mamkit.catalog.previews import (
     start_building,
     unfinished_previews,
 )
+from mamkit.catalog.scope import Scope
 from mamkit.catalog.shares import share_asset, shares_of, unshare_asset
 from mamkit.catalog.users import (
     bump_authz_version,
@@ -130,6 +135,18 @@ from mamkit.catalog.users import (
     set_user_status,
     user_by_email,
     user_by_id,
+)
+from mamkit.catalog.workspace_models import Membership, Workspace, WorkspaceRole
+from mamkit.catalog.workspaces import (
+    create_workspace,
+    delete_workspace,
+    members_of,
+    memberships_of,
+    remove_member,
+    rename_workspace,
+    set_member,
+    workspace_by_id,
+    workspaces_of,
 )
 
 __all__ = [
@@ -155,10 +172,13 @@ __all__ = [
     "InvalidPageError",
     "InvalidProgressError",
     "InvalidTextError",
+    "LastOwnerError",
+    "Membership",
     "NaiveDatetimeError",
     "NotFoundError",
     "PartNotFoundError",
     "Passkey",
+    "PersonalWorkspaceError",
     "Preview",
     "PreviewNotFoundError",
     "PreviewPart",
@@ -170,6 +190,7 @@ __all__ = [
     "SchemaError",
     "SchemaOutdatedError",
     "SchemaUnknownError",
+    "Scope",
     "SecondFactor",
     "Share",
     "User",
@@ -178,6 +199,10 @@ __all__ = [
     "Version",
     "VersionConflictError",
     "VersionNotFoundError",
+    "Workspace",
+    "WorkspaceInUseError",
+    "WorkspaceNotFoundError",
+    "WorkspaceRole",
     "add_api_key",
     "add_passkey",
     "add_version",
@@ -191,9 +216,11 @@ __all__ = [
     "create_asset",
     "create_preview",
     "create_user",
+    "create_workspace",
     "current",
     "delete_api_key",
     "delete_passkey",
+    "delete_workspace",
     "downgrade",
     "email_is_verified",
     "ensure_roles",
@@ -204,6 +231,8 @@ __all__ = [
     "identities_of",
     "latest_version",
     "link_identity",
+    "members_of",
+    "memberships_of",
     "next_version_number",
     "open_parts",
     "page_assets",
@@ -217,8 +246,10 @@ __all__ = [
     "record",
     "record_part",
     "recovery_digests",
+    "remove_member",
     "remove_other_logins",
     "remove_second_factor",
+    "rename_workspace",
     "replace_password_hash",
     "revision_of",
     "revoke_role",
@@ -226,6 +257,7 @@ __all__ = [
     "second_factor_of",
     "second_factors",
     "set_facts",
+    "set_member",
     "set_password_hash",
     "set_recovery_codes",
     "set_second_factor",
@@ -250,4 +282,6 @@ __all__ = [
     "version_by_id",
     "version_of_sha256",
     "versions_of",
+    "workspace_by_id",
+    "workspaces_of",
 ]

@@ -45,6 +45,7 @@ async def create_asset(
     user_id: UUID,
     title: str,
     staging_key: str,
+    workspace_id: UUID | None = None,
     id: UUID | None = None,  # noqa: A002 - the name of the column
     size: int | None = None,
     sha256: str | None = None,
@@ -58,6 +59,7 @@ async def create_asset(
         user_id: Its owner.
         title: At most 500 characters.
         staging_key: Where the upload lies or will lie.
+        workspace_id: Where it belongs; its owner's personal workspace if None.
         id: A new one if None.
         size: Bytes, as the client says.
         sha256: Hexadecimal, as the client says.
@@ -65,7 +67,7 @@ async def create_asset(
         original_name: The client's name of the file.
 
     Raises:
-        UserNotFoundError: There is no such owner.
+        UserNotFoundError: There is no such owner, or no such workspace.
         AssetConflictError: The id or the staging key is that of another asset.
         InvalidTextError: A text cannot be stored.
     """
@@ -75,6 +77,7 @@ async def create_asset(
             session,
             Asset,
             id=asset_id,
+            workspace_id=workspace_id or user_id,
             user_id=user_id,
             title=title,
             staging_key=staging_key,
@@ -106,12 +109,18 @@ async def asset_by_id(session: AsyncSession, asset_id: UUID) -> Asset:
 
 
 async def page_assets(
-    session: AsyncSession, *, owner_id: UUID | None = None, after: UUID | None = None, limit: int = 50
+    session: AsyncSession,
+    *,
+    workspace_id: UUID | None = None,
+    owner_id: UUID | None = None,
+    after: UUID | None = None,
+    limit: int = 50,
 ) -> list[Asset]:
     """Return a page of assets, newest first; its cost does not grow with the pages before it.
 
     Args:
         session: Of `Catalog.read` or `Catalog.begin`.
+        workspace_id: Only those in this workspace.
         owner_id: Only those of this user.
         after: The id of the last asset of the page before; it need not exist any more.
         limit: At most so many, from 1 to `MAX_PAGE`.
@@ -122,6 +131,8 @@ async def page_assets(
     if not 1 <= limit <= MAX_PAGE:
         raise InvalidPageError(limit, largest=MAX_PAGE)
     query = select(Asset).order_by(Asset.id.desc()).limit(limit)
+    if workspace_id is not None:
+        query = query.where(Asset.workspace_id == workspace_id)
     if owner_id is not None:
         query = query.where(Asset.user_id == owner_id)
     if after is not None:

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from mamkit.catalog.errors import CatalogUnavailableError, DatabaseUrlError, ReadOnlyError
+from mamkit.catalog.scope import EVERYTHING, SETTINGS, Scope, criteria, narrow
 from mamkit.clock import Clock, utc_now
 from mamkit.errors import MissingExtraError
 
@@ -69,7 +70,8 @@ class Catalog:
         readers = self._engine.execution_options(**(_READS_SQLITE if on_sqlite else _READS_POSTGRESQL))
         # Rows stay readable after their transaction.
         options: dict[str, Any] = {"expire_on_commit": False, "info": {"clock": clock}}
-        self._writing = async_sessionmaker(self._engine, **options)
+        self._clock = clock
+        self._writing = async_sessionmaker(self._engine, sync_session_class=_Session, **options)
         self._reading = async_sessionmaker(readers, sync_session_class=_ReadOnlySession, **options)
 
     def __repr__(self) -> str:
@@ -82,10 +84,13 @@ class Catalog:
         await self.close()
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[AsyncSession]:
+    async def begin(self, scope: Scope | None = None) -> AsyncIterator[AsyncSession]:
         """Open a session in one transaction: committed at the end of the block, rolled back if an error leaves it.
 
         Keep the block short, and open no second one within it: on SQLite other writers wait for its end.
+
+        Args:
+            scope: What the session sees; None: everything.
 
         Raises:
             CatalogUnavailableError: The database does not answer, or other writers kept it busy for 10 s.
@@ -93,11 +98,15 @@ class Catalog:
         async with self._write_turn():
             with _translated():
                 async with self._writing() as session, session.begin():
+                    await self._narrow(session, scope)
                     yield session
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncSession]:
+    async def read(self, scope: Scope | None = None) -> AsyncIterator[AsyncSession]:
         """Open a session that reads; it holds up no writer, and nothing is kept of what the block does.
+
+        Args:
+            scope: What the session sees; None: everything.
 
         Raises:
             CatalogUnavailableError: The database does not answer.
@@ -105,8 +114,19 @@ class Catalog:
         """
         with _translated():
             async with self._reading() as session:
+                await self._narrow(session, scope)
                 yield session
                 await session.flush()  # complains of changes
+
+    async def _narrow(self, session: AsyncSession, scope: Scope | None) -> None:
+        """Let a session see its scope alone, until its transaction ends."""
+        if scope is None:
+            return
+        moment = self._clock()
+        session.info["criteria"] = criteria(scope, moment)
+        if self._turn is None:  # the policies of PostgreSQL look at these settings
+            settings = (sa.func.set_config(name, value, True) for name, value in scope.settings(moment).items())
+            await session.execute(sa.select(*settings))
 
     @asynccontextmanager
     async def _write_turn(self) -> AsyncIterator[None]:
@@ -143,7 +163,8 @@ def sync_engine(url: str) -> sa.Engine:
     Args:
         url: As for `Catalog`, with its errors.
     """
-    return _prepared(sa.create_engine(_url(url, asynchronous=False), **_options(url)))
+    parsed = _url(url, asynchronous=False)
+    return _prepared(sa.create_engine(parsed, **_options(parsed)))
 
 
 def migration_engine(url: str, *, patience: float) -> sa.Engine:
@@ -152,14 +173,16 @@ def migration_engine(url: str, *, patience: float) -> sa.Engine:
     Every transaction holds SQLite's write lock from its start, waiting `patience` seconds for it, and foreign keys are
     not enforced while it lasts.
     """
-    options = _options(url, isolation_level=None, timeout=patience)
-    engine = _prepared(sa.create_engine(_url(url, asynchronous=False), **options), foreign_keys=False)
+    parsed = _url(url, asynchronous=False)
+    options = _options(parsed, isolation_level=None, timeout=patience)
+    engine = _prepared(sa.create_engine(parsed, **options), foreign_keys=False)
     return _beginning_explicitly(engine)
 
 
 def _async_engine(url: str) -> AsyncEngine:
     # Without isolation level the driver leaves BEGIN to the listener.
-    engine = create_async_engine(_url(url, asynchronous=True), **_options(url, isolation_level=None))
+    parsed = _url(url, asynchronous=True)
+    engine = create_async_engine(parsed, **_options(parsed, isolation_level=None))
     _beginning_explicitly(_prepared(engine.sync_engine))
     return engine
 
@@ -183,11 +206,17 @@ def _url(url: str, *, asynchronous: bool) -> sa.URL:
     return parsed.set(drivername=drivers.asynchronous if asynchronous else drivers.synchronous)
 
 
-def _options(url: str, **sqlite_arguments: Any) -> dict[str, Any]:
+def _options(url: sa.URL, **sqlite_arguments: Any) -> dict[str, Any]:
     # Parameters are hidden from error messages: there are hashes and addresses among them.
-    if url.startswith("sqlite"):
+    if url.get_backend_name() == "sqlite":
         return {"hide_parameters": True, "connect_args": {"timeout": BUSY_TIMEOUT, **sqlite_arguments}}
-    return {"hide_parameters": True, "pool_pre_ping": True}  # servers restart, and proxies drop idle connections
+    given = url.query.get("options", "")
+    return {
+        "hide_parameters": True,
+        "pool_pre_ping": True,  # servers restart, and proxies drop idle connections
+        # Our own connections see everything unless a scope says otherwise; the policies show nothing to any other.
+        "connect_args": {"options": f"{given} -c {SETTINGS[0]}={EVERYTHING}".strip()},
+    }
 
 
 def _prepared(engine: sa.Engine, *, foreign_keys: bool = True) -> sa.Engine:
@@ -222,13 +251,20 @@ def _beginning_explicitly(engine: sa.Engine) -> sa.Engine:
     return engine
 
 
-class _ReadOnlySession(Session):
+class _Session(Session):
+    """A session that may have a scope."""
+
+
+class _ReadOnlySession(_Session):
     """A session that refuses to write, rather than losing what was written."""
 
     def flush(self, objects: Any = None) -> None:
         if self.new or self.dirty or self.deleted:
             raise ReadOnlyError
         super().flush(objects)
+
+
+sa.event.listen(_Session, "do_orm_execute", narrow, propagate=True)
 
 
 @sa.event.listens_for(_ReadOnlySession, "do_orm_execute")

@@ -20,9 +20,11 @@ __all__ = [
     "InvalidPageError",
     "InvalidProgressError",
     "InvalidTextError",
+    "LastOwnerError",
     "NaiveDatetimeError",
     "NotFoundError",
     "PartNotFoundError",
+    "PersonalWorkspaceError",
     "PreviewNotFoundError",
     "PreviewStateError",
     "ReadOnlyError",
@@ -33,6 +35,8 @@ __all__ = [
     "UserNotFoundError",
     "VersionConflictError",
     "VersionNotFoundError",
+    "WorkspaceInUseError",
+    "WorkspaceNotFoundError",
 ]
 
 
@@ -125,6 +129,49 @@ class PartNotFoundError(NotFoundError):
 
     code = "catalog.part_not_found"
     kind = "part"
+
+
+class WorkspaceNotFoundError(NotFoundError):
+    """There is no such workspace, or whoever asks is no member of it."""
+
+    code = "catalog.workspace_not_found"
+    kind = "workspace"
+
+
+class _WorkspaceError(CatalogError):
+    """Base of what cannot be done to a workspace.
+
+    Attributes:
+        workspace_id: The workspace.
+    """
+
+    code = "catalog.workspace"
+    problem: ClassVar[str]
+
+    def __init__(self, workspace_id: UUID) -> None:
+        super().__init__(f"workspace {workspace_id} {self.problem}")
+        self.workspace_id = workspace_id
+
+
+class PersonalWorkspaceError(_WorkspaceError):
+    """A personal workspace was to be deleted or to get other members."""
+
+    code = "catalog.personal_workspace"
+    problem = "is somebody's own: it stays and has no other members; make a shared one"
+
+
+class WorkspaceInUseError(_WorkspaceError):
+    """A workspace was to be deleted that holds assets."""
+
+    code = "catalog.workspace_in_use"
+    problem = "holds assets, in its trash perhaps; purge them first"
+
+
+class LastOwnerError(_WorkspaceError):
+    """A workspace would be left without an owner."""
+
+    code = "catalog.last_owner"
+    problem = "needs an owner; make somebody else one first"
 
 
 class EmailTakenError(CatalogError):

@@ -42,6 +42,7 @@ __all__ = [
     "UserRole",
     "UserStatus",
     "Version",
+    "one_of",
 ]
 
 UserStatus = Literal["active", "disabled"]
@@ -53,7 +54,8 @@ _SHA256 = String(64)  # hexadecimal
 _KEY = PlainText(1024)  # the longest key that S3 takes, bytes
 
 
-def _one_of(column: str, *values: str) -> CheckConstraint:
+def one_of(column: str, *values: str) -> CheckConstraint:
+    """Return the constraint that a column holds one of some values."""
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
@@ -84,7 +86,7 @@ class User(Base):
     """Somebody with an account."""
 
     __tablename__ = "users"
-    __table_args__ = (_one_of("status", "active", "disabled"),)
+    __table_args__ = (one_of("status", "active", "disabled"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     email: Mapped[str] = mapped_column(PlainText(254), unique=True)
@@ -144,10 +146,15 @@ class Asset(Base):
     """Something that a user uploaded, or is about to upload."""
 
     __tablename__ = "assets"
-    __table_args__ = (Index(None, "user_id", "id"),)  # serves the pages of one owner
+    __table_args__ = (
+        Index(None, "workspace_id", "id"),  # serves the pages of a workspace
+        Index(None, "user_id", "id"),  # … and those of one owner
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    workspace_id: Mapped[UUID] = mapped_column(ForeignKey("workspaces.id"))
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    """Who uploaded it: its owner."""
     title: Mapped[str] = mapped_column(PlainText(500))
     staging_key: Mapped[str] = mapped_column(_KEY, unique=True)
     size: Mapped[int | None] = mapped_column(BigInteger)
@@ -183,7 +190,7 @@ class Preview(Base):
 
     __tablename__ = "previews"
     __table_args__ = (
-        _one_of("status", "queued", "building", "playable", "ready", "failed"),
+        one_of("status", "queued", "building", "playable", "ready", "failed"),
         Index(None, "status", "updated_at"),
     )
 
@@ -208,7 +215,7 @@ class PreviewPart(Base):
     __tablename__ = "parts"
     __table_args__ = (
         UniqueConstraint("version_id", "index"),
-        _one_of("status", "waiting", "running", "done", "failed"),
+        one_of("status", "waiting", "running", "done", "failed"),
         CheckConstraint("progress >= 0 AND progress <= 1", name="progress"),
     )
 

@@ -12,6 +12,7 @@ from mamkit.catalog._rows import add, is_duplicate
 from mamkit.catalog.engine import now
 from mamkit.catalog.errors import EmailTakenError, InvalidEmailError, RoleNotFoundError, UserNotFoundError
 from mamkit.catalog.models import Role, User, UserRole, UserStatus
+from mamkit.catalog.workspaces import create_personal_workspace
 
 __all__ = [
     "bump_authz_version",
@@ -49,7 +50,7 @@ def fold_email(email: str) -> str:
 async def create_user(
     session: AsyncSession, *, email: str, display_name: str = "", password_hash: str | None = None
 ) -> User:
-    """Add a user without roles.
+    """Add a user without roles, and their personal workspace, which has the user's id.
 
     Args:
         session: Of `Catalog.begin`.
@@ -65,7 +66,7 @@ async def create_user(
     folded = fold_email(email)
     moment = now(session)
     try:
-        return await add(
+        user = await add(
             session,
             User,
             email=folded,
@@ -78,6 +79,8 @@ async def create_user(
         if is_duplicate(error):
             raise EmailTakenError(folded) from error
         raise
+    await create_personal_workspace(session, user.id)
+    return user
 
 
 async def user_by_email(session: AsyncSession, email: str) -> User | None:

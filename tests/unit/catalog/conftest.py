@@ -8,6 +8,7 @@ import pytest
 
 from mamkit import catalog as db
 from mamkit.catalog import Asset, Catalog, User, Version
+from tests.servers.postgres import Postgres
 from tests.unit.catalog.manual_clock import Clock
 
 
@@ -34,6 +35,30 @@ def url(tmp_path: Path, template: Path) -> str:
     path = tmp_path / "catalog.db"
     path.write_bytes(template.read_bytes())
     return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> str:
+    """The name of the same on PostgreSQL. Its owner is no superuser, so that the policies of its tables hold."""
+    url = postgres.new_database(role="tenant")
+    db.upgrade(url)
+    return url.rpartition("/")[2]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_url(request: pytest.FixtureRequest) -> str:
+    """A migrated, empty database of either kind."""
+    if request.param == "sqlite":
+        return str(request.getfixturevalue("url"))
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.new_database(template=request.getfixturevalue("postgres_template"), role="tenant")
+
+
+@pytest.fixture
+async def any_catalog(any_url: str, clock: Clock) -> AsyncIterator[Catalog]:
+    """A catalog in it."""
+    async with Catalog(any_url, clock=clock) as catalog:
+        yield catalog
 
 
 @pytest.fixture

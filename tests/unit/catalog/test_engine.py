@@ -24,7 +24,7 @@ from mamkit.catalog import (
     sync_engine,
 )
 from mamkit.catalog import engine as engines
-from mamkit.catalog.models import SESSIONS, Base, Comment
+from mamkit.catalog.models import SESSIONS, Comment
 from mamkit.errors import MissingExtraError
 from mamkit.testing.sessions import NOW, make_session, make_successor
 
@@ -316,28 +316,3 @@ async def test_writers_of_all_kinds_wait_for_each_other(catalog: Catalog, url: s
     with engine.connect() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(SESSIONS)) == 4 * 26
     engine.dispose()
-
-
-def test_the_tables_make_themselves_known() -> None:
-    """A table that is added is added to the migrations and to this list."""
-    assert sorted(Base.metadata.tables) == [
-        "api_keys",
-        "assets",
-        "audit_events",
-        "comments",
-        "email_verifications",
-        "identities",
-        "login_attempts",
-        "login_flows",
-        "parts",
-        "passkeys",
-        "previews",
-        "recovery_codes",
-        "roles",
-        "second_factors",
-        "sessions",
-        "shares",
-        "user_roles",
-        "users",
-        "versions",
-    ]

@@ -1,0 +1,102 @@
+"""What a session may see: everything, or what one person's workspaces and shares show them.
+
+A scope is enforced twice. Every ORM statement of a scoped session that reads, changes or deletes rows of a table in
+`SCOPED` gets the condition of its scope, on both databases, so that a query that forgets to ask sees nothing foreign.
+On PostgreSQL the policies of the tables (migration 0003) say the same again, also to statements that go past the ORM.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
+
+from mamkit.catalog.login_models import Share
+from mamkit.catalog.models import Asset, Base, Comment, Preview, PreviewPart, Version
+from mamkit.catalog.workspace_models import Membership, Workspace
+
+__all__ = ["EVERYTHING", "SCOPED", "SETTINGS", "Scope", "criteria", "narrow"]
+
+SETTINGS = ("mamkit.scope", "mamkit.actor", "mamkit.workspaces", "mamkit.assets", "mamkit.now")
+"""The settings of a PostgreSQL session that the policies look at."""
+
+
+EVERYTHING = "all"
+"""What the first of them is where the policies hide nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a session sees."""
+
+    actor_id: UUID | None = None
+    """Whose shares count as well; None: nobody's."""
+    workspaces: frozenset[UUID] = frozenset()
+    """Everything in them is seen."""
+    assets: frozenset[UUID] = frozenset()
+    """Single assets, as by a share link."""
+
+    def settings(self, moment: datetime) -> dict[str, str]:
+        """Return what the settings of a PostgreSQL session are to be, with the shares in force at a moment."""
+        actor = "" if self.actor_id is None else str(self.actor_id)
+        values = ("", actor, _list(self.workspaces), _list(self.assets), moment.isoformat())
+        return dict(zip(SETTINGS, values, strict=True))
+
+
+def criteria(scope: Scope, moment: datetime) -> tuple[Any, ...]:
+    """Return the options that narrow a statement to a scope, with the shares that are in force at a moment."""
+    return tuple(with_loader_criteria(model, see(scope, moment), include_aliases=True) for model, see in SCOPED.items())
+
+
+def narrow(state: ORMExecuteState) -> None:
+    """Narrow a statement to the scope of its session, if it has one."""
+    options = state.session.info.get("criteria")
+    if options and (state.is_select or state.is_update or state.is_delete) and not state.is_column_load:
+        state.statement = state.statement.options(*options)
+
+
+def _asset(scope: Scope, moment: datetime) -> ColumnElement[bool]:
+    seen = [Asset.workspace_id.in_(sorted(scope.workspaces))]
+    if scope.assets:
+        seen.append(Asset.id.in_(sorted(scope.assets)))
+    if scope.actor_id is not None:
+        in_force = or_(Share.expires_at.is_(None), Share.expires_at > moment)
+        seen.append(Asset.id.in_(select(Share.asset_id).where(Share.user_id == scope.actor_id, in_force)))
+    return or_(*seen)
+
+
+def _version(scope: Scope, moment: datetime) -> ColumnElement[bool]:
+    return Version.asset_id.in_(select(Asset.id).where(_asset(scope, moment)))
+
+
+def _of_version(column: Any) -> "See":
+    return lambda scope, moment: column.in_(select(Version.id).where(_version(scope, moment)))
+
+
+def _of_asset(column: Any) -> "See":
+    return lambda scope, moment: column.in_(select(Asset.id).where(_asset(scope, moment)))
+
+
+def _of_workspace(column: Any) -> "See":
+    return lambda scope, _: column.in_(sorted(scope.workspaces))
+
+
+See = Callable[[Scope, datetime], ColumnElement[bool]]
+
+SCOPED: Mapping[type[Base], See] = {
+    Workspace: _of_workspace(Workspace.id),
+    Membership: _of_workspace(Membership.workspace_id),
+    Asset: _asset,
+    Version: _version,
+    Preview: _of_version(Preview.version_id),
+    PreviewPart: _of_version(PreviewPart.version_id),
+    Comment: _of_asset(Comment.asset_id),
+}
+"""What a scoped session sees of each table that belongs to workspaces."""
+
+
+def _list(ids: Iterable[UUID]) -> str:
+    return ",".join(str(each) for each in sorted(ids))
