@@ -121,7 +121,6 @@ def test_fastapi_refuses_what_it_should(fastapi: httpx.Client, ada: dict[str, st
     # Waits double: at some time one is longer than a login takes, however slow the machine.
     statuses = (fastapi.post("/login", json={**ada, "password": "wrong"}).status_code for _ in range(15))
     assert 429 in statuses
-    assert fastapi.post("/login", json=ada).status_code == 429
 
 
 def test_flask_logs_in_with_a_cookie_that_no_script_can_read(flask: httpx.Client, ada: dict[str, str]) -> None:
