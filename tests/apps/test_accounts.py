@@ -219,6 +219,8 @@ class TestSecondFactor:
     def test_a_wrong_code_leaves_the_ticket_good_and_many_make_one_wait(
         self, site: Site, totp: Totp, codes: list[str]
     ) -> None:
+        now = utc_now()
+        site.parts.lockout._clock = lambda: now
         _, asked = log_in(site)
         assert [self.finish(site, asked["ticket"], "000000") for _ in range(7)] == [401] * 6 + [429]
 

@@ -118,9 +118,9 @@ def test_fastapi_refuses_what_it_should(fastapi: httpx.Client, ada: dict[str, st
     assert wrong.status_code == 401
     assert fastapi.get("/me").status_code == 401
     assert [key["alg"] for key in fastapi.get("/.well-known/jwks.json").json()["keys"]] == ["EdDSA"]
-    for _ in range(5):
-        fastapi.post("/login", json={**ada, "password": "wrong"})
-    assert fastapi.post("/login", json=ada).status_code == 429
+    # Waits double: at some time one is longer than a login takes, however slow the machine.
+    statuses = (fastapi.post("/login", json={**ada, "password": "wrong"}).status_code for _ in range(15))
+    assert 429 in statuses
 
 
 def test_flask_logs_in_with_a_cookie_that_no_script_can_read(flask: httpx.Client, ada: dict[str, str]) -> None:
@@ -161,9 +161,9 @@ def test_flask_attack_session_fixation(flask: httpx.Client, ada: dict[str, str])
         assert "mkr1_" + "A" * 43 not in {cookie.value for cookie in victim.cookies.jar if cookie.domain}
 
 
-@pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/\\evil.example"])
-def test_flask_attack_open_redirect(flask: httpx.Client, ada: dict[str, str], target: str) -> None:
+def test_flask_attack_open_redirect(flask: httpx.Client, ada: dict[str, str]) -> None:
     flask.post("/register", data=ada)
-    answer = flask.post("/login", params={"next": target}, data=ada)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
-    assert flask.post("/login", params={"next": "/assets?x=1"}, data=ada).headers["location"] == "/assets?x=1"
+    places = {"https://evil.example": "/", "//evil.example": "/", "/\\evil.example": "/", "/assets?x=1": "/assets?x=1"}
+    for target, place in places.items():
+        answer = flask.post("/login", params={"next": target}, data=ada)
+        assert (answer.status_code, answer.headers["location"]) == (303, place)

@@ -15,6 +15,7 @@ from mamkit.auth import (
     SessionReusedError,
     SessionRevokedError,
     Sessions,
+    TokenInvalidError,
 )
 
 GRACE = timedelta(seconds=15)
@@ -26,11 +27,13 @@ USERS = [UUID(int=1), UUID(int=2)]
 class Family:
     """A login as a list: its tokens in order, and when each was replaced."""
 
+    name: UUID
     user_id: UUID
     ends_at: datetime
     tokens: list[str]
     replaced_at: list[datetime]
     revoked: bool = False
+    forgotten: bool = False
 
 
 class SessionMachine(RuleBasedStateMachine):
@@ -47,7 +50,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(target=tokens, user_id=st.sampled_from(USERS))
     def log_in(self, user_id: UUID) -> tuple[int, str]:
         grant = self.sessions.start(user_id)
-        self.families.append(Family(user_id, self.now + LIFETIME, [grant.refresh_token], []))
+        self.families.append(Family(grant.family, user_id, self.now + LIFETIME, [grant.refresh_token], []))
         return len(self.families) - 1, grant.refresh_token
 
     @rule(target=tokens, which=tokens)
@@ -57,13 +60,16 @@ class SessionMachine(RuleBasedStateMachine):
         family = self.families[number]
         position = family.tokens.index(token)
         replaced = position < len(family.replaced_at)
-        if family.revoked:
+        if family.forgotten:
+            with pytest.raises(TokenInvalidError):
+                self.sessions.refresh(token)
+        elif family.revoked:
             with pytest.raises(SessionRevokedError):
                 self.sessions.refresh(token)
         elif self.now >= family.ends_at:
             with pytest.raises(SessionExpiredError):
                 self.sessions.refresh(token)
-        elif replaced and self.now - family.replaced_at[position] > GRACE:
+        elif any(self.now - moment > GRACE for moment in family.replaced_at[position:]):
             with pytest.raises(SessionReusedError):
                 self.sessions.refresh(token)
             family.revoked = True
@@ -84,20 +90,40 @@ class SessionMachine(RuleBasedStateMachine):
         self.sessions.revoke(token)
         self.families[number].revoked = True
 
+    @rule(which=tokens, user_id=st.sampled_from(USERS))
+    def end_one_of_a_list(self, which: tuple[int, str], user_id: UUID) -> None:
+        """Anybody may ask; only the owner's word counts, and only while the session lives."""
+        family = self.families[which[0]]
+        lives = not (family.revoked or family.forgotten) and family.ends_at > self.now
+        ended = self.sessions.end(user_id, family.name)
+        assert ended is (lives and family.user_id == user_id)
+        family.revoked = family.revoked or ended
+
+    @rule()
+    def forget_what_is_over(self) -> None:
+        self.sessions.purge()
+        for family in self.families:
+            family.forgotten = family.forgotten or family.ends_at < self.now
+
     @rule(user_id=st.sampled_from(USERS))
     def log_out_everywhere(self, user_id: UUID) -> None:
         self.sessions.revoke_all(user_id)
         for family in self.families:
             family.revoked = family.revoked or family.user_id == user_id
 
-    @rule(seconds=st.sampled_from([0.5, 5, 14.5, 15, 16, 600, 3600]))
-    def wait(self, seconds: float) -> None:
+    @rule(seconds=st.sampled_from([0.5, 5, 14.5, 15, 16, 600, 3600, -1, -20]))
+    def move_the_clock(self, seconds: float) -> None:
+        """Forwards as time goes, or backwards as a clock is set right."""
         self.now += timedelta(seconds=seconds)
 
     @invariant()
     def one_link_lives_in_each_family_that_does(self) -> None:
         for user_id in USERS:
-            alive = [f for f in self.families if f.user_id == user_id and not f.revoked and f.ends_at > self.now]
+            alive = [
+                family
+                for family in self.families
+                if family.user_id == user_id and not (family.revoked or family.forgotten) and family.ends_at > self.now
+            ]
             assert len(self.sessions.list(user_id)) == len(alive)
 
 

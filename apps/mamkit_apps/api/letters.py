@@ -57,15 +57,18 @@ async def send_reset(data: JSONBody[EmailRequest], parts: Wired, address: Addres
     await count_mail(parts, address)
     async with parts.catalog.read() as session:
         user = await db.user_by_email(session, data.email)
+    token = parts.mail_tokens.issue(  # for nobody, too, so that the time does not tell
+        purpose=RESET,
+        subject="" if user is None else str(user.id),
+        state="" if user is None else _reset_state(user),
+        lifetime=RESET_LIFETIME,
+    )
+    text = (
+        "Somebody, most likely you, wants to choose a new password. This link is good for an hour:\n\n"
+        f"{parts.settings.public_url}/reset-password#token={token}\n\n"
+        "If it was not you, there is nothing to do."
+    )
     if user is not None and user.status == "active":
-        token = parts.mail_tokens.issue(
-            purpose=RESET, subject=str(user.id), state=_reset_state(user), lifetime=RESET_LIFETIME
-        )
-        text = (
-            "Somebody, most likely you, wants to choose a new password. This link is good for an hour:\n\n"
-            f"{parts.settings.public_url}/reset-password#token={token}\n\n"
-            "If it was not you, there is nothing to do."
-        )
         parts.post.put(Mail(to=user.email, subject="A new password", text=text))
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from mamkit.auth import KeyPairs, WeakSecretError
+from mamkit.auth import KeyPairs, KeyPairsError
 from mamkit_apps.secrets import load_or_create
 from mamkit_apps.settings import HttpUrl, ServiceSettings, SettingsError
 
@@ -95,7 +95,7 @@ class ApiSettings(ServiceSettings):
             text = self.secret("jwt_key_pairs")
         try:
             pairs = KeyPairs.parse(text.get_secret_value())
-        except WeakSecretError as error:
+        except KeyPairsError as error:
             raise SettingsError("JWT_KEY_PAIRS: is no JWK Set of private keys", names=("JWT_KEY_PAIRS",)) from error
         if pairs.algorithm(pairs.current[0]) != algorithm:
             raise SettingsError(

@@ -13,6 +13,7 @@ __all__ = [
     "FlowEndedError",
     "HashingUnavailableError",
     "InvalidCredentialsError",
+    "KeyPairsError",
     "LockedOutError",
     "LoginStoreError",
     "PasskeyRefusedError",
@@ -120,6 +121,20 @@ class WeakSecretError(AuthError, ValueError):
         super().__init__(f"{name} has {size} bytes; use at least 32 random bytes")
         self.name = name
         self.size = size
+
+
+class KeyPairsError(AuthError, ValueError):
+    """Key pairs that are to sign tokens cannot be used.
+
+    Attributes:
+        reason: Why not; no part of a key.
+    """
+
+    code = "auth.key_pairs"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the key pairs cannot be used: {reason}; make them with KeyPairs.generate().dump()")
+        self.reason = reason
 
 
 class TokenError(AuthError):

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
 
-from mamkit.auth.errors import WeakSecretError
+from mamkit.auth.errors import KeyPairsError
 from mamkit.errors import MissingExtraError
 
 try:
@@ -33,12 +33,12 @@ class KeyPairs:
         keys: Private keys by key id: Ed25519, or on the curve P-256.
 
     Raises:
-        WeakSecretError: There is no key, or one is of another kind.
+        KeyPairsError: There is no key, or one is of another kind.
     """
 
     def __init__(self, keys: Mapping[str, Private]) -> None:
         if not keys:
-            raise WeakSecretError("the set of key pairs", size=0)
+            raise KeyPairsError("there are none")
         self._private = dict(keys)
         self._algorithms = {kid: _algorithm(key) for kid, key in self._private.items()}
         self._public: dict[str, Public] = {kid: key.public_key() for kid, key in self._private.items()}
@@ -85,12 +85,12 @@ class KeyPairs:
         """Return what `dump` wrote: a JWK Set with private keys.
 
         Raises:
-            WeakSecretError: It is none.
+            KeyPairsError: It is none, or one of its keys is public, or of another kind.
         """
         try:
-            keys = {entry["kid"]: _from_jwk(entry) for entry in json.loads(text)["keys"]}
+            keys = {str(entry["kid"]): _from_jwk(entry) for entry in json.loads(text)["keys"]}
         except (ValueError, TypeError, LookupError, RecursionError, jwt.PyJWTError):
-            raise WeakSecretError("the JWK Set of private keys, which cannot be read,", size=len(text)) from None
+            raise KeyPairsError("they are no JWK Set of private keys") from None
         return cls(keys)
 
     def dump(self) -> str:
@@ -105,17 +105,17 @@ class KeyPairs:
         """Return these pairs without one: what it signed is valid no more.
 
         Raises:
-            WeakSecretError: It was the only one.
+            KeyPairsError: It was the only one.
         """
         return KeyPairs({other: key for other, key in self._private.items() if other != kid})
 
 
-def _algorithm(key: Private) -> PairAlgorithm:
+def _algorithm(key: object) -> PairAlgorithm:
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return "EdDSA"
-    if isinstance(getattr(key, "curve", None), ec.SECP256R1):
+    if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
         return "ES256"
-    raise WeakSecretError("a key of another kind than Ed25519 and P-256", size=0)
+    raise KeyPairsError("one is no private key of Ed25519 or P-256")
 
 
 def _new_key(algorithm: PairAlgorithm) -> Private:

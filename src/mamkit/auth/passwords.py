@@ -125,7 +125,11 @@ class PasswordHasher:
                 raise HashingUnavailableError from error
 
     def needs_rehash(self, stored: str) -> bool:
-        """Return whether a stored hash was made with another profile, or is no Argon2 hash."""
+        """Return whether a stored hash was made with another profile, or is no Argon2 hash.
+
+        Renew it while the password is at hand. As long as hashes of another profile are kept, the time of a failed
+        login tells them from accounts that do not exist.
+        """
         return _profile_of(stored) != self._profile
 
     def _check_size(self, password: str) -> None:

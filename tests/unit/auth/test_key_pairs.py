@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from mamkit.auth import AccessTokens, KeyPairs, PairAlgorithm, TokenInvalidError, WeakSecretError
+from mamkit.auth import AccessTokens, KeyPairs, KeyPairsError, PairAlgorithm, TokenInvalidError
 from mamkit.signing import KeyRing
 
 USER, SESSION = uuid4(), uuid4()
@@ -140,12 +140,19 @@ def test_a_retired_key_is_no_good_to_a_verifier_that_has_seen_it() -> None:
     "text", ["", "{}", "[]", '{"keys": []}', '{"keys": [{"kid": "a", "kty": "oct"}]}', "[" * 10_000]
 )
 def test_what_is_no_set_of_keys_is_refused_and_not_shown(text: str) -> None:
-    with pytest.raises(WeakSecretError) as caught:
+    with pytest.raises(KeyPairsError) as caught:
         KeyPairs.parse(text)
     assert not text or text not in str(caught.value)
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_published_keys_sign_nothing_and_are_refused(algorithm: PairAlgorithm) -> None:
+    """Whoever gives the public set instead of the private one is told at the start."""
+    with pytest.raises(KeyPairsError, match="no private key"):
+        KeyPairs.parse(json.dumps(KeyPairs.generate(algorithm).jwks()))
+
+
 def test_keys_of_other_kinds_are_refused() -> None:
     for key in (ec.generate_private_key(ec.SECP384R1()), ed448.Ed448PrivateKey.generate()):
-        with pytest.raises(WeakSecretError):
+        with pytest.raises(KeyPairsError):
             KeyPairs({"k": key})  # type: ignore[dict-item]
