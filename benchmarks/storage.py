@@ -1,10 +1,14 @@
 """Stores beside their peers: boto3's transfer manager, obstore and bare boto3 on SeaweedFS, `shutil.copyfile` on disk.
 
+Every transfer of ours computes SHA-256, which none of the peers does of a download or of a file: the rows named after a
+peer "and SHA-256" give it the same work, and the row "SHA-256 alone" says how fast this processor hashes at all.
+
 `--memory` puts, promotes and gets one object of 4 GiB (256 MiB with `--quick`) on local disk and on S3, and prints by
 how much the memory of the process grows.
 """
 
 import hashlib
+import operator
 import os
 import secrets
 import shutil
@@ -14,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -33,6 +38,7 @@ except ImportError:
     obstore = None  # type: ignore[assignment]
 
 MIB = 1024 * 1024
+FLOOR = "SHA-256 alone"
 SMALL = 64 * 1024  # bytes
 THREADS = 8  # of those that send small objects; obstore's own limit is set alike
 
@@ -46,30 +52,55 @@ def measure(quick: bool) -> list[Row]:
         return [*rows, *_on_disk(home, quick=quick)]
 
 
-def _alternate(rounds: int, contestants: dict[str, Callable[[], object]], work: float) -> dict[str, float]:
-    """Return the median of work done a second of each, measured in turns, first come each time another."""
-    speeds = {name: partial(_speed, act, work) for name, act in contestants.items()}
-    return {name: median(values) for name, values in rounds_of(speeds, rounds).items()}
+Contestants = dict[str, Callable[[], object]]
 
 
-def _speed(act: Callable[[], object], work: float) -> float:
-    start = time.perf_counter()
-    act()
-    return work / (time.perf_counter() - start)
+@dataclass(frozen=True, kw_only=True)
+class Race:
+    """What is compared.
+
+    Attributes:
+        unit: Of the work.
+        work: How much of it each contestant does.
+        rounds: How often.
+        fresh: Called before each turn, which is not measured: replacing a large file costs more than writing a new one.
+    """
+
+    unit: str
+    work: float
+    rounds: int
+    fresh: Callable[[], object] = bool
+
+    def rows(self, name: str, contestants: Contestants, targets: dict[str, float]) -> list[Row]:
+        """Return a row a peer: work done a second, medians, and the median of the ratios of each round."""
+        found = rounds_of({who: partial(self._speed, act) for who, act in contestants.items()}, self.rounds)
+        rows = [
+            Row(
+                name=name,
+                ours=median(found["ours"]),
+                unit=self.unit,
+                peer=peer,
+                peer_value=median(found[peer]) if peer in found else None,
+                paired=median(map(operator.truediv, found["ours"], found[peer])) if peer in found else None,
+                target=f">= {target}",
+            )
+            for peer, target in targets.items()
+        ]
+        if FLOOR in found:
+            rows.append(Row(name=f"{name}: {FLOOR}", ours=median(found[FLOOR]), unit=self.unit, peer=""))
+        return rows
+
+    def _speed(self, act: Callable[[], object]) -> float:
+        self.fresh()
+        os.sync()  # what others have written is not written during our turn
+        start = time.perf_counter()
+        act()
+        return self.work / (time.perf_counter() - start)
 
 
-def _rows(name: str, unit: str, figures: dict[str, float], targets: dict[str, float]) -> list[Row]:
-    return [
-        Row(
-            name=name,
-            ours=figures["ours"],
-            unit=unit,
-            peer=peer,
-            peer_value=figures.get(peer),
-            target=f">= {target}",
-        )
-        for peer, target in targets.items()
-    ]
+def _hashed(path: Path) -> str:
+    with path.open("rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _on_s3(home: Path, endpoint: str, *, quick: bool) -> list[Row]:
@@ -105,27 +136,33 @@ def _large(home: Path, store: S3Store, client: Any, peer: Any, *, rounds: int, s
     with source.open("wb") as file:
         for _ in range(size // MIB):
             file.write(block)
-    put: dict[str, Callable[[], object]] = {
+    put: Contestants = {
         "ours": lambda: upload_file(store, source, "ours"),
         "boto3": lambda: client.upload_file(str(source), "bench", "boto3"),
     }
-    get: dict[str, Callable[[], object]] = {
+    get: Contestants = {
         "ours": lambda: download_file(store, "boto3", target),
         "boto3": lambda: client.download_file("bench", "boto3", str(target)),
+        "boto3 and SHA-256": lambda: (client.download_file("bench", "boto3", str(target)), _hashed(target)),
+        FLOOR: lambda: _hashed(source),
     }
     if peer is not None:
         put["obstore"] = lambda: obstore.put(peer, "obstore", source, chunk_size=8 * MIB, max_concurrency=4)
 
-        def stream() -> None:
+        def stream(digest: "hashlib._Hash | None" = None) -> None:
             with target.open("wb") as file:
                 for piece in obstore.get(peer, "boto3").stream(min_chunk_size=MIB):
                     file.write(piece)
+                    if digest is not None:
+                        digest.update(piece)
 
         get["obstore"] = stream
+        get["obstore and SHA-256"] = lambda: stream(hashlib.sha256())
     targets = {"boto3": 1.0, "obstore": 0.8}
+    equals = {f"{who} and SHA-256": target for who, target in targets.items()}
     name = f"{size // MIB} MiB"
-    rows = _rows(f"put of {name}", "MiB/s", _alternate(rounds, put, size / MIB), targets)
-    return rows + _rows(f"get of {name}", "MiB/s", _alternate(rounds, get, size / MIB), targets)
+    race = Race(unit="MiB/s", work=size / MIB, rounds=rounds, fresh=lambda: target.unlink(missing_ok=True))
+    return race.rows(f"put of {name}", put, targets) + race.rows(f"get of {name}", get, targets | equals)
 
 
 def _small(store: S3Store, client: Any, peer: Any, *, rounds: int, count: int) -> list[Row]:
@@ -139,11 +176,11 @@ def _small(store: S3Store, client: Any, peer: Any, *, rounds: int, count: int) -
             with store.get(f"ours/{number}") as body:
                 return len(body.read())
 
-        put = {
+        put: Contestants = {
             "ours": each(lambda number: store.put(f"ours/{number}", data)),
             "boto3": each(lambda number: client.put_object(Bucket="bench", Key=f"boto3/{number}", Body=data)),
         }
-        get = {
+        get: Contestants = {
             "ours": each(read),
             "boto3": each(lambda number: client.get_object(Bucket="bench", Key=f"ours/{number}")["Body"].read()),
         }
@@ -151,8 +188,9 @@ def _small(store: S3Store, client: Any, peer: Any, *, rounds: int, count: int) -
             put["obstore"] = each(lambda number: obstore.put(peer, f"obstore/{number}", data))
             get["obstore"] = each(lambda number: obstore.get(peer, f"ours/{number}").bytes())
         targets = {"boto3": 1.0, "obstore": 0.8}
-        rows = _rows(f"put of {count} of 64 KiB each", "objects/s", _alternate(rounds, put, count), targets)
-        return rows + _rows(f"get of {count} of 64 KiB each", "objects/s", _alternate(rounds, get, count), targets)
+        race = Race(unit="objects/s", work=count, rounds=rounds)
+        rows = race.rows(f"put of {count} of 64 KiB each", put, targets)
+        return rows + race.rows(f"get of {count} of 64 KiB each", get, targets)
 
 
 def _presigned(store: S3Store, client: Any, *, rounds: int, count: int) -> list[Row]:
@@ -165,7 +203,8 @@ def _presigned(store: S3Store, client: Any, *, rounds: int, count: int) -> list[
             parameters = {"Bucket": "bench", "Key": f"previews/{number}.m4s"}
             client.generate_presigned_url("get_object", parameters, ExpiresIn=3600)
 
-    return _rows("presigned GETs", "/s", _alternate(rounds, {"ours": ours, "boto3": bare}, count), {"boto3": 1.0})
+    race = Race(unit="/s", work=count, rounds=rounds)
+    return race.rows("presigned GETs", {"ours": ours, "boto3": bare}, {"boto3": 1.0})
 
 
 def _on_disk(home: Path, *, quick: bool) -> list[Row]:
@@ -175,16 +214,23 @@ def _on_disk(home: Path, *, quick: bool) -> list[Row]:
         for _ in range(size // MIB):
             file.write(os.urandom(MIB))
     store = LocalStore(home / "objects", durable=False)
-    put = {"ours": lambda: upload_file(store, source, "a"), "copyfile": lambda: shutil.copyfile(source, target)}
-
-    reads: dict[str, Callable[[], object]] = {
-        "ours": lambda: download_file(store, "a", target),
+    peers: Contestants = {
         "copyfile": lambda: shutil.copyfile(source, target),
+        "copyfile and SHA-256": lambda: (shutil.copyfile(source, target), _hashed(target)),
+        FLOOR: lambda: _hashed(source),
     }
-    rows = _rows(f"local put of {size // MIB} MiB", "MiB/s", _alternate(rounds, put, size / MIB), {"copyfile": 0.8})
-    return rows + _rows(
-        f"local get of {size // MIB} MiB", "MiB/s", _alternate(rounds, reads, size / MIB), {"copyfile": 0.8}
-    )
+    put: Contestants = {"ours": lambda: upload_file(store, source, "new"), **peers}
+    get: Contestants = {"ours": lambda: download_file(store, "a", target), **peers}
+    targets = {"copyfile": 0.8, "copyfile and SHA-256": 0.8}
+    upload_file(store, source, "a")
+
+    def fresh() -> None:
+        store.delete("new")
+        target.unlink(missing_ok=True)
+
+    race = Race(unit="MiB/s", work=size / MIB, rounds=rounds, fresh=fresh)
+    name = f"{size // MIB} MiB"
+    return race.rows(f"local put of {name}", put, targets) + race.rows(f"local get of {name}", get, targets)
 
 
 def memory(size: int) -> None:

@@ -122,7 +122,7 @@ class S3Client:
         upload_id = text_of(parse_xml(answer.data), "UploadId")
         return Parts(wanted=wanted, key=key, upload_id=upload_id, token=token)
 
-    def put_part(self, parts: Parts, number: int, data: bytes | bytearray) -> str:
+    def put_part(self, parts: Parts, number: int, data: bytes | memoryview) -> str:
         """Write a part and return its ETag.
 
         Raises:

@@ -143,7 +143,7 @@ class Transport:
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        body: bytes | bytearray | Callable[[], Iterable[bytes]] = b"",
+        body: bytes | memoryview | Callable[[], Iterable[bytes]] = b"",
         payload: str = EMPTY_SHA256,
         stream: bool = False,
         at_work: int = 0,
@@ -201,7 +201,7 @@ class Transport:
         query: Mapping[str, str],
         headers: Mapping[str, str],
         *,
-        body: bytes | bytearray | Callable[[], Iterable[bytes]],
+        body: bytes | memoryview | Callable[[], Iterable[bytes]],
         payload: str,
         stream: bool,
         at_work: int,
@@ -219,7 +219,7 @@ class Transport:
         response = self._pool.urlopen(
             method,
             path,
-            body=content or None,  # type: ignore[arg-type]  # a bytearray has all that is asked of bytes
+            body=content or None,  # type: ignore[arg-type]  # a view has all that is asked of bytes
             headers=signed,
             timeout=self._timeout if at_work == 0 else self._time_for(at_work),
             redirect=False,

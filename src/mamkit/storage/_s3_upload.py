@@ -62,7 +62,7 @@ class PartSink(Protocol):
     def begin_parts(self, wanted: Wanted) -> Parts:
         """Begin an upload in parts."""
 
-    def put_part(self, parts: Parts, number: int, data: bytes | bytearray) -> str:
+    def put_part(self, parts: Parts, number: int, data: bytes | memoryview) -> str:
         """Write a part and return its ETag."""
 
     def finish_parts(self, parts: Parts, etags: Sequence[str]) -> ObjectInfo:
@@ -101,21 +101,35 @@ class S3Upload(CheckedUpload):
         self._concurrency = concurrency
         size = self._expected.size
         self._part_size = part_size if size is None else part_size_for(size, part_size)
+        # The digest of the whole is wanted if somebody gave one, or if one request takes it all.
+        self._hashes_all = self._expected.sha256 is not None
         self._part = bytearray()
+        self._filled = 0
+        self._free: list[bytearray] = []
         self._upload: Parts | None = None
-        self._pending: set[Future[str]] = set()
+        self._pending: dict[Future[str], bytearray] = {}
         self._parts: list[Future[str]] = []
 
     def _begin(self) -> None:
-        self._part, self._upload, self._pending, self._parts = bytearray(), None, set(), []
+        self._part, self._filled, self._free = bytearray(), 0, []
+        self._upload, self._pending, self._parts = None, {}, []
 
     def _append(self, block: memoryview) -> None:
         while block:
-            if len(self._part) == self._part_size:
+            if self._filled == self._part_size:
                 self._send()
-            room = self._part_size - len(self._part)
-            self._part += block[:room]
-            block = block[room:]
+            count = min(len(block), self._part_size - self._filled)
+            end = self._filled + count
+            if end <= len(self._part):  # a buffer that has been used before
+                self._part[self._filled : end] = block[:count]
+            else:
+                del self._part[self._filled :]
+                self._part += block[:count]
+            self._filled, block = end, block[count:]
+
+    def _hash(self, block: memoryview) -> None:
+        if self._hashes_all or self._upload is None:
+            super()._hash(block)
 
     def _publish(self, sha256: str) -> ObjectInfo:
         if self._upload is None:
@@ -127,10 +141,10 @@ class S3Upload(CheckedUpload):
         return info
 
     def _discard(self) -> None:
-        self._part = bytearray()
         for part in self._parts:
             part.cancel()
         wait(self._parts)  # a part that arrived after the drop would stay on the server
+        self._part, self._free, self._pending = bytearray(), [], {}
         upload, self._upload = self._upload, None
         if upload is not None:
             with suppress(StorageError):  # the bucket's rule for unfinished uploads will see to it
@@ -143,10 +157,15 @@ class S3Upload(CheckedUpload):
         if len(self._parts) == MAX_PARTS:
             raise StorageFullError(self._key, errno.EFBIG)
         while len(self._pending) >= self._concurrency:
-            done, self._pending = wait(self._pending, return_when=FIRST_COMPLETED)
-            for part in done:
+            for part in wait(self._pending, return_when=FIRST_COMPLETED).done:
                 part.result()
-        data, self._part = self._part, bytearray()
-        job = self._pool.submit(self._sink.put_part, self._upload, len(self._parts) + 1, data)
+                self._free.append(self._pending.pop(part))
+        buffer, filled = self._part, self._filled
+        job = self._pool.submit(self._put_part, self._upload, len(self._parts) + 1, buffer, filled)
         self._parts.append(job)
-        self._pending.add(job)
+        self._pending[job] = buffer
+        self._part, self._filled = self._free.pop() if self._free else bytearray(), 0
+
+    def _put_part(self, upload: Parts, number: int, buffer: bytearray, filled: int) -> str:
+        with memoryview(buffer) as view, view[:filled] as data:
+            return self._sink.put_part(upload, number, data)

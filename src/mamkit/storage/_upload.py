@@ -1,20 +1,17 @@
 """What all uploads share: counting, hashing, refusing; and the two ways to feed one."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Self
 
 from mamkit.storage._body import BLOCK_SIZE
-from mamkit.storage._hashing import Hashing
 from mamkit.storage.errors import ObjectChangedError, UploadClosedError, UploadRejectedError
 from mamkit.storage.models import Expected, ObjectInfo
 from mamkit.storage.protocols import ObjectReader, ObjectWriter, Upload
 
 __all__ = ["CheckedUpload", "carry", "check_match", "feed"]
-
-
-_WORTH_A_THREAD = 128 * 1024  # bytes; handing over a smaller block takes as long as hashing it
 
 
 class CheckedUpload(ABC):
@@ -31,8 +28,7 @@ class CheckedUpload(ABC):
         self._key = key
         self._expected = expected or Expected()
         self._size = 0
-        self._hashing = Hashing()
-        self._digest = self._hashing.digest
+        self._digest = hashlib.sha256()
         self._open = False
 
     def __enter__(self) -> Self:
@@ -49,12 +45,12 @@ class CheckedUpload(ABC):
         try:
             view = memoryview(block).cast("B")
             self._count(len(view))
-            if len(view) < _WORTH_A_THREAD:
-                self._digest.update(view)
-                self._append(view)
-            else:
-                with self._hashing.update(view):
-                    self._append(view)
+            # A piece at a time, which the processor still has at hand for the second: a thread that hashes beside the
+            # writing costs more than it saves.
+            for start in range(0, len(view), BLOCK_SIZE):
+                piece = view[start : start + BLOCK_SIZE]
+                self._append(piece)
+                self._hash(piece)
         except BaseException:
             self._end()
             raise
@@ -72,6 +68,10 @@ class CheckedUpload(ABC):
         if self._expected.size is not None and self._size > self._expected.size:
             raise UploadRejectedError("size", expected=self._expected.size, actual=self._size, key=self._key)
 
+    def _hash(self, block: memoryview) -> None:
+        """Make a block part of the digest; called after `_append` of it."""
+        self._digest.update(block)
+
     def _check_whole(self) -> str:
         """Return the digest of bytes that are all there and the right ones."""
         size, sha256 = self._size, self._digest.hexdigest()
@@ -88,7 +88,6 @@ class CheckedUpload(ABC):
     def _end(self) -> None:
         if self._open:
             self._open = False
-            self._hashing.close()
             self._discard()
 
     @abstractmethod

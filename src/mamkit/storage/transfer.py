@@ -1,17 +1,15 @@
 """Files to and from any store: in parallel where that pays, resumed where it broke off, verified, with progress."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from mamkit.storage._body import BLOCK_SIZE
 from mamkit.storage._facts import content_type_of
-from mamkit.storage._hashing import Hashing
+from mamkit.storage._partial import partial_of
 from mamkit.storage.errors import ObjectChangedError, StorageUnavailableError, UploadRejectedError
 from mamkit.storage.models import ByteRange, Expected, ObjectInfo
 from mamkit.storage.protocols import HasLocalPath, ObjectReader, ObjectWriter
@@ -21,8 +19,7 @@ __all__ = ["Downloaded", "Progress", "download_file", "read_ahead", "upload_file
 Progress = Callable[[int], object]
 """Called with the bytes that are through so far; never twice at once, and never with fewer than before."""
 
-_READ = 1024 * 1024  # bytes that are read of a file at once
-_PART = 6 * 1024 * 1024  # bytes of one range; `threads` + 1 of them are in memory, and as much again as malloc keeps
+_PART = 8 * 1024 * 1024  # bytes of one range, of which `threads` + 1 are in memory; smaller ones cost the server more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,26 +108,22 @@ def download_file(
     info = store.head(key)
     if expected.size is not None and expected.size != info.size:
         raise UploadRejectedError("size", expected=expected.size, actual=info.size, key=key)
-    partial = path.with_name(f".{path.name[:100]}.{hashlib.sha256(info.etag.encode()).hexdigest()[:16]}.part")
-    with partial.open("ab+", buffering=0) as file, closing(Hashing()) as hashing:
-        file.seek(0)
-        while block := file.read(BLOCK_SIZE):
-            hashing.digest.update(block)
-        done = file.tell()
-        progress(done)
-        if done < info.size:
-            for block in read_ahead(store, info, ByteRange(done), threads=threads, part_size=part_size):
-                with hashing.update(block):
-                    file.write(block)
-                done += len(block)
-                progress(done)
-    sha256 = hashing.digest.hexdigest()
-    for wanted in {expected.sha256, info.sha256} - {None}:
-        if wanted != sha256:
-            partial.unlink()
-            raise UploadRejectedError("sha256", expected=wanted or "", actual=sha256, key=key)
-    partial.replace(path)
-    return Downloaded(info=info, sha256=sha256)
+    with partial_of(path, info.etag) as partial:
+        progress(partial.size)
+        if partial.size < info.size:
+            for block in read_ahead(store, info, ByteRange(partial.size), threads=threads, part_size=part_size):
+                partial.append(block)
+                progress(partial.size)
+        rejected = None
+        if partial.size != info.size:  # somebody else has written to it
+            rejected = UploadRejectedError("size", expected=info.size, actual=partial.size, key=key)
+        for wanted in {expected.sha256, info.sha256} - {None, partial.sha256}:
+            rejected = UploadRejectedError("sha256", expected=wanted or "", actual=partial.sha256, key=key)
+        if rejected is not None:
+            partial.path.unlink()
+            raise rejected
+        partial.path.replace(path)
+        return Downloaded(info=info, sha256=partial.sha256)
 
 
 def read_ahead(
@@ -165,25 +158,26 @@ def read_ahead(
         return
     starts = iter(range(span.start, stop, part_size))
 
-    def fetch(start: int) -> bytes:
+    def fetch(start: int) -> list[bytes]:
         end = min(start + part_size, stop)
         with store.get(info.key, ByteRange(start, end)) as body:
             if body.info.etag != info.etag:
                 raise ObjectChangedError(info.key, expected=info.etag, actual=body.info.etag)
-            data = body.read()
-        if len(data) != end - start:
-            raise StorageUnavailableError(info.key, f"{end - start - len(data)} bytes of a range are missing")
-        return data
+            blocks = list(body)  # as they come: one piece of the whole range would be memory that is new each time
+        missing = end - start - sum(map(len, blocks))
+        if missing:
+            raise StorageUnavailableError(info.key, f"{missing} bytes of a range are missing")
+        return blocks
 
     with ThreadPoolExecutor(threads, thread_name_prefix="mamkit-transfer") as pool:
-        waiting: list[Future[bytes]] = []
+        waiting: list[Future[list[bytes]]] = []
         try:
             for start in starts:
                 waiting.append(pool.submit(fetch, start))
                 if len(waiting) >= threads:
-                    yield waiting.pop(0).result()
+                    yield from waiting.pop(0).result()
             while waiting:
-                yield waiting.pop(0).result()
+                yield from waiting.pop(0).result()
         finally:
             for job in waiting:
                 job.cancel()
@@ -194,13 +188,13 @@ def _straight(store: ObjectReader, info: ObjectInfo, span: ByteRange) -> Iterato
     with store.get(info.key, span) as body:
         if body.info.etag != info.etag:
             raise ObjectChangedError(info.key, expected=info.etag, actual=body.info.etag)
-        while block := body.read(_READ):
+        while block := body.read(BLOCK_SIZE):
             yield block
 
 
 def _blocks(file: BinaryIO, progress: Progress) -> Iterator[bytes]:
     done = 0
-    while block := file.read(_READ):
+    while block := file.read(BLOCK_SIZE):
         yield block
         done += len(block)
         progress(done)

@@ -1,0 +1,81 @@
+"""A file that gathers an object until it is whole, and that a later download goes on with."""
+
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from mamkit.storage._body import BLOCK_SIZE
+
+__all__ = ["Partial", "partial_of"]
+
+
+class Partial:
+    """The first bytes of an object, in a file that nobody else writes to.
+
+    Args:
+        path: Name of the file.
+        file: Opened for reading and appending, unbuffered, at its start.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self.path = path
+        self._file = file
+        self._digest = hashlib.sha256()
+        self.size = 0
+        while block := file.read(BLOCK_SIZE):
+            self._digest.update(block)
+            self.size += len(block)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of what is in the file, lower-case hexadecimal."""
+        return self._digest.hexdigest()
+
+    def append(self, block: bytes) -> None:
+        """Add the next bytes."""
+        view = memoryview(block)
+        # A piece at a time, which the processor still has at hand when it is hashed.
+        for start in range(0, len(view), BLOCK_SIZE):
+            piece = left = view[start : start + BLOCK_SIZE]
+            while left:
+                left = left[self._file.write(left) :]
+            self._digest.update(piece)
+        self.size += len(view)
+
+
+@contextmanager
+def partial_of(path: Path, etag: str) -> Iterator[Partial]:
+    """Open the file beside `path` that gathers the object of this ETag.
+
+    One that another download is at work on, in this process or in another, is left to it: this one then has a file of
+    its own, which does not outlive it.
+
+    Raises:
+        OSError: The file cannot be made or read.
+    """
+    place = path.with_name(f".{path.name[:100]}.{hashlib.sha256(etag.encode()).hexdigest()[:16]}.part")
+    with place.open("ab+", buffering=0) as file:
+        if _is_ours(place, file):
+            file.seek(0)
+            yield Partial(place, file)
+            return
+    place = place.with_name(f"{place.name}.{secrets.token_hex(4)}")
+    try:
+        with place.open("xb+", buffering=0) as file:
+            yield Partial(place, file)
+    finally:
+        place.unlink(missing_ok=True)
+
+
+def _is_ours(place: Path, file: BinaryIO) -> bool:
+    """Return whether nobody else has the file, and it has its name still; the lock goes when the file is closed."""
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(place.stat(), os.fstat(file.fileno()))
+    except (BlockingIOError, FileNotFoundError):
+        return False
