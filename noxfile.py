@@ -1,12 +1,15 @@
 """The one list of checks: `uv run nox` runs all of them, as CI does; `uv run nox -s tests -- -k jobs` one of them.
 
-The sessions use the environment that nox itself runs in, which `uv run` makes from pyproject.toml.
+The sessions use the environment that nox itself runs in, which `uv run` makes from pyproject.toml, and install into it
+what the checks need beyond what the services need.
 """
 
+import functools
 import importlib.metadata
 import importlib.util
 import os
 import re
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +21,8 @@ nox.options.sessions = ["lint", "types", "imports", "tests", "docs", "package"]
 ROOT = Path(__file__).parent
 PYPROJECT = ROOT / "pyproject.toml"
 BIN = Path(sys.executable).parent
+# However it was installed: beside nox, by the `uv run` that started nox, or on the path.
+UV = [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else [os.environ.get("UV", "uv")]
 
 # What each extra is for. In the bare installation these modules say which extra they need.
 SERVED_BY = {
@@ -47,16 +52,21 @@ for name in sys.argv[1:]:
 """
 
 
+@functools.cache
+def install_tools() -> None:
+    """Install the group `dev`, once a run; `uv run` alone leaves it out, since it is large."""
+    subprocess.run([*UV, "--quiet", "sync", "--inexact", "--group", "dev"], cwd=ROOT, check=True)
+
+
 def run(session: nox.Session, *command: str, **env: str) -> None:
     """Run a command of the environment that nox runs in."""
+    install_tools()
     session.run(str(BIN / command[0]), *command[1:], env=env, external=True)
 
 
 def uv(session: nox.Session, *arguments: str) -> None:
-    """Run uv, however it was installed."""
-    module = importlib.util.find_spec("uv") is not None
-    command = [sys.executable, "-m", "uv"] if module else [os.environ.get("UV", "uv")]
-    session.run(*command, "--quiet", *arguments, external=True)
+    """Run uv."""
+    session.run(*UV, "--quiet", *arguments, external=True)
 
 
 @nox.session(venv_backend="none")
@@ -82,8 +92,13 @@ def imports(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """All tests; the summary lists every skipped one with its reason. Arguments after `--` go to pytest."""
-    run(session, "python", "-m", "pytest", *session.posargs)
+    """All tests, a process for each core; the summary lists every skipped one with its reason.
+
+    Arguments after `--` go to pytest; `-n 0` runs the tests in one process.
+    """
+    # The tests of a module share what it has built. Beyond four processes, the servers that each starts cost more.
+    spread = ["--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+    run(session, "python", "-m", "pytest", *spread, *session.posargs)
 
 
 @nox.session(venv_backend="none")

@@ -1,1 +1,1 @@
-"""Measurements beside peers, in the same run: `uv run python -m benchmarks.NAME [--quick] [--json]`."""
+"""Measurements beside peers, in the same run: `uv run --group dev python -m benchmarks.NAME [--quick] [--json]`."""

@@ -1,7 +1,7 @@
 """What all tests share: readable failures of the contract suites, and one set of rules for hypothesis."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +19,30 @@ pytest.register_assert_rewrite("mamkit.testing")
 # No time limits: a machine that is busy is no failure. No store of examples: tests write under `tmp_path` only.
 settings.register_profile("mamkit", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mamkit")
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Say in the run's summary what a test has tried, or how near to a bound it came."""
+    return lambda text: request.node.user_properties.append(("figure", text))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests said by `figure`, in whichever process they ran."""
+    reports = [
+        each for group in terminalreporter.stats.values() for each in group if isinstance(each, pytest.TestReport)
+    ]
+    said = [
+        f"{report.nodeid}: {text}"
+        for report in reports
+        if report.when == "call"
+        for name, text in report.user_properties
+        if name == "figure"
+    ]
+    if said:
+        terminalreporter.section("figures")
+        for line in sorted(said):
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")

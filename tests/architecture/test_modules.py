@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,10 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def test_modules_are_short(capsys: pytest.CaptureFixture[str]) -> None:
+def test_modules_are_short(figure: Callable[[str], None]) -> None:
     lines = {path: len(path.read_text("utf-8").splitlines()) for path in MODULES}
-    with capsys.disabled():
-        longest = sorted(lines, key=lambda path: lines[path], reverse=True)[:5]
-        shown = ", ".join(f"{name(path)} {lines[path]}" for path in longest)
-        print(f"\nlongest modules: {shown}")  # noqa: T201 - how near the bound they are
+    longest = sorted(lines, key=lambda path: lines[path], reverse=True)[:5]
+    figure("longest modules: " + ", ".join(f"{name(path)} {lines[path]}" for path in longest))
     limits = {path: LONGEST_SUITE if path.parent == LIBRARY / "testing" else LONGEST for path in MODULES}
     assert [name(path) for path in MODULES if lines[path] > limits[path]] == []
 

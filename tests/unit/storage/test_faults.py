@@ -7,7 +7,7 @@ import hashlib
 import os
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -50,7 +50,7 @@ def find(store: S3Store, key: str) -> bytes | None:
 
 
 def test_every_transfer_ends_whole_or_in_a_named_error(
-    direct: S3Store, proxy: FaultProxy, capsys: pytest.CaptureFixture[str]
+    direct: S3Store, proxy: FaultProxy, figure: Callable[[str], None]
 ) -> None:
     ends: Counter[str] = Counter()
     faults: Counter[str] = Counter()
@@ -81,8 +81,7 @@ def test_every_transfer_ends_whole_or_in_a_named_error(
         assert there in ({data} if got else {None, before, data}), (seed, work)
         for each in (key, f"{key}-copy"):
             direct.delete(each)
-    with capsys.disabled():
-        print(f"\n{ROUNDS} rounds: {dict(ends)}; faults: {dict(faults)}")  # noqa: T201 - what was tried
+    figure(f"{ROUNDS} rounds: {dict(ends)}; faults: {dict(faults)}")
     assert set(faults) == set(FAULTS)
     # Our own first attempt, whose answer was lost, is never taken for a stranger's.
     assert set(ends) <= {"whole", "storage.unavailable"}
