@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 import uvicorn
@@ -53,17 +54,19 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: Litestar, listener: socket.socket, *, protocol: type[asyncio.Protocol] | None = None) -> None:
+def serve(app: Litestar, listener: socket.socket, *, protocol: Callable[..., asyncio.Protocol] | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then let open requests end.
 
     Args:
         app: The application.
         listener: Socket that listens.
-        protocol: A class for connections instead of uvicorn's own.
+        protocol: Makes connections instead of uvicorn's own class. It says what a client's address is: uvicorn's belief
+            in X-Forwarded-For from this machine is for its own class only.
     """
     config = uvicorn.Config(
         app,
-        http=protocol or "auto",
+        http=protocol or "auto",  # type: ignore[arg-type]
+        proxy_headers=protocol is None,
         log_level="warning",
         access_log=False,  # its lines would hold tokens
         server_header=False,

@@ -5,6 +5,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ def edge(*, fd: int | None, stop_with_parent: bool) -> None:
     _prepare(stop_with_parent=stop_with_parent)
     settings = EdgeSettings.load()
     listener = listen(settings.host, settings.port) if fd is None else socket.socket(fileno=fd)
-    serve(create_app(settings), listener, protocol=EdgeProtocol)
+    app = create_app(settings)
+    serve(app, listener, protocol=partial(EdgeProtocol, service=app.state.edge))
 
 
 @click.command()

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from time import monotonic
 
 from litestar import Litestar, Response, asgi, get
+from litestar.datastructures import State
 from litestar.types import Receive, Scope, Send
 
 from mamkit.storage import Zones
@@ -28,7 +29,7 @@ def health() -> dict[str, str]:
 
 
 def create_app(settings: EdgeSettings | None = None, *, zones: Zones | None = None) -> Litestar:
-    """Return the edge.
+    """Return the edge; its state has the `EdgeService` as `edge`, for `mamkit_apps.edge.protocol`.
 
     Args:
         settings: None reads the environment.
@@ -71,7 +72,11 @@ def create_app(settings: EdgeSettings | None = None, *, zones: Zones | None = No
             service.close()
 
     return Litestar(
-        [serve, health, metrics], lifespan=[lifespan], exception_handlers=exception_handlers, openapi_config=None
+        [serve, health, metrics],
+        lifespan=[lifespan],
+        exception_handlers=exception_handlers,
+        openapi_config=None,
+        state=State({"edge": service}),
     )
 
 

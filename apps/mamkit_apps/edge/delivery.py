@@ -16,9 +16,9 @@ from mamkit.storage import (
 )
 from mamkit.storage.aio import Threads
 from mamkit_apps.edge.cache import Entry, ObjectCache, compress
-from mamkit_apps.edge.exchange import Exchange, Headers
+from mamkit_apps.edge.exchange import Exchange
 from mamkit_apps.edge.files import OpenFiles
-from mamkit_apps.edge.offload import hand_over
+from mamkit_apps.edge.offload import Offload
 from mamkit_apps.edge.policy import (
     ACCEPTED_CONDITIONS,
     Origins,
@@ -26,7 +26,8 @@ from mamkit_apps.edge.policy import (
     describe,
     is_playlist,
 )
-from mamkit_apps.edge.ranges import MULTIPART, boundary, is_unchanged, part_head, part_tail, read_ranges
+from mamkit_apps.edge.ranges import boundary, is_unchanged, part_head, part_tail, range_headers, read_ranges
+from mamkit_apps.edge.request import Answer, Headers, Request
 from mamkit_apps.edge.settings import EdgeSettings
 
 __all__ = ["Delivery"]
@@ -63,6 +64,7 @@ class Delivery:
         self._cache = cache
         self._files = OpenFiles(seconds=settings.edge_cache_seconds)
         self._origins = Origins(settings.edge_origins)
+        self._offload = None if settings.edge_offload == "none" else Offload(settings)
 
     def close(self) -> None:
         """Close the files that are kept open."""
@@ -79,11 +81,13 @@ class Delivery:
             raise ObjectNotFoundError(key)
         return store
 
-    async def deliver(self, exchange: Exchange, carried: Carried, grant: Grant, more: Headers) -> None:
-        """Send an object, or the ranges of it that were asked for.
+    def find_answer(
+        self, request: Request, carried: Carried, grant: Grant, more: Headers
+    ) -> tuple[Answer, Entry | None] | None:
+        """Return the answer, if it is known without waiting, and the entry of the cache that it is taken from, if any.
 
         Args:
-            exchange: The request.
+            request: What is asked.
             carried: Its key and token.
             grant: What the token grants; it was held against the request, but for its conditions.
             more: Headers that the answer gets besides.
@@ -95,30 +99,46 @@ class Delivery:
         key = carried.key
         if grant.conditions and not grant.conditions.keys() <= ACCEPTED_CONDITIONS:
             raise SignatureScopeError(key, "an upload")
-        store = self.store_of(key)
-        if self._settings.edge_offload != "none" and not is_playlist(key):
-            headers = self._headers(exchange, [], "", carried, grant, growing=False) + more
-            await hand_over(exchange, self._settings, store, key, headers, left=grant.expires_at - self._signer.now())
-            return
+        if self._offload is not None and not is_playlist(key):
+            headers = self._headers(request, [], "", carried, grant, growing=False) + more
+            left = grant.expires_at - self._signer.now()
+            return self._offload.answer(request, self.store_of(key), key, headers, left=left), None
         entry = self._cache.find(key)
-        if entry is not None:
-            exchange.outcome = "hit"
-        elif exchange.sends_files and isinstance(store, HasLocalPath) and self._prefers_files(key):
+        if entry is None or entry.info.size > self._cache.largest:
+            return None
+        request.outcome = "hit"
+        return self._answer(request, entry, carried, grant, more), entry
+
+    async def deliver(self, exchange: Exchange, carried: Carried, grant: Grant, more: Headers) -> None:
+        """Send an object, or the ranges of it that were asked for; arguments and errors are those of `find_answer`."""
+        key, found = carried.key, self.find_answer(exchange, carried, grant, more)
+        if found is not None:
+            await self._reply(exchange, *found)
+            return
+        store = self.store_of(key)
+        entry = self._cache.find(key)  # which says, where it is there, that the object is too large to be held
+        if entry is None and exchange.sends_files and isinstance(store, HasLocalPath) and self._prefers_files(key):
             await self._send_file(exchange, store, carried, grant, more)
             return
-        elif exchange.method == "GET" and self._cache.admits():
+        if entry is None and exchange.method == "GET" and self._cache.admits():
             exchange.outcome = "miss"
             entry = await self._load(key, store)
-        if entry is not None and entry.info.size <= self._cache.largest:
-            self._cache.acquire(entry)
-            try:
-                await self._send_entry(exchange, entry, carried, grant, more)
-            finally:
-                self._cache.let_go(entry)
-            return
+            if entry.info.size <= self._cache.largest:
+                await self._reply(exchange, self._answer(exchange, entry, carried, grant, more), entry)
+                return
         info = entry.info if entry is not None else await self._threads.run(store.head, key)
         exchange.outcome = "stream"
         await self._stream(exchange, info, carried, grant, more)
+
+    async def _reply(self, exchange: Exchange, answer: Answer, entry: Entry | None) -> None:
+        if entry is None:
+            await exchange.reply(answer)
+            return
+        self._cache.acquire(entry)
+        try:
+            await exchange.reply(answer)
+        finally:
+            self._cache.let_go(entry)
 
     def _prefers_files(self, key: str) -> bool:
         """Return whether the operating system's cache is to serve an object; this process compresses playlists."""
@@ -138,7 +158,7 @@ class Delivery:
         return await self._cache.load(key, fetch)
 
     def _headers(
-        self, exchange: Exchange, head: Headers, etag: str, carried: Carried, grant: Grant, *, growing: bool
+        self, request: Request, head: Headers, etag: str, carried: Carried, grant: Grant, *, growing: bool
     ) -> Headers:
         left = max(0, int((grant.expires_at - self._signer.now()).total_seconds()))
         caching = cache_control(
@@ -153,37 +173,29 @@ class Delivery:
             *head,
             (b"etag", etag.encode("latin-1")),
             (b"cache-control", caching),
-            *self._origins.headers(exchange.fields),
+            *self._origins.headers(request.fields),
         ]
 
-    async def _send_entry(
-        self, exchange: Exchange, entry: Entry, carried: Carried, grant: Grant, more: Headers
-    ) -> None:
-        fields, data, etag = exchange.fields, entry.data, f'"{entry.info.etag}"'
+    def _answer(self, request: Request, entry: Entry, carried: Carried, grant: Grant, more: Headers) -> Answer:
+        """Return the answer about an object that is in memory."""
+        fields, info, data, etag = request.fields, entry.info, entry.data, f'"{entry.info.etag}"'
         packed: Headers = []
         if entry.compressed is not None:
             packed = [(b"vary", b"accept-encoding")]
-            if b"range" not in fields and "gzip" in exchange.header(b"accept-encoding"):
-                data, etag = entry.compressed, f'"{entry.info.etag}-gzip"'
+            if b"range" not in fields and "gzip" in request.header(b"accept-encoding"):
+                data, etag = entry.compressed, f'"{info.etag}-gzip"'
                 packed.append((b"content-encoding", b"gzip"))
-        headers = self._headers(exchange, entry.head, etag, carried, grant, growing=entry.growing) + packed + more
-        if (b"if-none-match" in fields or b"if-modified-since" in fields) and is_unchanged(
-            fields, etag, entry.info.modified_at
-        ):
-            await exchange.start(HTTPStatus.NOT_MODIFIED, headers)
-            await exchange.finish()
-            return
-        if b"range" in fields and exchange.method == "GET":
-            modified = dict(headers)[b"last-modified"].decode()
-            ranges = read_ranges(fields, entry.info, etag=etag, modified=modified)
+        headers = self._headers(request, entry.head, etag, carried, grant, growing=entry.growing) + packed + more
+        if is_unchanged(fields, etag, info.modified_at):
+            return Answer(HTTPStatus.NOT_MODIFIED, headers)
+        if b"range" in fields and request.method == "GET":
+            ranges = read_ranges(fields, info, etag=etag, modified=dict(headers)[b"last-modified"].decode())
             if ranges:
-                whole = memoryview(data)
-                found = [(each, whole[each.start : each.stop]) for each in ranges]
-                await _send_parts(exchange, headers, entry.info, found)
-                return
+                mark = boundary() if len(ranges) > 1 else ""
+                blocks = _parts(memoryview(data), info, ranges, mark)
+                return Answer(HTTPStatus.PARTIAL_CONTENT, range_headers(headers, info, ranges, mark), blocks)
         headers.append((b"content-length", b"%d" % len(data)))
-        await exchange.start(HTTPStatus.OK, headers)
-        await exchange.finish(b"" if exchange.method == "HEAD" else data)
+        return Answer(HTTPStatus.OK, headers, () if request.method == "HEAD" else (data,))
 
     async def _begin(
         self, exchange: Exchange, info: ObjectInfo, carried: Carried, grant: Grant, more: Headers
@@ -192,11 +204,10 @@ class Delivery:
         fields, etag = exchange.fields, f'"{info.etag}"'
         headers = self._headers(exchange, describe(info), etag, carried, grant, growing=is_playlist(info.key)) + more
         if is_unchanged(fields, etag, info.modified_at):
-            await exchange.start(HTTPStatus.NOT_MODIFIED, headers)
-            await exchange.finish()
+            await exchange.reply(Answer(HTTPStatus.NOT_MODIFIED, headers))
             return None
         if exchange.method == "HEAD":
-            await exchange.answer(HTTPStatus.OK, [*headers, (b"content-length", b"%d" % info.size)])
+            await exchange.reply(Answer(HTTPStatus.OK, [*headers, (b"content-length", b"%d" % info.size)]))
             return None
         if b"range" not in fields:
             return headers, []
@@ -217,7 +228,7 @@ class Delivery:
             headers, ranges = begun
             mark = boundary() if len(ranges) > 1 else ""
             status = HTTPStatus.PARTIAL_CONTENT if ranges else HTTPStatus.OK
-            head = status, [*_without_type(headers, mark), *_lengths(info, ranges, mark)]
+            head = status, range_headers(headers, info, ranges, mark)
             if not mark and info.size:
                 [only] = ranges or [ByteRange(0, info.size)]
                 await exchange.send_file(descriptor, only.start, only.stop or info.size, head=head)
@@ -246,7 +257,7 @@ class Delivery:
                 if body.info.etag != info.etag:
                     raise StorageUnavailableError(info.key, "the object was replaced just now; ask again")
                 if not number:  # what the first body has is what the headers tell of
-                    await exchange.start(status, [*_without_type(headers, mark), *_lengths(info, ranges, mark)])
+                    await exchange.start(status, range_headers(headers, info, ranges, mark))
                 if mark and each is not None:
                     await exchange.write(part_head(mark, info.content_type, each, info.size))
                 await self._copy(exchange, body)
@@ -268,44 +279,14 @@ class Delivery:
                     self._cache.release(LARGE_BLOCK)
 
 
-async def _send_parts(
-    exchange: Exchange, headers: Headers, info: ObjectInfo, found: list[tuple[ByteRange, memoryview]]
-) -> None:
-    """Send ranges of an object that is in memory."""
-    ranges = [each for each, _ in found]
-    mark = boundary() if len(ranges) > 1 else ""
-    await exchange.start(HTTPStatus.PARTIAL_CONTENT, [*_without_type(headers, mark), *_lengths(info, ranges, mark)])
+def _parts(data: memoryview, info: ObjectInfo, ranges: list[ByteRange], mark: str) -> tuple[bytes | memoryview, ...]:
+    """Return the body of an answer with ranges of an object that is in memory."""
     if not mark:
-        await exchange.finish(found[0][1])
-        return
-    for each, block in found:
-        await exchange.write(part_head(mark, info.content_type, each, info.size))
-        await exchange.write(block)
-    await exchange.finish(part_tail(mark))
-
-
-def _without_type(headers: Headers, mark: str) -> Headers:
-    """Return headers without the type of the object where the answer is one of several parts."""
-    return [header for header in headers if header[0] != b"content-type"] if mark else headers
-
-
-def _lengths(info: ObjectInfo, ranges: list[ByteRange], mark: str) -> Headers:
-    """Return the headers about the length of an answer, and which ranges it holds."""
-    if not ranges:
-        return [(b"content-length", b"%d" % info.size)]
-    sizes = [(each.stop or info.size) - each.start for each in ranges]
-    if not mark:
-        [only] = ranges
-        stop = only.start + sizes[0]
-        return [
-            (b"content-length", b"%d" % sizes[0]),
-            (b"content-range", b"bytes %d-%d/%d" % (only.start, stop - 1, info.size)),
-        ]
-    heads = sum(len(part_head(mark, info.content_type, each, info.size)) for each in ranges)
-    return [
-        (b"content-type", f"{MULTIPART}{mark}".encode()),
-        (b"content-length", b"%d" % (sum(sizes) + heads + len(part_tail(mark)))),
-    ]
+        return tuple(data[each.start : each.stop] for each in ranges)
+    blocks: list[bytes | memoryview] = []
+    for each in ranges:
+        blocks += [part_head(mark, info.content_type, each, info.size), data[each.start : each.stop]]
+    return *blocks, part_tail(mark)
 
 
 def _read(store: ObjectStore, key: str, largest: int) -> Entry:

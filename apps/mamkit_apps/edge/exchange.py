@@ -1,4 +1,4 @@
-"""One request and its answer: headers, who asks, and sending to a client that may be slow or gone."""
+"""A request whose answer takes its time: sending to, and reading from, a client that may be slow or gone."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -8,12 +8,13 @@ from typing import Any, Protocol
 from litestar.types import Receive, Scope, Send
 
 from mamkit.errors import MamkitError
+from mamkit_apps.edge.request import Answer, Headers, Request
 
-__all__ = ["ClientGoneError", "Connection", "Exchange", "Head", "Headers"]
+__all__ = ["TOO_SLOW", "UNWATCHED", "ClientGoneError", "Connection", "Exchange", "Head"]
 
-Headers = list[tuple[bytes, bytes]]
 Head = tuple[int, Headers]
 
+TOO_SLOW = "slow client"  # outcome of an answer that was cut off
 UNWATCHED = 64 << 10  # bytes that asyncio's transports take without waiting: their high-water mark
 SLICE = 64 << 10  # bytes handed over at once to a transport that copies what it cannot send
 
@@ -47,22 +48,26 @@ class Connection(Protocol):
         """Send the head of an answer, if it is not out yet, and bytes of a file as its body."""
 
 
-class Exchange:
+class Exchange(Request):
     """A request being served.
 
     Args:
         scope: Of the ASGI request.
         receive: Gives its body.
         send: Takes the answer.
-        now: Monotonic time of its begin, seconds.
         patience: Seconds that the client may be silent.
         min_rate: Bytes a second that it must take on top of that.
     """
 
-    def __init__(
-        self, scope: Scope, receive: Receive, send: Send, *, now: float, patience: float, min_rate: int
-    ) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, patience: float, min_rate: int) -> None:
         message: dict[str, Any] = scope  # type: ignore[assignment]
+        super().__init__(
+            message["method"],
+            message["raw_path"].partition(b"?")[0].decode("latin-1"),
+            message["query_string"].decode("latin-1"),
+            dict(message["headers"]),
+            message["client"][0] if message.get("client") else None,
+        )
         self._receive: Any = receive
         self._send: Any = send  # litestar's types know neither views of memory nor a body's parts
         self._patience = patience
@@ -70,28 +75,12 @@ class Exchange:
         extensions = message.get("extensions") or {}
         self._connection: Connection | None = extensions.get("mamkit.connection")
         self._copies = self._connection is None or self._connection.copies
-        self.method: str = message["method"]
-        self.path = message["raw_path"].partition(b"?")[0].decode("latin-1")
-        self.query: str = message["query_string"].decode("latin-1")
-        self.fields: dict[bytes, bytes] = dict(message["headers"])
-        self.client: str | None = message["client"][0] if message.get("client") else None
-        self.started = now
-        self.deadline = now + patience
-        self.answered = 0.0
-        self.status = 0
-        self.sent = 0
-        self.key = ""
-        self.token = ""
-        self.outcome = ""
-
-    def header(self, name: bytes) -> str:
-        """Return the value of a header, its last one if there are several; empty if there is none."""
-        value = self.fields.get(name)
-        return "" if value is None else value.decode("latin-1")
+        self.deadline = self.started + patience
+        """Monotonic time when the client is cut off, unless it takes or sends something before."""
 
     def expire(self) -> None:
         """Cut the connection of a client that is too slow."""
-        self.outcome = "slow client"
+        self.outcome = TOO_SLOW
         if self._connection is not None:
             self._connection.abort()
 
@@ -138,13 +127,23 @@ class Exchange:
             raise ClientGoneError
         self.sent += len(block)
 
+    async def reply(self, answer: Answer) -> None:
+        """Send an answer that is known as a whole.
+
+        Raises:
+            ClientGoneError: The client has left, or took too long.
+        """
+        await self.start(answer.status, answer.headers)
+        for block in answer.blocks[:-1]:
+            await self.write(block)
+        await self.finish(answer.blocks[-1] if answer.blocks else b"")
+
     async def answer(self, status: HTTPStatus, headers: Headers, body: bytes = b"") -> None:
-        """Send a small answer whole; the body of one to `HEAD` stays away."""
+        """Send a small answer with its length; the body of one to `HEAD` stays away."""
         shown = [*headers]
-        if status is not HTTPStatus.NO_CONTENT and not any(name == b"content-length" for name, _ in headers):
+        if status is not HTTPStatus.NO_CONTENT:
             shown.append((b"content-length", b"%d" % len(body)))
-        await self.start(status, shown)
-        await self.finish(b"" if self.method == "HEAD" else body)
+        await self.reply(Answer(status, shown, () if self.method == "HEAD" else (body,)))
 
     @property
     def sends_files(self) -> bool:

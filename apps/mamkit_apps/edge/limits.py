@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -91,11 +91,11 @@ class Rates:
     def __init__(self, *, per_client: float, per_token: float, shared: SharedRate | None = None) -> None:
         self._per_client = per_client
         self._per_token = per_token
-        self._shared = shared
+        self._store = shared
         self._memory = MemoryRate()
         self._asked_again = 0.0
-        self.limited = bool(per_client or per_token)
-        """Whether there is any limit."""
+        self.shared = shared is not None and bool(per_client or per_token)
+        """Whether a request has to wait for what other processes have counted."""
 
     async def check(self, client: str | None, token: str) -> None:
         """Count a request.
@@ -107,17 +107,26 @@ class Rates:
         Raises:
             LimitReachedError: The client or the token has had its share.
         """
-        for what, name, rate in (
-            ("requests of this client", f"client:{client_name(client)}", self._per_client),
-            ("requests with this token", f"token:{token}", self._per_token),
-        ):
-            if rate and (wait := await self._take(name, rate)):
+        for what, name, rate in self._limits(client, token):
+            if wait := await self._take(name, rate):
                 raise LimitReachedError(what, retry_after=wait)
 
+    def check_here(self, client: str | None, token: str) -> None:
+        """Count a request for this process alone; arguments and errors are those of `check`."""
+        for what, name, rate in self._limits(client, token):
+            if wait := self._memory.take(name, rate):
+                raise LimitReachedError(what, retry_after=wait)
+
+    def _limits(self, client: str | None, token: str) -> Iterator[tuple[str, str, float]]:
+        if self._per_client:
+            yield "requests of this client", f"client:{client_name(client)}", self._per_client
+        if self._per_token:
+            yield "requests with this token", f"token:{token}", self._per_token
+
     async def _take(self, name: str, rate: float) -> float:
-        if self._shared is not None and time.monotonic() >= self._asked_again:
+        if self._store is not None and time.monotonic() >= self._asked_again:
             try:
-                return await self._shared.take(name, rate)
+                return await self._store.take(name, rate)
             except Exception as error:  # whatever ails it, playback goes on
                 self._asked_again = time.monotonic() + OUTAGE
                 log.warning("limits count for this process alone: %s", type(error).__name__)
@@ -139,13 +148,18 @@ class Streams:
         self.open = 0
         """How many there are."""
 
+    @property
+    def full(self) -> bool:
+        """Whether there are as many as may be."""
+        return self.open >= self._most
+
     def begin(self, client: str | None) -> None:
         """Count one more.
 
         Raises:
             LimitReachedError: There are as many as may be.
         """
-        if self.open >= self._most:
+        if self.full:
             raise LimitReachedError("answers under way", retry_after=1, busy=True)
         if self._per_client:
             name = client_name(client)

@@ -1,18 +1,21 @@
 """Letting somebody else send the bytes: nginx in front of the edge, or the store itself."""
 
 from datetime import timedelta
+from functools import lru_cache
 from http import HTTPStatus
+from time import monotonic
 from urllib.parse import quote
 
 from mamkit.storage import HasLocalPath, ObjectNotFoundError, ObjectStore, SignsDownloads
-from mamkit_apps.edge.exchange import Exchange, Headers
+from mamkit_apps.edge.request import Answer, Headers, Request
 from mamkit_apps.edge.settings import EdgeSettings
 from mamkit_apps.settings import SettingsError
 
-__all__ = ["check_offload", "hand_over"]
+__all__ = ["Offload", "check_offload"]
 
 REDIRECT = timedelta(seconds=60)  # a redirect is followed at once
 LEAST = timedelta(seconds=1)
+REMEMBERED = 4096  # places of files that are not looked for anew, some 400 bytes each
 
 
 def check_offload(settings: EdgeSettings, stores: list[ObjectStore]) -> None:
@@ -28,35 +31,53 @@ def check_offload(settings: EdgeSettings, stores: list[ObjectStore]) -> None:
         raise SettingsError("EDGE_OFFLOAD: redirect needs a store with a server of its own", names=("EDGE_OFFLOAD",))
 
 
-async def hand_over(
-    exchange: Exchange, settings: EdgeSettings, store: ObjectStore, key: str, headers: Headers, *, left: timedelta
-) -> None:
-    """Answer with where the object is to be had, for nginx or for the client.
+class Offload:
+    """Answers with where an object is to be had, for nginx or for the client.
 
     Playlists are not for this: a player would take the URIs in them as relative to where it was redirected.
 
     Args:
-        exchange: The request.
         settings: Say who sends.
-        store: Holds the object.
-        key: The object.
-        headers: Of the answer.
-        left: How long the grant is good.
-
-    Raises:
-        ObjectNotFoundError: Nothing is stored under the key, where that can be told.
     """
-    exchange.outcome = settings.edge_offload
-    said: Headers = [header for header in headers if header[0] not in {b"etag", b"cache-control"}]
-    if settings.edge_offload == "accel" and isinstance(store, HasLocalPath):
+
+    def __init__(self, settings: EdgeSettings) -> None:
+        self._by = settings.edge_offload
+        self._prefix = settings.edge_accel_prefix
+        self._root = settings.data_dir.absolute() / "objects"
+        self._seconds = settings.edge_cache_seconds
+        self._places = lru_cache(maxsize=REMEMBERED)(self._find_place)
+
+    def answer(self, request: Request, store: ObjectStore, key: str, headers: Headers, *, left: timedelta) -> Answer:
+        """Return the answer to a request.
+
+        Args:
+            request: What is answered.
+            store: Holds the object.
+            key: The object.
+            headers: Of the answer.
+            left: How long the grant is good.
+
+        Raises:
+            ObjectNotFoundError: Nothing is stored under the key, where that can be told.
+        """
+        request.outcome = self._by
+        said = [header for header in headers if header[0] != b"etag"]
+        said.append((b"content-length", b"0"))
+        if self._by == "accel":
+            now = monotonic()
+            place = self._places(store, key, now // self._seconds if self._seconds else now)  # type: ignore[arg-type]
+            return Answer(HTTPStatus.OK, [*said, (b"x-accel-redirect", place)])
+        if not isinstance(store, SignsDownloads):
+            raise ObjectNotFoundError(key)
+        signed = store.sign_get(key, expires_in=max(LEAST, min(left, REDIRECT)))
+        said = [header for header in said if header[0] != b"cache-control"]
+        said += [(b"location", signed.url.encode("ascii")), (b"cache-control", b"private, no-store")]
+        return Answer(HTTPStatus.FOUND, said)
+
+    def _find_place(self, store: ObjectStore, key: str, _period: float) -> bytes:
+        """Return the path at which nginx has an object's file; what it returns is good for the period."""
+        if not isinstance(store, HasLocalPath):
+            raise ObjectNotFoundError(key)
         # One look at the folder, as nginx takes one; a thread would cost more than it.
-        path = store.local_path(key).relative_to(settings.data_dir.absolute() / "objects")
-        said += [header for header in headers if header[0] == b"cache-control"]
-        said.append((b"x-accel-redirect", f"{settings.edge_accel_prefix}{quote(str(path))}".encode("ascii")))
-        await exchange.answer(HTTPStatus.OK, said)
-        return
-    if not isinstance(store, SignsDownloads):
-        raise ObjectNotFoundError(key)
-    request = store.sign_get(key, expires_in=max(LEAST, min(left, REDIRECT)))
-    said += [(b"location", request.url.encode("ascii")), (b"cache-control", b"private, no-store")]
-    await exchange.answer(HTTPStatus.FOUND, said)
+        path = store.local_path(key).relative_to(self._root)
+        return f"{self._prefix}{quote(str(path))}".encode("ascii")

@@ -1,48 +1,166 @@
-"""uvicorn's HTTP protocol with its connection in reach of the edge: to cut off who is too slow, and to send files."""
+"""uvicorn's HTTP protocol as the edge needs it: answers at once, files sent by the system, slow clients cut off."""
 
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from mamkit_apps.edge.exchange import Head, Headers
+from mamkit_apps.edge.exchange import TOO_SLOW, Head
+from mamkit_apps.edge.request import Answer, Headers, Hold, Request
 
-__all__ = ["EdgeProtocol", "RequestConnection"]
+__all__ = ["AnswersAtOnce", "EdgeProtocol", "RequestConnection"]
 
 HEAD_SECONDS = 15.0  # for the head of a first request, as nginx's client_header_timeout quartered: heads are one packet
 LINGER_SECONDS = 30.0  # for taking the rest of an answer once the connection is to be closed
 MORE = getattr(socket, "MSG_MORE", 0)  # Linux: more comes at once, so wait with the packet
+SMALL = 64 << 10  # bytes that are copied: asyncio's transports take as much without waiting
 CHUNK = 1 << 20  # bytes that one call of sendfile may take, so that one client does not keep the others waiting
+
+
+class AnswersAtOnce(Protocol):
+    """What knows some answers without waiting: `EdgeService`."""
+
+    def answer_at_once(self, request: Request, *, most: int) -> Answer | None:
+        """Return an answer with a body of at most so many bytes; None if the application is to serve the request."""
+
+
+class _Sending(NamedTuple):
+    """An answer that the transport has and the client has not."""
+
+    hold: Hold
+    size: int
+    timer: asyncio.TimerHandle
 
 
 class EdgeProtocol(HttpToolsProtocol):
     """One connection.
 
     The scope of a request has it as `mamkit.connection` among its extensions, see `RequestConnection`.
+
+    Args:
+        service: Asked for each request below `/s/` before a task is made for it.
+        uvicorn: What uvicorn gives to a protocol.
     """
+
+    def __init__(self, *, service: AnswersAtOnce, **uvicorn: Any) -> None:
+        super().__init__(**uvicorn)
+        self._service = service
+        self._answered = False
+        self._sending: _Sending | None = None
+        self.writable: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the head of a request, though not for ever."""
         super().connection_made(transport)
+        # uvloop keeps what it cannot send as it is; asyncio's own loop copies it.
+        self.copies = not type(transport).__module__.startswith("uvloop")
+        self._most = SMALL if self.copies or self.scheme != "http" else sys.maxsize
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self.abort)
-        self.writable: asyncio.Future[None] | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer, and wake who waits for the client."""
+        """Forget the timers, and wake who waits for the client."""
         self._head_timer.cancel()
+        self._end_sending(left=self.transport.get_write_buffer_size())
         if self.writable is not None:
             _wake(self.writable)
         super().connection_lost(exc)
 
     def on_headers_complete(self) -> None:
-        """Stop the timer of the head, and put the connection into the scope."""
+        """Stop the timer of the head, and answer; or put the connection into the scope, and start the application."""
         self._head_timer.cancel()
+        answer = self._find_answer()
+        if answer is not None:
+            self._answered = True
+            self._send(answer)
+            return
         connection = RequestConnection(self)
         self.scope["extensions"] = {"mamkit.connection": connection}  # type: ignore[dict-item]
         super().on_headers_complete()
         connection.cycle = self.cycle  # the application has not begun: its task runs later
+
+    def on_message_complete(self) -> None:
+        """End a request; one that is answered already is not uvicorn's."""
+        if self._answered:
+            self._answered = False
+        else:
+            super().on_message_complete()
+
+    def _find_answer(self) -> Answer | None:
+        """Return the answer to a request that needs no waiting: for its body, its turn, room to write or the store."""
+        if (
+            not self.url.startswith(b"/s/")
+            or b"#" in self.url
+            or not self.url.isascii()
+            or self._is_busy()
+            or self.flow.write_paused
+            or self.transport.is_closing()
+            or self.parser.get_http_version() != "1.1"
+            or not self.parser.should_keep_alive()
+            or self.parser.should_upgrade()
+        ):
+            return None
+        fields = dict(self.headers)
+        if b"content-length" in fields or b"transfer-encoding" in fields:
+            return None
+        path, _, query = self.url.decode().partition("?")
+        client = self.client[0] if self.client else None
+        try:
+            request = Request(self.parser.get_method().decode(), path, query, fields, client)
+            return self._service.answer_at_once(request, most=self._most)
+        except Exception:  # which the parser would take for its own; the application meets it again, and logs it
+            return None
+
+    def _send(self, answer: Answer) -> None:
+        """Give an answer to the transport, whole: what is asked next on this connection is answered behind it."""
+        head = self.head(answer.status, answer.headers)
+        if answer.hold is None:
+            self.transport.write(b"".join([head, *answer.blocks]))
+            self.on_response_complete()
+            return
+        self.transport.write(head)
+        for block in answer.blocks:
+            self.transport.write(block)
+        timer = self.loop.call_later(answer.hold.seconds, self._cut_off)
+        self._sending = _Sending(answer.hold, answer.size, timer)
+        if not self.flow.write_paused:  # it is out already
+            self.resume_writing()
+
+    def resume_writing(self) -> None:
+        """Go on writing: the client has taken nearly all that the transport had."""
+        super().resume_writing()
+        if self._sending is not None:
+            self._end_sending()
+            if not self._is_busy():
+                self.on_response_complete()
+
+    def _cut_off(self) -> None:
+        """Leave a client that is too slow."""
+        self._end_sending(TOO_SLOW, left=self.transport.get_write_buffer_size())
+        self.abort()
+
+    def _end_sending(self, outcome: str = "", *, left: int = 0) -> None:
+        """Tell who waits for the end of an answer how it came, and how many bytes of it the client has not taken."""
+        sending, self._sending = self._sending, None
+        if sending is not None:
+            sending.timer.cancel()
+            sending.hold.release(max(0, sending.size - left), outcome)
+
+    def _is_busy(self) -> bool:
+        """Return whether an answer is under way, which comes before the next one (RFC 9112 section 9.3.2)."""
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first one
+        return cycle is not None and not cycle.response_complete
+
+    def head(self, status: int, headers: Headers, *, close: bool = False) -> bytes:
+        """Return the head of an answer as bytes."""
+        lines = [STATUS_LINE[status]]
+        for name, value in (*self.server_state.default_headers, *headers):
+            lines += [name, b": ", value, b"\r\n"]
+        lines.append(b"connection: close\r\n\r\n" if close else b"\r\n")
+        return b"".join(lines)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection; one that has not even taken its last answer is cut off in the end."""
@@ -67,8 +185,7 @@ class RequestConnection:
         self._transport = protocol.transport
         self._flow = protocol.flow
         self.cycle: RequestResponseCycle = protocol.cycle
-        # uvloop keeps what it cannot send as it is; asyncio's own loop copies it.
-        self.copies = not type(protocol.transport).__module__.startswith("uvloop")
+        self.copies = protocol.copies
         self.sends_files = hasattr(os, "sendfile") and protocol.scheme == "http"
 
     def abort(self) -> None:
@@ -125,14 +242,11 @@ class RequestConnection:
     def _begin(self, status: int, headers: Headers) -> bytes:
         """Return the head of an answer as bytes, and let uvicorn know that it is out."""
         cycle = self.cycle
-        lines = [STATUS_LINE[status], *(part for name, value in headers for part in (name, b": ", value, b"\r\n"))]
-        if not cycle.keep_alive:
-            lines.append(b"connection: close\r\n")
         cycle.response_started = True
         cycle.waiting_for_100_continue = False
         cycle.chunked_encoding = False
         cycle.expected_content_length = int(dict(headers)[b"content-length"])
-        return b"".join([*lines, b"\r\n"])
+        return self._protocol.head(status, headers, close=not cycle.keep_alive)
 
     async def _drain(self) -> None:
         """Return when all that uvicorn has written is with the operating system."""

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from mamkit.storage import ByteRange, ObjectInfo, RangeNotSatisfiableError
+from mamkit_apps.edge.request import Headers
 
-__all__ = ["MULTIPART", "boundary", "is_unchanged", "part_head", "part_tail", "read_ranges"]
+__all__ = ["boundary", "is_unchanged", "part_head", "part_tail", "range_headers", "read_ranges"]
 
 MOST_RANGES = 16  # more than any player asks for; section 14.2 lets a server refuse what looks like an attack
 MULTIPART = "multipart/byteranges; boundary="
@@ -98,3 +99,27 @@ def part_head(mark: str, media_type: str, found: ByteRange, size: int) -> bytes:
 def part_tail(mark: str) -> bytes:
     """Return what stands after the last part."""
     return f"\r\n--{mark}--\r\n".encode()
+
+
+def range_headers(headers: Headers, info: ObjectInfo, ranges: list[ByteRange], mark: str) -> Headers:
+    """Return the headers of an answer with those about its length, and about which ranges it holds (section 14.4).
+
+    Args:
+        headers: Of the object.
+        info: The object.
+        ranges: None where it is sent whole.
+        mark: Boundary between several ranges, empty where there are not several.
+    """
+    if not ranges:
+        return [*headers, (b"content-length", b"%d" % info.size)]
+    sizes = [(each.stop or info.size) - each.start for each in ranges]
+    if not mark:
+        [only] = ranges
+        span = b"bytes %d-%d/%d" % (only.start, only.start + sizes[0] - 1, info.size)
+        return [*headers, (b"content-length", b"%d" % sizes[0]), (b"content-range", span)]
+    between = sum(len(part_head(mark, info.content_type, each, info.size)) for each in ranges) + len(part_tail(mark))
+    return [
+        *(header for header in headers if header[0] != b"content-type"),
+        (b"content-type", f"{MULTIPART}{mark}".encode()),
+        (b"content-length", b"%d" % (sum(sizes) + between)),
+    ]

@@ -1,6 +1,6 @@
 """The requests of the edge below `/s/`: who asks, what they may, who serves it, and what is said and counted of it.
 
-An ASGI application of its own inside the Litestar one; docs/decisions/0021 says why.
+An ASGI application of its own inside the Litestar one (docs/decisions/0011), which some requests never get to (0023).
 """
 
 import logging
@@ -16,13 +16,14 @@ from mamkit.errors import MamkitError
 from mamkit.signing import Carried, Grant, SigningError, UrlSigner, find_token, token_id
 from mamkit.storage import AsyncStore, ObjectStore, to_async
 from mamkit.storage.aio import Threads
-from mamkit_apps.edge.cache import ObjectCache
+from mamkit_apps.edge.cache import Entry, ObjectCache
 from mamkit_apps.edge.delivery import Delivery
-from mamkit_apps.edge.exchange import ClientGoneError, Exchange, Headers
-from mamkit_apps.edge.limits import Rates, SharedRate, Streams, client_address
+from mamkit_apps.edge.exchange import UNWATCHED, ClientGoneError, Exchange
+from mamkit_apps.edge.limits import LimitReachedError, Rates, SharedRate, Streams, client_address
 from mamkit_apps.edge.offload import check_offload
 from mamkit_apps.edge.policy import Origins, refusal
 from mamkit_apps.edge.renewal import renewed_cookie
+from mamkit_apps.edge.request import Answer, Headers, Hold, Request
 from mamkit_apps.edge.settings import EdgeSettings
 from mamkit_apps.edge.uploads import Uploads
 from mamkit_apps.edge.watch import AccessLog, Metrics
@@ -79,17 +80,9 @@ class EdgeService:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         exchange = Exchange(
-            scope,
-            receive,
-            send,
-            now=monotonic(),
-            patience=self._settings.edge_send_timeout,
-            min_rate=self._settings.edge_min_rate,
+            scope, receive, send, patience=self._settings.edge_send_timeout, min_rate=self._settings.edge_min_rate
         )
-        if self._settings.trusted_proxies:
-            exchange.client = client_address(
-                exchange.client, exchange.header(b"x-forwarded-for"), self._settings.trusted_proxies
-            )
+        self._find_client(exchange)
         self._open.add(exchange)
         try:
             await self._serve(exchange)
@@ -100,18 +93,75 @@ class EdgeService:
             await self._refuse(exchange, error)
         finally:
             self._open.discard(exchange)
-            now = monotonic()
-            self._metrics.count(exchange, (exchange.answered or now) - exchange.started)
-            if self._log is not None:
-                self._log.note(exchange, now - exchange.started)
+            self._note(exchange)
+
+    def answer_at_once(self, request: Request, *, most: int) -> Answer | None:
+        """Return the answer to a request without a body, if it is known without waiting; else None, and it is served.
+
+        Args:
+            request: What is asked.
+            most: Bytes of a body that the caller can send so.
+        """
+        if request.method not in READING or self._rates.shared or self._streams.full:
+            return None
+        self._find_client(request)
+        try:
+            carried, grant = self._authorize(request)
+            if "upload" in grant.conditions:
+                return None
+            found = self._delivery.find_answer(request, carried, grant, self._renew(carried, grant))
+            if found is None or found[0].size > most:
+                return None
+            self._rates.check_here(request.client, request.token)
+            answer: Answer | None = self._hold(request, *found)
+        except (SigningError, LimitReachedError) as error:
+            answer = self._refusal(request, error)
+        except MamkitError:  # too rare to be worth a second way
+            return None
+        if answer is not None:
+            request.status = answer.status
+            request.answered = monotonic()
+            if answer.hold is None:
+                request.sent = answer.size
+                self._note(request)
+        return answer
+
+    def _hold(self, request: Request, answer: Answer, entry: Entry | None) -> Answer:
+        """Return an answer that counts as a stream, and its bytes as held, until it is taken, if it is large enough."""
+        size = answer.size
+        if entry is None or size <= UNWATCHED:
+            return answer
+        self._streams.begin(request.client)
+        self._cache.acquire(entry)
+
+        def release(sent: int, outcome: str) -> None:
+            self._cache.let_go(entry)
+            self._streams.end(request.client)
+            request.sent, request.outcome = sent, outcome or request.outcome
+            self._note(request)
+
+        seconds = self._settings.edge_send_timeout + size / self._settings.edge_min_rate
+        return answer._replace(hold=Hold(seconds, release))
+
+    def _find_client(self, request: Request) -> None:
+        if self._settings.trusted_proxies:
+            request.client = client_address(
+                request.client, request.header(b"x-forwarded-for"), self._settings.trusted_proxies
+            )
+
+    def _note(self, request: Request) -> None:
+        """Count and log a request that is over."""
+        now = monotonic()
+        self._metrics.count(request, (request.answered or now) - request.started)
+        if self._log is not None:
+            self._log.note(request, now - request.started)
 
     async def _serve(self, exchange: Exchange) -> None:
         if exchange.method == "OPTIONS":
             await exchange.answer(HTTPStatus.NO_CONTENT, self._origins.preflight(exchange.fields))
             return
         carried, grant = self._authorize(exchange)
-        if self._rates.limited:
-            await self._rates.check(exchange.client, exchange.token)
+        await self._rates.check(exchange.client, exchange.token)
         self._streams.begin(exchange.client)
         try:
             more = self._renew(carried, grant)
@@ -125,23 +175,23 @@ class EdgeService:
         finally:
             self._streams.end(exchange.client)
 
-    def _authorize(self, exchange: Exchange) -> tuple[Carried, Grant]:
+    def _authorize(self, request: Request) -> tuple[Carried, Grant]:
         """Return what a request asks for, and the grant that allows it.
 
         Raises:
             SigningError: There is none: no token is ours, or it has expired, or grants something else.
         """
-        if exchange.path.startswith("/s/v1."):
-            carried = self._in_path(exchange.path)
+        if request.path.startswith("/s/v1."):
+            carried = self._in_path(request.path)
         else:
-            carried = find_token(exchange.path, query=exchange.query, cookie=exchange.header(b"cookie"))
-        exchange.key = carried.key
+            carried = find_token(request.path, query=request.query, cookie=request.header(b"cookie"))
+        request.key = carried.key
         refused: SigningError | None = None
         for token in carried.tokens:
-            exchange.token = self._token_id(token)
+            request.token = self._token_id(token)
             try:
                 grant = self._grant(token)
-                self._signer.check(grant, key=carried.key, method=exchange.method, address=exchange.client)
+                self._signer.check(grant, key=carried.key, method=request.method, address=request.client)
             except SigningError as error:
                 refused = refused or error
             else:
@@ -159,21 +209,29 @@ class EdgeService:
         )
         return [] if cookie is None else [(b"set-cookie", cookie.encode("ascii"))]
 
+    def _refusal(self, request: Request, error: MamkitError) -> Answer | None:
+        """Return and count the answer to a request that is not served; None if the fault is ours."""
+        found = refusal(error)
+        if found is None:
+            return None
+        self._metrics.refuse(error.code)
+        request.outcome = "refused"
+        status, headers, body = found
+        close = [] if request.method in READING else [(b"connection", b"close")]  # what it still sends is not read
+        said = [*headers, (b"content-length", b"%d" % len(body)), *close, *self._origins.headers(request.fields)]
+        return Answer(status, said, () if request.method == "HEAD" else (body,))
+
     async def _refuse(self, exchange: Exchange, error: MamkitError) -> None:
         """Say why a request is not served; a fault of ours goes to whoever called, who logs it."""
-        self._metrics.refuse(error.code)
-        found = refusal(error)
-        exchange.outcome = "refused"
+        answer = self._refusal(exchange, error)
         if exchange.status:  # half of an answer is out: the client sees that the rest is missing
             log.warning("an answer broke off: %s", error.code)
             await exchange.leave()
             return
-        if found is None:
+        if answer is None:
             raise error
-        status, headers, body = found
-        close = [] if exchange.method in READING else [(b"connection", b"close")]  # what it still sends is not read
         try:
-            await exchange.answer(status, [*headers, *close, *self._origins.headers(exchange.fields)], body)
+            await exchange.reply(answer)
         except ClientGoneError:
             exchange.status = GONE
 

@@ -13,8 +13,9 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from mamkit.signing import Grant
 from mamkit.storage import AsyncStore, AsyncUpload, Expected, ObjectInfo, ObjectStore, UploadRejectedError
 from mamkit.storage.aio import Threads
-from mamkit_apps.edge.exchange import Exchange, Headers
+from mamkit_apps.edge.exchange import Exchange
 from mamkit_apps.edge.parts import abort, join, list_parts, part_key, upload_of
+from mamkit_apps.edge.request import Headers
 from mamkit_apps.problems import InvalidRequestError
 
 __all__ = ["Uploads"]

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TextIO
 
-from mamkit_apps.edge.exchange import Exchange
+from mamkit_apps.edge.request import Request
 
 __all__ = ["AccessLog", "Metrics"]
 
@@ -27,19 +27,19 @@ class Metrics:
         self._seconds = 0.0
         self._sent = 0
 
-    def count(self, exchange: Exchange, seconds: float) -> None:
+    def count(self, request: Request, seconds: float) -> None:
         """Count an answer.
 
         Args:
-            exchange: The request.
+            request: The request.
             seconds: From its head to the head of the answer, or to the end of one without.
         """
-        self._requests[exchange.method, exchange.status] += 1
+        self._requests[request.method, request.status] += 1
         self._latency[bisect_left(BUCKETS, seconds)] += 1
         self._seconds += seconds
-        self._sent += exchange.sent
-        if exchange.outcome:
-            self._outcomes[exchange.outcome] += 1
+        self._sent += request.sent
+        if request.outcome:
+            self._outcomes[request.outcome] += 1
 
     def refuse(self, code: str) -> None:
         """Count a refusal by the code of its error."""
@@ -92,23 +92,23 @@ class AccessLog:
         self._file: TextIO = sys.stdout if target == "-" else Path(target).open("a", encoding="utf-8")  # noqa: SIM115
         self._lines: list[str] = []
 
-    def note(self, exchange: Exchange, seconds: float) -> None:
+    def note(self, request: Request, seconds: float) -> None:
         """Log a request that is over.
 
         Args:
-            exchange: The request.
+            request: The request.
             seconds: How long it took, to its last byte.
         """
         line = {
             "time": time.time(),
-            "client": exchange.client,
-            "method": exchange.method,
-            "key": exchange.key,
-            "token_id": exchange.token,
-            "status": exchange.status,
-            "sent": exchange.sent,
+            "client": request.client,
+            "method": request.method,
+            "key": request.key,
+            "token_id": request.token,
+            "status": request.status,
+            "sent": request.sent,
             "seconds": round(seconds, 6),
-            "outcome": exchange.outcome,
+            "outcome": request.outcome,
         }
         self._lines.append(json.dumps(line, ensure_ascii=True))
         if len(self._lines) >= LINES:
