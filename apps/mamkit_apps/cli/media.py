@@ -2,8 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
+
+if TYPE_CHECKING:
+    from mamkit.transcode import Codec
 
 __all__ = ["commands"]
 
@@ -24,20 +28,53 @@ def probe(*, source: Path) -> None:
 @click.option(
     "--copy/--no-copy", default=True, help="Use the source's own packets for the largest size, where they fit."
 )
+@click.option("--codec", "codecs", default="h264", show_default=True, help="h264, hevc and av1, separated by commas.")
+@click.option(
+    "--encoder",
+    type=click.Choice(["auto", "cpu", "nvenc"]),
+    default="cpu",
+    show_default=True,
+    help="What encodes pictures; a card is used only where it works.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a report as one JSON object.")
-def transcode(*, source: Path, dest: Path, artwork: bool, copy: bool, as_json: bool) -> None:
+def transcode(
+    *,
+    source: Path,
+    dest: Path,
+    artwork: bool,
+    copy: bool,
+    codecs: str,
+    encoder: Literal["auto", "cpu", "nvenc"],
+    as_json: bool,
+) -> None:
     """Make a tree for HLS and DASH of a media file in a folder."""
     from mamkit import transcode as media
     from mamkit_apps.terminal import progress_bar
 
     with progress_bar("transcoding", hidden=as_json) as advance:
-        report = media.transcode(source, dest, artwork=artwork, copy=copy, on_progress=advance)
+        report = media.transcode(
+            source,
+            dest,
+            artwork=artwork,
+            copy=copy,
+            codecs=_codecs(codecs),
+            encoder=encoder,
+            on_progress=advance,
+        )
     if as_json:
         click.echo(json.dumps(json.loads(report.model_dump_json())))
     else:
         click.echo(f"{dest / 'index.m3u8'}")
-        for note in report.plan.notes:
+        for note in report.notes:
             click.echo(note, err=True)
+
+
+def _codecs(names: str) -> "list[Codec]":
+    known: dict[str, Codec] = {"h264": "h264", "hevc": "hevc", "av1": "av1"}
+    try:
+        return [known[name.strip()] for name in names.split(",")]
+    except KeyError as error:
+        raise click.BadParameter(f"{error.args[0]!r} is none of {', '.join(known)}", param_hint="--codec") from error
 
 
 commands = [probe, transcode]

@@ -30,7 +30,7 @@ from mamkit.transcode.artwork.files import (
     storyboard_vtt,
     waveform_json,
 )
-from mamkit.transcode.containment.contain import Cancellation, encode_part, probe
+from mamkit.transcode.containment.contain import Cancellation, choose_devices, encode_part, probe, try_encoder
 from mamkit.transcode.errors import (
     ChildCrashedError,
     ChildMemoryError,
@@ -56,7 +56,9 @@ from mamkit.transcode.models import (
     ArtFile,
     AudioRendition,
     AudioStream,
+    Codec,
     Copyable,
+    Device,
     Init,
     KeyFrame,
     MediaInfo,
@@ -100,9 +102,11 @@ __all__ = [
     "ChildMemoryError",
     "ChildProtocolError",
     "ChildTimedOutError",
+    "Codec",
     "ContainmentError",
     "Copyable",
     "DestinationNotEmptyError",
+    "Device",
     "EmptyFileError",
     "EncodeError",
     "Init",
@@ -131,6 +135,7 @@ __all__ = [
     "VideoRendition",
     "VideoStream",
     "audio_frame_range",
+    "choose_devices",
     "dash_manifest",
     "display_size",
     "encode_part",
@@ -149,5 +154,6 @@ __all__ = [
     "storyboard",
     "storyboard_vtt",
     "transcode",
+    "try_encoder",
     "waveform_json",
 ]

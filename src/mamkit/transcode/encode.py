@@ -3,6 +3,7 @@
 Use it for files that you trust; `mamkit.transcode.encode_part` does the same in a child process for all others.
 """
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -10,15 +11,15 @@ from mamkit.transcode._events import EncodedArt, EncodedInit, EncodedSegment
 from mamkit.transcode.artwork._make import encode_artwork
 from mamkit.transcode.encoding._audio import encode_audio
 from mamkit.transcode.encoding._video import encode_video
-from mamkit.transcode.models import ArtFile, Init, Part, PartResult, Plan, Segment
+from mamkit.transcode.models import ArtFile, Codec, Device, Init, Part, PartResult, Plan, Segment
 from mamkit.transcode.sink import Sink
 
 __all__ = ["encode_part_here"]
 
-_ENCODERS = {"video": encode_video, "audio": encode_audio, "artwork": encode_artwork}
 
-
-def encode_part_here(source: str | Path, plan: Plan, part: Part, sink: Sink) -> PartResult:
+def encode_part_here(
+    source: str | Path, plan: Plan, part: Part, sink: Sink, *, devices: Mapping[Codec, Device] | None = None
+) -> PartResult:
     """Encode one part of a plan, and hand everything over as soon as it is finished.
 
     Parts may be encoded in any order, by any process, and more than once: their segments join without a seam, and the
@@ -31,6 +32,7 @@ def encode_part_here(source: str | Path, plan: Plan, part: Part, sink: Sink) -> 
         plan: What the whole film becomes.
         part: One of `plan.parts`.
         sink: Takes what is made; called from this thread only. What it raises ends the encoding.
+        devices: What encodes each codec; the processor where nothing is named.
 
     Raises:
         MediaUnreadableError: The part is of pictures, and not one of the source can be decoded.
@@ -40,8 +42,11 @@ def encode_part_here(source: str | Path, plan: Plan, part: Part, sink: Sink) -> 
     inits: list[Init] = []
     segments: list[Segment] = []
     art: list[ArtFile] = []
-    encode = _ENCODERS[part.kind]
-    with closing(encode(source, plan, part)) as events:
+    if part.kind == "video":
+        made = encode_video(source, plan, part, devices or {})
+    else:
+        made = (encode_audio if part.kind == "audio" else encode_artwork)(source, plan, part)
+    with closing(made) as events:
         for event in events:
             if isinstance(event, EncodedInit):
                 inits.append(event.facts)

@@ -1,16 +1,17 @@
 """The whole job in one call and one folder: for scripts, and for `mamkit transcode`."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from mamkit.transcode.containment.contain import Cancellation, encode_part, probe
-from mamkit.transcode.errors import DestinationNotEmptyError
+from mamkit.transcode.containment.contain import Cancellation, choose_devices, encode_part, probe
+from mamkit.transcode.errors import ContainmentError, DestinationNotEmptyError, EncodeError
 from mamkit.transcode.limits import Limits
-from mamkit.transcode.models import ArtFile, Init, MediaInfo, Part, Plan, Segment
+from mamkit.transcode.models import ArtFile, Codec, Device, Init, MediaInfo, Part, Plan, Segment
 from mamkit.transcode.packaging.manifest import MANIFEST_NAME, dash_manifest
 from mamkit.transcode.packaging.playlists import (
     INDEX_NAME,
@@ -46,6 +47,8 @@ class Report(BaseModel):
     art: tuple[ArtFile, ...] = ()
     size: int
     """Bytes of all segments."""
+    notes: tuple[str, ...] = ()
+    """What somebody may want to know of how it was made, a sentence each."""
 
 
 def transcode(
@@ -55,6 +58,8 @@ def transcode(
     ladder: Ladder = DEFAULT_LADDER,
     artwork: bool = True,
     copy: bool = True,
+    codecs: Sequence[Codec] = ("h264",),
+    encoder: Literal["auto", "cpu", "nvenc"] = "cpu",
     limits: Limits | None = None,
     on_progress: Callable[[Fraction], object] | None = None,
     cancelled: Cancellation | None = None,
@@ -66,8 +71,12 @@ def transcode(
         dest: A folder that is empty or not there yet; if the work fails, it is left as it was.
         ladder: Which sizes and bit rates to offer.
         artwork: Whether to make poster, storyboard and waveform, too.
-        copy: Whether the source's own packets are used for the largest rendition where they can be; `Report.plan.notes`
-            says whether that was so, and why not.
+        copy: Whether the source's own packets are used for the largest rendition where they can be; `Report.notes` says
+            whether that was so, and why not.
+        codecs: What to encode pictures in, as for `make_plan`.
+        encoder: What with, as for `choose_devices`. If a card fails in the middle of a film, the film is encoded on
+            the processor from its beginning, because another encoder's segments need another header; `Report.notes`
+            says so.
         limits: What the file may ask for; `Limits()` if None.
         on_progress: Told how much is done, from 0 to 1, never less than before.
         cancelled: Ends the work when set.
@@ -82,17 +91,30 @@ def transcode(
     if existed and any(folder.iterdir()):
         raise DestinationNotEmptyError(f"{str(folder)!r} is not empty; name a new folder")
     info = probe(source, limits=limits, cancelled=cancelled)
-    plan = make_plan(info, ladder=ladder, artwork=artwork, copy=copy)
+    plan = make_plan(info, ladder=ladder, artwork=artwork, copy=copy, codecs=codecs)
+    wanted = {rendition.codec for rendition in plan.video if not rendition.copied}
+    devices, notes = choose_devices(encoder, sorted(wanted), limits=limits)
     folder.mkdir(parents=True, exist_ok=True)
-    try:
+
+    def encode(devices: Mapping[Codec, Device]) -> _Folder:
         sink = _Folder(folder, plan, on_progress or _nobody)
         for part in plan.parts:
             sink.begin(part)
-            encode_part(source, plan, part, sink, limits=limits, cancelled=cancelled)
+            encode_part(source, plan, part, sink, devices=devices, limits=limits, cancelled=cancelled)
+        return sink
+
+    try:
+        try:
+            sink = encode(devices)
+        except (EncodeError, ContainmentError) as error:
+            if not devices:
+                raise
+            notes = (*notes, f"all is encoded on the processor, because the card failed: {error}")
+            _clear(folder)
+            sink = encode({})
         sink.write_playlists()
     except BaseException:
-        for path in folder.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        _clear(folder)
         if not existed:
             folder.rmdir()
         raise
@@ -104,7 +126,13 @@ def transcode(
         segments=tuple(sink.segments),
         art=tuple(sink.files),
         size=sum(segment.size for segment in sink.segments),
+        notes=(*plan.notes, *notes),
     )
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 class _Folder:

@@ -21,6 +21,7 @@ __all__ = [
     "AudioStream",
     "Codec",
     "Copyable",
+    "Device",
     "Init",
     "KeyFrame",
     "MediaInfo",
@@ -35,6 +36,10 @@ __all__ = [
 
 Codec = Literal["h264", "hevc", "av1"]
 """What pictures are encoded in: H.264, which everything plays, or what takes fewer bits."""
+
+
+Device = Literal["cpu", "nvenc"]
+"""What encodes pictures: the processor, or the encoder of an NVIDIA card."""
 
 
 class Model(BaseModel):
@@ -219,7 +224,7 @@ class Plan(Model):
     cuts: tuple[int, ...] = ()
     """First frame of each segment, where that follows the source; empty where every segment has `segment_frames`."""
     video: tuple[VideoRendition, ...]
-    """Largest first."""
+    """Those in H.264 first, and of each codec the largest first."""
     audio: tuple[AudioRendition, ...]
     parts: tuple[Part, ...]
     """In the order in which they are best encoded."""

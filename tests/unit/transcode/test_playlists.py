@@ -146,10 +146,10 @@ def test_a_finished_multivariant_playlist_has_measured_bit_rates() -> None:
         '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="en",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",'
         'URI="audio/index.m3u8",LANGUAGE="en"\n'
         '#EXT-X-STREAM-INF:BANDWIDTH=1460116,AVERAGE-BANDWIDTH=1251306,CODECS="avc1.64001f,mp4a.40.2",'
-        'RESOLUTION=640x360,FRAME-RATE=23.976,AUDIO="audio"\n'
+        'RESOLUTION=640x360,FRAME-RATE=23.976,VIDEO-RANGE=SDR,AUDIO="audio"\n'
         "360p/index.m3u8\n"
         '#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=79921,AVERAGE-BANDWIDTH=79921,CODECS="avc1.64001f",'
-        'RESOLUTION=640x360,URI="360p/iframes.m3u8"\n'
+        'RESOLUTION=640x360,VIDEO-RANGE=SDR,URI="360p/iframes.m3u8"\n'
     )
 
 

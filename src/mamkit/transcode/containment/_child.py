@@ -19,6 +19,8 @@ import mamkit
 from mamkit.transcode.containment._sandbox import restrict_files, restrict_resources
 from mamkit.transcode.containment._wire import Message, send, to_wire
 from mamkit.transcode.encode import encode_part_here
+from mamkit.transcode.encoding.encoders import ENCODERS
+from mamkit.transcode.encoding.trial import try_here
 from mamkit.transcode.errors import ChildMemoryError, TranscodeError
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import ArtFile, Init, Part, Plan, Segment
@@ -71,8 +73,13 @@ def main() -> None:
 def _work(request: dict[str, Any], pipe: BinaryIO) -> Message:
     av.logging.restore_default_callback()  # FFmpeg's own, which writes to standard error and takes no Python lock
     av.logging.set_libav_level(av.logging.ERROR)
-    source = request["source"]
-    restrict_files(source, [*sys.path, sys.prefix, sys.base_prefix, *map(_folder, (av, mamkit))])
+    source, devices = request["source"], request.get("devices", {})
+    code = [*sys.path, sys.prefix, sys.base_prefix, *map(_folder, (av, mamkit))]
+    restrict_files(source, code, card="nvenc" in devices.values())
+    if request["task"] == "trial":
+        [(codec, device)] = devices.items()
+        try_here(ENCODERS[codec, device], codec)
+        return Message("done", None)
     if request["task"] == "probe":
         limits = Limits(
             duration=timedelta(seconds=request["limits"]["duration"]),
@@ -81,7 +88,7 @@ def _work(request: dict[str, Any], pipe: BinaryIO) -> Message:
         )
         return Message("info", probe_here(source, limits).model_dump(mode="json"))
     plan, part = Plan.model_validate(request["plan"]), Part.model_validate(request["part"])
-    encode_part_here(source, plan, part, _PipeSink(pipe))
+    encode_part_here(source, plan, part, _PipeSink(pipe), devices=devices)
     return Message("done", None)
 
 

@@ -25,7 +25,7 @@ _CPU_GRACE = 5  # seconds from SIGXCPU, which names the cause, to SIGKILL
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG = 1
 _RULE_PATH_BENEATH = 1
-_EXECUTE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 2, 1 << 3
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _IOCTL_DEV = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 15
 _ACCESS_BY_VERSION = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # how many file rights a version of the interface knows
 _NET_SINCE, _NET_BIND_AND_CONNECT = 4, 0b11
 _SCOPE_SINCE, _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS = 6, 0b11
@@ -43,6 +43,8 @@ _SYSTEM = (
     "/dev/null",
     "/dev/urandom",
 )
+
+_CARD = ("dev/nvidia*", "proc/driver/nvidia", "proc/self")  # the driver looks up its own process's memory
 
 
 def restrict_resources(*, memory: int, seconds: int, parent: int) -> None:
@@ -66,12 +68,13 @@ def restrict_resources(*, memory: int, seconds: int, parent: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def restrict_files(source: str, code: Iterable[str]) -> bool:
+def restrict_files(source: str, code: Iterable[str], *, card: bool = False) -> bool:
     """Give up all files but one, and all TCP, for good; return whether the kernel could be asked to.
 
     Args:
         source: The file that may still be read.
         code: Folders that this process's modules and libraries lie in.
+        card: Whether an NVIDIA card may be used: its device files are then open, too.
     """
     if sys.platform != "linux":
         return False
@@ -93,6 +96,10 @@ def restrict_files(source: str, code: Iterable[str]) -> bool:
         _allow(libc, ruleset, source, _READ_FILE)
         for folder in (*_SYSTEM, *code):
             _allow(libc, ruleset, folder, _READ_FILE | _READ_DIR | _EXECUTE)
+        for device in _CARD if card else ():
+            for path in Path("/").glob(device):
+                access = _READ_FILE | _READ_DIR | _WRITE_FILE | _IOCTL_DEV
+                _allow(libc, ruleset, str(path), access & files)
         return bool(libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0)
     finally:
         os.close(ruleset)

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -18,9 +18,16 @@ from mamkit.errors import MissingExtraError
 from mamkit.transcode.artwork.files import is_art_name
 from mamkit.transcode.containment._process import Cancellation, Child
 from mamkit.transcode.containment._wire import Message, from_wire
-from mamkit.transcode.errors import ChildMemoryError, ChildProtocolError, EncodeError, MediaError, MediaUnreadableError
+from mamkit.transcode.errors import (
+    ChildMemoryError,
+    ChildProtocolError,
+    ContainmentError,
+    EncodeError,
+    MediaError,
+    MediaUnreadableError,
+)
 from mamkit.transcode.limits import Limits
-from mamkit.transcode.models import ArtFile, Init, MediaInfo, Part, PartResult, Plan, Segment
+from mamkit.transcode.models import ArtFile, Codec, Device, Init, MediaInfo, Part, PartResult, Plan, Segment
 from mamkit.transcode.sink import Sink
 
 try:
@@ -28,7 +35,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("transcode", package="pydantic") from error
 
-__all__ = ["Cancellation", "encode_part", "probe"]
+__all__ = ["Cancellation", "choose_devices", "encode_part", "probe", "try_encoder"]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -65,6 +72,7 @@ def encode_part(
     part: Part,
     sink: Sink,
     *,
+    devices: Mapping[Codec, Device] | None = None,
     limits: Limits | None = None,
     cancelled: Cancellation | None = None,
 ) -> PartResult:
@@ -77,6 +85,8 @@ def encode_part(
         plan: What to make.
         part: Which run of segments, one of `plan.parts`.
         sink: Takes the bytes; an exception of its own ends the work and is raised as it is.
+        devices: What encodes each codec, as `choose_devices` found; the processor where nothing is named. The parts of
+            a film must agree, because each encoder writes headers of its own.
         limits: What the file may ask for; `Limits()` if None.
         cancelled: Ends the work when set.
 
@@ -90,7 +100,14 @@ def encode_part(
     limits = limits or Limits()
     # The child needs to know of one part only, and the list of all of a long film is long.
     alone = plan.model_copy(update={"parts": (part,)})
-    request = _request("encode", source, limits, plan=alone.model_dump(mode="json"), part=part.model_dump(mode="json"))
+    request = _request(
+        "encode",
+        source,
+        limits,
+        plan=alone.model_dump(mode="json"),
+        part=part.model_dump(mode="json"),
+        devices=dict(devices or {}),
+    )
     receipt = _Receipt(plan, part)
     with _conversation(request, limits, cancelled) as (_, messages):
         for message in messages:
@@ -109,6 +126,53 @@ def encode_part(
                 case _:
                     raise ChildProtocolError(f"the child said {message.kind!r} while it encoded")
     raise ChildProtocolError("the child did not answer")
+
+
+def try_encoder(codec: Codec, device: Device, *, limits: Limits | None = None) -> None:
+    """Encode some pictures in a child process, and decode them again.
+
+    Args:
+        codec: What to make.
+        device: What with.
+        limits: Of the child; `Limits()` if None.
+
+    Raises:
+        EncodeError: The encoder cannot be opened, fails, or does not do what it is told.
+        ContainmentError: It crashed or hung.
+    """
+    limits = limits or Limits()
+    request = _request("trial", os.devnull, limits, devices={codec: device})
+    with _conversation(request, limits, None) as (_, messages):
+        for message in messages:
+            if message.kind == "done":
+                return
+            raise ChildProtocolError(f"the child answered a trial with {message.kind!r}")
+    raise ChildProtocolError("the child did not answer")
+
+
+def choose_devices(
+    wish: Literal["auto", "cpu", "nvenc"], codecs: Iterable[Codec], *, limits: Limits | None = None
+) -> tuple[dict[Codec, Device], tuple[str, ...]]:
+    """Return what encodes each codec, and a sentence for each that is not as it was wished.
+
+    A card is named for a codec only where it has just encoded some pictures.
+
+    Args:
+        wish: `nvenc` for a card where it works; `auto` for the same, without a word where it does not; `cpu` for none.
+        codecs: What is to be made.
+        limits: Of the children in which that is tried.
+    """
+    devices: dict[Codec, Device] = {}
+    notes: list[str] = []
+    for codec in codecs if wish != "cpu" else ():
+        try:
+            try_encoder(codec, "nvenc", limits=limits)
+        except (EncodeError, ContainmentError) as error:
+            if wish == "nvenc":
+                notes.append(f"{codec} is encoded on the processor: {error}")
+        else:
+            devices[codec] = "nvenc"
+    return devices, tuple(notes)
 
 
 class _Receipt:
@@ -198,7 +262,9 @@ def _memory_error(child: Child, limits: Limits) -> ChildMemoryError:
     )
 
 
-def _request(task: Literal["probe", "encode"], source: str | Path, limits: Limits, **more: Any) -> dict[str, Any]:
+def _request(
+    task: Literal["probe", "encode", "trial"], source: str | Path, limits: Limits, **more: Any
+) -> dict[str, Any]:
     return {
         "task": task,
         "source": str(Path(source).absolute()),

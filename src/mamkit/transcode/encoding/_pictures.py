@@ -7,7 +7,7 @@ from mamkit.errors import MissingExtraError
 from mamkit.transcode._events import EncodedSegment
 from mamkit.transcode.encoding._encoder import Encoder
 from mamkit.transcode.encoding._segments import Clock, SegmentWriter
-from mamkit.transcode.encoding.encoders import ENCODERS, PictureEncoder
+from mamkit.transcode.encoding.encoders import PictureEncoder
 from mamkit.transcode.models import Plan, VideoRendition
 from mamkit.transcode.planning.plan import frame_range
 
@@ -34,18 +34,16 @@ class PictureSegments:
         plan: What the whole film becomes.
         rendition: The rendition to make.
         segments: Which segments, a run, whose frames will all be pushed.
-        encoder: What encodes; the processor if None.
+        encoder: What encodes.
     """
 
-    def __init__(
-        self, plan: Plan, rendition: VideoRendition, segments: range, encoder: PictureEncoder | None = None
-    ) -> None:
+    def __init__(self, plan: Plan, rendition: VideoRendition, segments: range, encoder: PictureEncoder) -> None:
         if plan.frame_rate is None:
             raise ValueError("the plan has no video")
         self._plan = plan
         self._rendition = rendition
         self._rate = plan.frame_rate
-        self._kind = encoder or ENCODERS[rendition.codec, "cpu"]
+        self._kind = encoder
         self._key_frames = {
             first
             for frames in (frame_range(plan, index) for index in segments)

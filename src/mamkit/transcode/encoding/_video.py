@@ -1,6 +1,6 @@
 """Encodes a video part: decoded once, scaled and encoded in all renditions at the same time."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from functools import partial
@@ -12,8 +12,9 @@ from mamkit.transcode._events import EncodedInit, EncodedSegment, Event
 from mamkit.transcode.encoding._copy import PacketSegments
 from mamkit.transcode.encoding._crew import Channel, Crew
 from mamkit.transcode.encoding._pictures import PictureSegments
+from mamkit.transcode.encoding.encoders import ENCODERS
 from mamkit.transcode.errors import MediaUnreadableError
-from mamkit.transcode.models import Part, Plan, VideoRendition
+from mamkit.transcode.models import Codec, Device, Part, Plan, VideoRendition
 from mamkit.transcode.picture._picture import Standardiser, deinterlaced, scaler
 from mamkit.transcode.picture._sampler import sample
 from mamkit.transcode.planning.plan import frame_range
@@ -45,7 +46,9 @@ _Report = EncodedSegment | int
 """A finished segment, or how many more frames have been encoded; 0 is a sign of life."""
 
 
-def encode_video(source: str | Path, plan: Plan, part: Part) -> Generator[Event, None, None]:
+def encode_video(
+    source: str | Path, plan: Plan, part: Part, devices: Mapping[Codec, Device]
+) -> Generator[Event, None, None]:
     """Encode a run of video segments in all renditions, or copy those that are made of the source's packets.
 
     One thread decodes, and one for each rendition scales and encodes. Few pictures wait between them, so that memory
@@ -71,7 +74,9 @@ def encode_video(source: str | Path, plan: Plan, part: Part) -> Generator[Event,
                 yield packets.init
                 crew.start(partial(_copy, packets, finished))
                 continue
-            pictures = PictureSegments(plan, rendition, segments)
+            pictures = PictureSegments(
+                plan, rendition, segments, ENCODERS[rendition.codec, devices.get(rendition.codec, "cpu")]
+            )
             encoders.enter_context(pictures.encoder)
             yield EncodedInit(pictures.encoder.init, pictures.encoder.header)
             inputs.append(crew.channel(_WAITING_PICTURES))

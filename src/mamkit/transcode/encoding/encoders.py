@@ -8,15 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
-from mamkit.transcode.models import Codec, VideoRendition
+from mamkit.transcode.models import Codec, Device, VideoRendition
 from mamkit.transcode.packaging.fmp4 import length_prefixed, without_temporal_delimiter
 
-__all__ = ["ENCODERS", "Device", "PictureEncoder"]
-
-Device = Literal["cpu", "nvenc"]
-"""What encodes: the processor, or the encoder of an NVIDIA card."""
+__all__ = ["ENCODERS", "PictureEncoder"]
 
 
 class PictureEncoder(Protocol):

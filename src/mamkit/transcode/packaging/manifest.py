@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import groupby
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from mamkit.transcode.models import AudioRendition, Plan, Segment
+from mamkit.transcode.models import AudioRendition, Plan, Segment, VideoRendition
 from mamkit.transcode.packaging._bandwidth import Bandwidth
 from mamkit.transcode.packaging.playlists import Track, init_name, segment_name_pattern
 
@@ -27,7 +27,7 @@ _NUMBER = "$Number%05d$"
 def dash_manifest(plan: Plan, tracks: Iterable[Track]) -> str:
     """Return the static manifest of a preview of which everything is finished.
 
-    The sizes of the picture are one set to switch within; every sound track is a set of its own.
+    The sizes of the picture in one codec are a set to switch within; every sound track is a set of its own.
 
     Args:
         plan: What the preview is made to.
@@ -54,32 +54,32 @@ def dash_manifest(plan: Plan, tracks: Iterable[Track]) -> str:
         },
     )
     period = SubElement(manifest, "Period", {"id": "0", "start": "PT0S"})
-    if plan.video:
-        _add_pictures(period, plan, by_name)
+    for _, sizes in groupby(plan.video, key=lambda video: video.codec):
+        _add_pictures(period, plan, list(sizes), by_name)
     for audio in plan.audio:
         _add_sound(period, audio, by_name[audio.name])
     indent(manifest)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(manifest, encoding="unicode") + "\n"
 
 
-def _add_pictures(period: Element, plan: Plan, tracks: dict[str, Track]) -> None:
+def _add_pictures(period: Element, plan: Plan, renditions: Sequence[VideoRendition], tracks: dict[str, Track]) -> None:
     rate = plan.frame_rate or Fraction(1)
     group = SubElement(
         period,
         "AdaptationSet",
         {
-            "id": "0",
+            "id": str(len(period)),
             "contentType": "video",
             "mimeType": "video/mp4",
             "segmentAlignment": "true",
             "startWithSAP": "1",  # every segment begins with a key frame
-            "maxWidth": str(max(video.width for video in plan.video)),
-            "maxHeight": str(max(video.height for video in plan.video)),
+            "maxWidth": str(max(video.width for video in renditions)),
+            "maxHeight": str(max(video.height for video in renditions)),
             "frameRate": str(rate),
         },
     )
-    _add_segments(group, tracks[plan.video[0].name].segments, timescale=rate.numerator)
-    for video in plan.video:
+    _add_segments(group, tracks[renditions[0].name].segments, timescale=rate.numerator)
+    for video in renditions:
         track = tracks[video.name]
         SubElement(
             group,

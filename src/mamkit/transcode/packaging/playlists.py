@@ -159,6 +159,7 @@ def multivariant_playlist(plan: Plan, tracks: Iterable[Track], *, finished: bool
             "CODECS": _quoted(",".join((track.init.codecs, *sound_codecs))),
             "RESOLUTION": f"{video.width}x{video.height}",
             "FRAME-RATE": f"{float(plan.frame_rate or 0):.3f}",
+            "VIDEO-RANGE": "SDR",
             **group,
         }
         lines += [_tag("EXT-X-STREAM-INF", attributes), media_playlist_name(video.name)]
@@ -167,6 +168,7 @@ def multivariant_playlist(plan: Plan, tracks: Iterable[Track], *, finished: bool
         attributes = _rate_attributes(_key_frame_rates(track)) | {
             "CODECS": _quoted(track.init.codecs),
             "RESOLUTION": f"{video.width}x{video.height}",
+            "VIDEO-RANGE": "SDR",
             "URI": _quoted(iframe_playlist_name(video.name)),
         }
         lines.append(_tag("EXT-X-I-FRAME-STREAM-INF", attributes))

@@ -41,6 +41,7 @@ def copied(
     starts = [*_starts(source.groups)]
     frame_count = starts.pop()
     reasons = (
+        (top.codec != "h264", "H.264 is not asked for"),
         ((stream.width, stream.height) != (top.width, top.height), "it is made smaller"),
         (stream.frame_rate != rate, "its frame rate is changed"),
         (source.peak_bit_rate > top.max_bit_rate, f"it takes up to {source.peak_bit_rate // 1000} kb/s"),
@@ -62,12 +63,15 @@ def copied(
 def lowered(renditions: Sequence[VideoRendition], stream: VideoStream) -> Iterator[VideoRendition]:
     """Yield the renditions below a copied one, none at a higher bit rate than what it is made of is worth.
 
-    Pixels count to the power of 3/4, about as the rungs of the default ladder do.
+    Pixels count to the power of 3/4, about as the rungs of the default ladder do, and what another codec saves of the
+    bits of a rung, it saves of these.
     """
     top, *others = renditions
-    average = top.bit_rate if stream.copyable is None else stream.copyable.bit_rate
+    most = {video.codec: video.bit_rate for video in reversed(renditions)}  # of the largest size in each codec
+    whole = top.bit_rate if stream.copyable is None else stream.copyable.bit_rate
     for rendition in others:
         share = (rendition.width * rendition.height) / (top.width * top.height)
+        average = whole * most[rendition.codec] / most[top.codec]
         worth = max(64_000, 1000 * round(average * share**0.75 / 1000))  # 64 kb/s: below, headers outweigh pictures
         if worth < rendition.bit_rate:
             peak = round(worth * Fraction(rendition.max_bit_rate, rendition.bit_rate))

@@ -1,7 +1,8 @@
 """The ladder: which picture sizes a preview has, and at which bit rates. Plain data, to be replaced at will.
 
 Video bit rates are those of Apple's "HLS Authoring Specification for Apple Devices", table of H.264 variants at up to
-30 frames per second; 480p, which has no line there, lies between its 432p (1,100 kb/s) and its 540p (2,000 kb/s).
+30 frames per second; 480p, which has no line there, lies between its 432p (1,100 kb/s) and its 540p (2,000 kb/s). Its
+table of HEVC variants has 4,500 kb/s for 1080p where that of H.264 has 6,000.
 """
 
 import itertools
@@ -9,11 +10,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mamkit.transcode.errors import MediaUnsupportedError
-from mamkit.transcode.models import VideoRendition
+from mamkit.transcode.models import Codec, VideoRendition
 
 __all__ = ["DEFAULT_LADDER", "UHD_LADDER", "Ladder", "Rung"]
 
-_SMALLEST_SIDE = 16  # pixels; one macroblock of H.264
+# Pixels: one macroblock of H.264, and what the encoders of the others take at least.
+_SMALLEST_SIDES: dict[Codec, int] = {"h264": 16, "hevc": 32, "av1": 64}
 _WORTH_A_RUNG = Fraction(11, 10)  # a picture that is less than a tenth larger than the one below looks the same
 _LEAST_BIT_RATE = 64_000  # bits per second: below, headers outweigh pictures
 
@@ -49,6 +51,8 @@ class Ladder:
         mono_bit_rate: Bits per second of AAC-LC with one channel.
         stereo_bit_rate: Bits per second of AAC-LC with two channels; the HLS Authoring Specification asks for 32 to
             160 kb/s (table of audio bit rates).
+        hevc_share: Bit rate of HEVC over that of H.264.
+        av1_share: Bit rate of AV1 over that of H.264.
 
     Raises:
         ValueError: There is no rung, they are not in ascending order, or two have one name.
@@ -57,6 +61,8 @@ class Ladder:
     rungs: tuple[Rung, ...]
     mono_bit_rate: int = 64_000
     stereo_bit_rate: int = 128_000
+    hevc_share: Fraction = Fraction(3, 4)
+    av1_share: Fraction = Fraction(2, 3)
 
     def __post_init__(self) -> None:
         sides = [rung.short_side for rung in self.rungs]
@@ -65,7 +71,9 @@ class Ladder:
         if len({rung.name for rung in self.rungs}) < len(self.rungs):
             raise ValueError(f"the rungs of a ladder need names of their own, not {[r.name for r in self.rungs]}")
 
-    def renditions(self, width: int, height: int, frame_rate: Fraction) -> tuple[VideoRendition, ...]:
+    def renditions(
+        self, width: int, height: int, frame_rate: Fraction, codec: Codec = "h264"
+    ) -> tuple[VideoRendition, ...]:
         """Return what to encode of a picture, largest first.
 
         Each rung holds the picture scaled into its box, never enlarged. A rung that would add less than a tenth to the
@@ -75,19 +83,23 @@ class Ladder:
             width: Pixels as shown: square, and upright.
             height: Pixels as shown.
             frame_rate: Frames per second of the output.
+            codec: What to encode it in.
 
         Raises:
-            MediaUnsupportedError: The picture is so small, or so narrow, that no rung has 16 pixels each way.
+            MediaUnsupportedError: The picture is so small, or so narrow, that no rung has 16 pixels each way (HEVC: 32,
+                AV1: 64).
         """
         chosen: list[VideoRendition] = []
         for rung in self.rungs:
             size = _fit(width, height, rung)
-            if min(size) < _SMALLEST_SIDE or (chosen and max(size) < _WORTH_A_RUNG * max(_size(chosen[-1]))):
+            if min(size) < _SMALLEST_SIDES[codec] or (chosen and max(size) < _WORTH_A_RUNG * max(_size(chosen[-1]))):
                 continue
             share = Fraction(size[0] * size[1], rung.short_side * rung.long_side) * _rate_factor(frame_rate)
+            share *= {"h264": Fraction(1), "hevc": self.hevc_share, "av1": self.av1_share}[codec]
             chosen.append(
                 VideoRendition(
-                    name=rung.name,
+                    name=rung.name if codec == "h264" else f"{rung.name}-{codec}",
+                    codec=codec,
                     width=size[0],
                     height=size[1],
                     bit_rate=max(_LEAST_BIT_RATE, round(rung.bit_rate * share)),
@@ -96,7 +108,7 @@ class Ladder:
             )
         if not chosen:
             raise MediaUnsupportedError(
-                f"a picture of {width}x{height} leaves no rendition of {_SMALLEST_SIDE} pixels each way"
+                f"a picture of {width}x{height} leaves no rendition of {_SMALLEST_SIDES[codec]} pixels each way"
             )
         return tuple(reversed(chosen))
 

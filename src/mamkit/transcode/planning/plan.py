@@ -10,10 +10,20 @@ A plan depends on nothing but its arguments, so that whoever makes it again has 
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
-from mamkit.transcode.models import AudioRendition, AudioStream, MediaInfo, Part, Plan, VideoStream
+from mamkit.transcode.errors import MediaUnsupportedError
+from mamkit.transcode.models import (
+    AudioRendition,
+    AudioStream,
+    Codec,
+    MediaInfo,
+    Part,
+    Plan,
+    VideoRendition,
+    VideoStream,
+)
 from mamkit.transcode.planning._copying import Copied, copied, lowered
 from mamkit.transcode.planning._languages import web_tag
 from mamkit.transcode.planning._rates import output_rate
@@ -40,6 +50,7 @@ def make_plan(
     part_segments: int = 6,
     artwork: bool = True,
     copy: bool = True,
+    codecs: Sequence[Codec] = ("h264",),
 ) -> Plan:
     """Return the plan for a source.
 
@@ -54,13 +65,18 @@ def make_plan(
         artwork: Whether the last part is one for poster, storyboard and waveform.
         copy: Whether a picture that already is what the largest rendition would be is copied instead of encoded; the
             other renditions then follow its boundaries. `Plan.notes` says what was done, and why.
+        codecs: What to encode pictures in: each has all sizes, and a player takes the best that it can play. H.264,
+            which everything plays, comes first wherever it stands. A picture that is too small for a codec but not for
+            another is not in it.
 
     Raises:
         MediaUnsupportedError: The picture is too small, or too narrow, for every rung of the ladder.
-        ValueError: `part_segments` is less than 1.
+        ValueError: `part_segments` is less than 1, or there is no codec.
     """
     if part_segments < 1:
         raise ValueError(f"a part needs at least one segment, not {part_segments}")
+    if not codecs:
+        raise ValueError("a film needs a codec")
     shown = max(info.video, key=lambda stream: stream.width * stream.height, default=None)
     audio = tuple(_audio_renditions(info.audio, ladder))
     if shown is None:
@@ -73,7 +89,7 @@ def make_plan(
     if first_sound < origin - _EARLY_SOUND:
         origin -= math.ceil((origin - first_sound) * rate) / rate
     end = max((_end(info, shown), *(_end(info, stream) for stream in info.audio)))
-    renditions = ladder.renditions(*display_size(shown), rate)
+    renditions = _renditions(ladder, display_size(shown), rate, codecs)
     found = copied(shown, renditions[0], rate, origin=origin, end=end) if copy else "that was asked for"
     if isinstance(found, Copied):
         cuts, frame_count = found.cuts, found.frame_count
@@ -139,6 +155,21 @@ def display_size(stream: VideoStream) -> tuple[int, int]:
     """Return width and height of a picture as it is shown: pixels made square by their width, then turned upright."""
     width, height = max(1, round(stream.width * stream.sample_aspect_ratio)), stream.height
     return (height, width) if stream.rotation in (90, 270) else (width, height)
+
+
+def _renditions(
+    ladder: Ladder, size: tuple[int, int], rate: Fraction, codecs: Sequence[Codec]
+) -> tuple[VideoRendition, ...]:
+    found: list[VideoRendition] = []
+    problem: MediaUnsupportedError | None = None
+    for codec in sorted(set(codecs), key=("h264", "hevc", "av1").index):
+        try:
+            found += ladder.renditions(*size, rate, codec)
+        except MediaUnsupportedError as error:
+            problem = problem or error
+    if problem is not None and not found:
+        raise problem
+    return tuple(found)
 
 
 def _plan_sound(info: MediaInfo, audio: tuple[AudioRendition, ...], *, artwork: bool) -> Plan:
