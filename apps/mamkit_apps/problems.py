@@ -39,9 +39,12 @@ from mamkit.catalog import (
     InvalidEmailError,
     InvalidPageError,
     InvalidTextError,
+    LastOwnerError,
     NotFoundError,
+    PersonalWorkspaceError,
     PreviewStateError,
     VersionConflictError,
+    WorkspaceInUseError,
 )
 from mamkit.errors import MamkitError
 from mamkit.jobs import QueueUnavailableError
@@ -108,6 +111,9 @@ STATUS: Mapping[type[MamkitError], HTTPStatus] = {
     StagedUploadMissingError: HTTPStatus.CONFLICT,
     StaleReportError: HTTPStatus.CONFLICT,
     VersionConflictError: HTTPStatus.CONFLICT,
+    LastOwnerError: HTTPStatus.CONFLICT,
+    PersonalWorkspaceError: HTTPStatus.CONFLICT,
+    WorkspaceInUseError: HTTPStatus.CONFLICT,
     RangeNotSatisfiableError: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     CatalogUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     HashingUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,

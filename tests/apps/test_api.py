@@ -180,7 +180,7 @@ class TestUploads:
 
     def test_only_the_owner_promotes(self, ada: User, eve: User, edge: TestClient[Litestar]) -> None:
         asset_id = stage(ada, edge)
-        assert eve.post("/api/promote", {"asset_id": asset_id})[0] == 403
+        assert eve.post("/api/promote", {"asset_id": asset_id})[0] == 404
 
     def test_pages_of_assets_follow_each_other(self, ada: User, edge: TestClient[Litestar]) -> None:
         made = [stage(ada, edge) for _ in range(5)]

@@ -1,14 +1,18 @@
 """Who asks, and whether they may."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from litestar import Request
 from litestar.di import NamedDependency
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit import catalog as db
 from mamkit.auth import (
+    EVERYWHERE,
     Action,
     ApiKey,
     PermissionDeniedError,
@@ -20,11 +24,22 @@ from mamkit.auth import (
     decide,
     parse_api_key,
 )
-from mamkit.catalog import Asset, User, Version
+from mamkit.catalog import Asset, Scope, User, Version
 from mamkit.clock import utc_now
 from mamkit_apps.api.wiring import Parts, Wired
 
-__all__ = ["Caller", "Owner", "asset_resource", "provide_owner", "provide_principal", "readable_version", "require"]
+__all__ = [
+    "Caller",
+    "Owner",
+    "allowed_asset",
+    "asset_resource",
+    "home_of",
+    "provide_owner",
+    "provide_principal",
+    "readable_version",
+    "require",
+    "scope_of",
+]
 
 Caller = NamedDependency[Principal]
 """Who sent the request, given to a handler by `provide_principal`."""
@@ -54,9 +69,10 @@ async def provide_principal(request: Request[Any, Any, Any], parts: Wired) -> Pr
     async with parts.catalog.read() as session:
         user = await session.get(User, claims.user_id)
         roles = await db.roles_of(session, claims.user_id)
+        memberships = await db.memberships_of(session, claims.user_id)
     if user is None or user.status != "active" or user.authz_version != claims.authz_version:
         raise TokenInvalidError("the account has changed since this token was issued; log in again")
-    return Principal(user_id=user.id, roles=frozenset(roles))
+    return _principal(user.id, roles, memberships)
 
 
 async def provide_owner(principal: Caller) -> Principal:
@@ -76,6 +92,7 @@ async def _by_api_key(parts: Parts, token: str) -> Principal:
         row = await db.api_key_by_id(session, key_id)
         user = None if row is None else await session.get(User, row.user_id)
         roles = [] if row is None else await db.roles_of(session, row.user_id)
+        memberships = {} if row is None else await db.memberships_of(session, row.user_id)
     known = (
         None
         if row is None
@@ -95,16 +112,35 @@ async def _by_api_key(parts: Parts, token: str) -> Principal:
     if row.last_used_at is None or now - row.last_used_at > USED_EVERY:
         async with parts.catalog.begin() as session:
             await db.touch_api_key(session, row)
-    return Principal(user_id=user.id, roles=frozenset(roles), scopes=key.scopes)
+    return replace(_principal(user.id, roles, memberships), scopes=key.scopes)
 
 
-async def asset_resource(parts: Parts, asset: Asset) -> Resource:
+def _principal(user_id: UUID, roles: Iterable[str], memberships: Mapping[UUID, str]) -> Principal:
+    """Return a user with their roles. In their personal workspace they have those of their account."""
+    account = frozenset(roles)
+    workspaces = {workspace: frozenset({role}) for workspace, role in memberships.items()}
+    return Principal(user_id=user_id, roles=account, workspaces=workspaces | {home_of(user_id): account})
+
+
+def home_of(user_id: UUID) -> UUID:
+    """Return the id of a user's personal workspace."""
+    return user_id
+
+
+def scope_of(principal: Principal) -> Scope | None:
+    """Return what a principal sees: their workspaces and what is shared with them; None: an administrator sees all."""
+    if principal.roles & EVERYWHERE:
+        return None
+    return Scope(actor_id=principal.user_id, workspaces=frozenset(principal.workspaces))
+
+
+async def asset_resource(session: AsyncSession, asset: Asset) -> Resource:
     """Return an asset as permissions look at it, with what its owner shares of it."""
-    async with parts.catalog.read() as session:
-        shares = await db.shares_of(session, asset.id)
+    shares = await db.shares_of(session, asset.id)
     return Resource(
         kind="asset",
         owner_id=asset.user_id,
+        workspace_id=asset.workspace_id,
         shares=tuple(Share(user_id=each.user_id, actions=frozenset(each.actions)) for each in shares),
     )
 
@@ -120,15 +156,32 @@ def require(principal: Principal, action: Action, resource: Resource) -> None:
         raise PermissionDeniedError(action, decision.reason)
 
 
+async def allowed_asset(session: AsyncSession, principal: Principal, action: Action, asset_id: UUID) -> Asset:
+    """Return an asset to which the principal may do something.
+
+    Args:
+        session: With the principal's scope.
+        principal: Who asks.
+        action: Of the kind `asset`.
+        asset_id: Which asset.
+
+    Raises:
+        AssetNotFoundError: There is no such asset, or they see nothing of it.
+        PermissionDeniedError: They see it, and may not.
+    """
+    asset = await db.asset_by_id(session, asset_id)
+    require(principal, action, await asset_resource(session, asset))
+    return asset
+
+
 async def readable_version(parts: Parts, principal: Principal, version_id: UUID) -> tuple[Asset, Version]:
     """Return a version and its asset, if the principal may look at them.
 
     Raises:
-        NotFoundError: There is no such version.
-        PermissionDeniedError: They may not.
+        NotFoundError: There is no such version, or they see nothing of it.
+        PermissionDeniedError: They see it, and may not.
     """
-    async with parts.catalog.read() as session:
+    async with parts.catalog.read(scope_of(principal)) as session:
         version = await db.version_by_id(session, version_id)
-        asset = await db.asset_by_id(session, version.asset_id)
-    require(principal, "asset.read", await asset_resource(parts, asset))
+        asset = await allowed_asset(session, principal, "asset.read", version.asset_id)
     return asset, version

@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from mamkit import catalog as db
 from mamkit.auth import Resource
-from mamkit_apps.api.access import Caller, Owner, require
+from mamkit_apps.api.access import Caller, Owner, allowed_asset, require, scope_of
 from mamkit_apps.api.account_schemas import AuditView, RoleName, ShareRequest, ShareView, StatusRequest
 from mamkit_apps.api.wiring import Wired
 
@@ -81,10 +81,9 @@ async def audit(
 @get("/assets/{asset_id:uuid}/shares")
 async def list_shares(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -> list[ShareView]:
     """List who may do what to an asset beside its owner."""
-    async with parts.catalog.read() as session:
-        asset = await db.asset_by_id(session, asset_id)
+    async with parts.catalog.read(scope_of(principal)) as session:
+        await allowed_asset(session, principal, "asset.share", asset_id)
         shares = await db.shares_of(session, asset_id)
-    require(principal, "asset.share", Resource(kind="asset", owner_id=asset.user_id))
     return [ShareView(user_id=each.user_id, actions=tuple(each.actions), expires_at=each.expires_at) for each in shares]
 
 
@@ -97,9 +96,8 @@ async def share(
     parts: Wired,
 ) -> None:
     """Let somebody do some things to an asset; what they were let do before is replaced."""
-    async with parts.catalog.begin() as session:
-        asset = await db.asset_by_id(session, asset_id)
-        require(principal, "asset.share", Resource(kind="asset", owner_id=asset.user_id))
+    async with parts.catalog.begin(scope_of(principal)) as session:
+        await allowed_asset(session, principal, "asset.share", asset_id)
         await db.user_by_id(session, user_id)
         await db.share_asset(session, asset_id, user_id, actions=data.actions, expires_at=data.expires_at)
         await db.record(
@@ -111,9 +109,8 @@ async def share(
 @delete("/assets/{asset_id:uuid}/shares/{user_id:uuid}", status_code=HTTPStatus.NO_CONTENT)
 async def unshare(asset_id: FromPath[UUID], user_id: FromPath[UUID], principal: Caller, parts: Wired) -> None:
     """Take back what somebody was let do to an asset."""
-    async with parts.catalog.begin() as session:
-        asset = await db.asset_by_id(session, asset_id)
-        require(principal, "asset.share", Resource(kind="asset", owner_id=asset.user_id))
+    async with parts.catalog.begin(scope_of(principal)) as session:
+        await allowed_asset(session, principal, "asset.share", asset_id)
         await db.unshare_asset(session, asset_id, user_id)
         subject, detail = f"asset:{asset_id}", {"user": str(user_id)}
         await db.record(session, actor_id=principal.user_id, action="asset.unshared", subject=subject, detail=detail)

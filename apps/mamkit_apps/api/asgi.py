@@ -18,6 +18,7 @@ from mamkit_apps.api import (
     passkeys,
     previews,
     second_factor,
+    workspaces,
 )
 from mamkit_apps.api.access import provide_owner, provide_principal
 from mamkit_apps.api.logins import provide_address
@@ -64,6 +65,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             *api_keys.routes,
             *identities.routes,
             *administration.routes,
+            *workspaces.routes,
             *assets.routes,
             *previews.routes,
             *health.routes,

@@ -16,7 +16,7 @@ from mamkit.clock import utc_now
 from mamkit.previews import Ack, parse_report
 from mamkit.signing import Grant
 from mamkit.transcode import INDEX_NAME
-from mamkit_apps.api.access import Caller, asset_resource, readable_version, require
+from mamkit_apps.api.access import Caller, allowed_asset, readable_version, scope_of
 from mamkit_apps.api.schemas import PlaybackUrl, PreviewRequest, PreviewView, SignRequest
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.problems import InvalidRequestError
@@ -30,8 +30,9 @@ HEARTBEAT = 10.0  # seconds of silence after which a comment shows clients and p
 @post("/preview", status_code=HTTPStatus.ACCEPTED)
 async def build_preview(data: JSONBody[PreviewRequest], principal: Caller, parts: Wired) -> PreviewView:
     """Build the preview of a version, or try again if that has failed; one that is under way goes on."""
-    asset, _ = await readable_version(parts, principal, data.version_id)
-    require(principal, "asset.update", await asset_resource(parts, asset))
+    async with parts.catalog.read(scope_of(principal)) as session:
+        version = await db.version_by_id(session, data.version_id)
+        await allowed_asset(session, principal, "asset.update", version.asset_id)
     await parts.publisher.restart(data.version_id)
     return await _view(parts, data.version_id)
 

@@ -89,6 +89,8 @@ class PresignRequest(Body):
     """Bytes."""
     content_type: Annotated[str, Field(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=127)] = "application/octet-stream"
     sha256: Sha256 | None = None
+    workspace_id: UUID | None = None
+    """Where the asset will belong; null: the personal one of whoever asks."""
 
 
 class PresignedView(Body):
@@ -110,12 +112,15 @@ class NewAsset(Body):
     filename: FileName
     """As presigned."""
     title: Annotated[str, Field(min_length=1, max_length=500)]
+    workspace_id: UUID | None = None
+    """As presigned."""
 
 
 class AssetView(Body):
     """An asset."""
 
     id: UUID
+    workspace_id: UUID
     user_id: UUID
     title: str
     created_at: datetime
@@ -123,7 +128,13 @@ class AssetView(Body):
     @classmethod
     def of(cls, asset: Asset) -> Self:
         """Return the view of a row."""
-        return cls(id=asset.id, user_id=asset.user_id, title=asset.title, created_at=asset.created_at)
+        return cls(
+            id=asset.id,
+            workspace_id=asset.workspace_id,
+            user_id=asset.user_id,
+            title=asset.title,
+            created_at=asset.created_at,
+        )
 
 
 class AssetPage(Body):

@@ -83,14 +83,19 @@ class Ingest:
         )
         return PresignedUpload(asset_id=asset_id, staging_key=key, request=request)
 
-    async def record(self, user_id: UUID, asset_id: UUID, *, title: str, filename: str) -> Asset:
+    async def record(
+        self, user_id: UUID, asset_id: UUID, *, title: str, filename: str, workspace_id: UUID | None = None
+    ) -> Asset:
         """Record the asset that an upload is to become. Safe to repeat: the asset recorded first is returned.
 
         The staging key is computed again rather than taken from the client, so nobody can record another user's upload.
+        It belongs to a workspace, to the user's personal one if none is named.
         """
         key = staging_key(user_id, asset_id, extension_of(filename))
         async with self._catalog.begin() as session:
-            return await db.create_asset(session, id=asset_id, user_id=user_id, title=title, staging_key=key)
+            return await db.create_asset(
+                session, id=asset_id, user_id=user_id, workspace_id=workspace_id, title=title, staging_key=key
+            )
 
     async def promote(self, asset: Asset, *, sha256: str | None = None) -> Version:
         """Make the staged upload of an asset its next master, record the version, and start its preview.

@@ -1,0 +1,181 @@
+"""Every route of the API by everybody who may come along: the status that each of them gets, on both databases.
+
+A route without a row fails, and so does a row without a route.
+"""
+
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from itertools import chain
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from litestar import Litestar
+
+from mamkit import catalog as db
+from mamkit.catalog.models import PreviewStatus
+from mamkit_apps.api.asgi import create_app
+from mamkit_apps.api.settings import ApiSettings
+from tests.apps.people import Site, open_site
+from tests.apps.route_table import ACCOUNTS, EVERYBODY, TABLE, Row
+from tests.servers.postgres import Postgres
+
+ROLES: tuple[db.WorkspaceRole, ...] = ("viewer", "reviewer", "editor", "owner")
+READY: tuple[PreviewStatus, ...] = ("building", "ready")
+
+
+class World:
+    """A shared workspace with a member of each role, somebody from elsewhere, and an administrator."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.users: dict[str, UUID] = {}
+        self.run(self._people)
+        self.things: dict[str, object] = {}
+
+    def run(self, do: Any) -> Any:
+        """Do something in one transaction of the catalog."""
+
+        async def in_one() -> Any:
+            async with self.site.parts.catalog.begin() as session:
+                return await do(session)
+
+        assert self.site.client.blocking_portal is not None
+        return self.site.client.blocking_portal.call(in_one)
+
+    async def _people(self, session: Any) -> None:
+        for name in (*ROLES, "stranger", "admin", "revoked"):
+            user = await db.create_user(session, email=f"{name}@example.org", display_name=name)
+            await db.grant_role(session, user.id, name if name == "admin" else "editor")
+            self.users[name] = user.id
+        studio = await db.create_workspace(session, name="Studio", owner_id=self.users["owner"])
+        self.studio = studio.id
+        for name in ROLES[:-1]:
+            await db.set_member(session, self.studio, self.users[name], name)
+        await db.set_member(session, self.studio, self.users["revoked"], "owner")
+        await db.create_workspace(session, name="Elsewhere", owner_id=self.users["stranger"])
+
+    async def _fresh(self, session: Any) -> dict[str, object]:
+        """Make what the table's requests are about: an editor's asset with all that belongs to it."""
+        somebody = await db.create_user(session, email=f"{uuid4().hex}@example.org")
+        empty = await db.create_workspace(session, name="Empty", owner_id=self.users["owner"])
+        for name in ROLES[:-1]:
+            await db.set_member(session, empty.id, self.users[name], name)
+        asset_id = uuid4()
+        asset = await db.create_asset(
+            session,
+            id=asset_id,
+            user_id=self.users["editor"],
+            workspace_id=self.studio,
+            title="Rushes",
+            staging_key=f"uploads/{asset_id}",
+        )
+        version = await db.add_version(
+            session,
+            asset_id=asset.id,
+            master_key=f"masters/{asset_id}/v1/original.mov",
+            preview_prefix=f"previews/{asset_id}/1/",
+            size=1,
+            sha256="0" * 64,
+        )
+        preview = await db.create_preview(session, version.id)
+        for status in READY:
+            await db.set_status(session, preview, status)
+        return {
+            "asset_id": asset.id,
+            "version_id": version.id,
+            "workspace_id": self.studio,
+            "empty_workspace_id": empty.id,
+            "user_id": somebody.id,
+            "nothing": uuid4(),
+            "email": f"{uuid4().hex}@example.org",
+        }
+
+    def token(self, who: str) -> str:
+        """Return what somebody sends as their bearer token."""
+        if who in {"nobody", "link"}:
+            return ""
+
+        async def issue(session: Any) -> str:
+            user = await db.user_by_id(session, self.users[who])
+            token: str = self.site.parts.tokens.issue(
+                user_id=user.id, session_id=uuid4(), authz_version=user.authz_version, roles=["editor"]
+            )
+            if who == "revoked":
+                await db.bump_authz_version(session, user.id)
+            return token
+
+        return str(self.run(issue))
+
+    def ask(self, route: str, row: Row, who: str) -> int:
+        """Send the request of a row as somebody, to things of its own unless it only reads, and return the status."""
+        method, _, path = route.partition(" ")
+        if not self.things or (method != "GET" and "$" in f"{row.body}" + path.replace("_id}", "$")):
+            self.things = self.run(self._fresh)
+        things = {**self.things, **{name: self.things[other] for name, other in row.instead.items()}}
+        url = path.format(**{"name": "none", "role": "viewer", **dict.fromkeys(UNKNOWN, uuid4()), **things})
+        answer = self.site.client.request(
+            method,
+            url + row.query.format(**things),
+            json=_filled(row.body, things) if method in {"POST", "PUT", "PATCH"} else None,
+            headers={"authorization": f"Bearer {token}"} if (token := self.token(who)) else {},
+            follow_redirects=False,
+        )
+        assert answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR or row.faulty, answer.text
+        return answer.status_code
+
+
+UNKNOWN = ("session_id", "passkey_id", "key_id", "identity_id")
+"""What belongs to whoever asks, or to nobody."""
+
+
+def _filled(body: Any, things: dict[str, object]) -> Any:
+    if isinstance(body, dict):
+        return {name: _filled(value, things) for name, value in body.items()}
+    return str(things[body[1:]]) if isinstance(body, str) and body.startswith("$") else body
+
+
+@pytest.fixture(scope="module")
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    more: dict[str, object] = {}
+    if request.param == "postgresql":  # of somebody who is no superuser, so that its policies hold
+        postgres: Postgres = request.getfixturevalue("postgres")
+        more["database_url"] = postgres.new_database(role="tenant")
+        for name in ("edge_signing_key", "jwt_secret", "session_secret", "callback_secret", "sealing_keys"):
+            more[name] = name.ljust(64, "x")
+    with open_site(tmp_path_factory.mktemp("site"), **more) as site:
+        yield World(site)
+
+
+def routes(app: Litestar) -> Iterator[str]:
+    """Yield `METHOD /path/{name}` of everything that the application answers, but the pages made by Litestar."""
+    for route in app.routes:
+        if not route.path.startswith("/schema"):
+            path = re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path)
+            yield from (f"{method} {path}" for method in getattr(route, "methods", ()) if method != "OPTIONS")
+
+
+def test_every_route_has_a_row_and_every_row_a_route(tmp_path: Path) -> None:
+    assert set(routes(create_app(ApiSettings.load(data_dir=tmp_path)))) == TABLE.keys()
+
+
+def test_every_row_says_what_everybody_gets() -> None:
+    assert all(len(row.statuses) == len(EVERYBODY) for row in TABLE.values())
+
+
+ONCE = [("sqlite", route) for route in TABLE] + [("postgresql", route) for route in TABLE if route not in ACCOUNTS]
+"""Accounts are of no workspace: one database is enough for them."""
+
+
+@pytest.mark.parametrize(("world", "route"), ONCE, indirect=["world"], scope="module")
+def test_everybody_gets_their_status(world: World, route: str) -> None:
+    row = TABLE[route]
+    given = {who: world.ask(route, row, who) for who in EVERYBODY}
+    assert given == dict(zip(EVERYBODY, row.statuses, strict=True))
+
+
+def test_the_table_tells_who_may_from_who_may_not() -> None:
+    """It would show nothing if all rows said the same."""
+    assert {200, 201, 204, 400, 401, 403, 404} <= set(chain.from_iterable(row.statuses for row in TABLE.values()))
