@@ -4,7 +4,6 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import SwaggerRenderPlugin
 
 import mamkit
 from mamkit_apps.api import (
@@ -20,6 +19,7 @@ from mamkit_apps.api import (
     second_factor,
 )
 from mamkit_apps.api.access import provide_owner, provide_principal
+from mamkit_apps.api.described import JsonPage, SwaggerPage
 from mamkit_apps.api.logins import provide_address
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import lifespan, provide_parts
@@ -28,6 +28,7 @@ from mamkit_apps.wiring import migrate
 
 __all__ = ["create_app", "prepare"]
 
+DESCRIPTION = "Assets, their previews, and who may see them. Errors are problem documents (RFC 9457)."
 MAX_BODY = 8 << 20  # bytes; the report of a part with many segments is the largest body, some hundred KiB
 
 
@@ -79,6 +80,11 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
         exception_handlers=exception_handlers,
         request_max_body_size=MAX_BODY,
         openapi_config=OpenAPIConfig(
-            title="mamkit", version=mamkit.__version__, render_plugins=[SwaggerRenderPlugin()], path="/schema"
+            title="mamkit",
+            version=mamkit.__version__,
+            description=DESCRIPTION,
+            use_handler_docstrings=True,
+            render_plugins=[SwaggerPage(), JsonPage()],
+            path="/schema",
         ),
     )

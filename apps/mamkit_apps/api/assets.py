@@ -10,6 +10,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from mamkit import catalog as db
 from mamkit.auth import Resource
 from mamkit_apps.api.access import Caller, asset_resource, require
+from mamkit_apps.api.described import answers
 from mamkit_apps.api.schemas import (
     AssetPage,
     AssetView,
@@ -80,7 +81,7 @@ async def get_asset(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -
     return AssetView.of(asset)
 
 
-@post("/promote", status_code=HTTPStatus.OK)
+@post("/promote", status_code=HTTPStatus.OK, opt=answers(507))
 async def promote(data: JSONBody[PromoteRequest], principal: Caller, parts: Wired) -> VersionView:
     """Make the uploaded file the asset's next master and start its preview; repeating it is harmless."""
     async with parts.catalog.read() as session:

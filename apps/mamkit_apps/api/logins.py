@@ -8,6 +8,7 @@ from typing import Any
 
 from litestar import Request, Response
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 
 from mamkit import catalog as db
 from mamkit.auth import InvalidCredentialsError, PermissionDeniedError, SecondFactorError, SessionGrant
@@ -16,9 +17,14 @@ from mamkit_apps.api.account_schemas import SecondFactorAsked
 from mamkit_apps.api.schemas import Tokens
 from mamkit_apps.api.wiring import Parts
 
-__all__ = ["SECOND_FACTOR", "Address", "counted", "finish_login", "provide_address", "tokens_of"]
+__all__ = ["SECOND_FACTOR", "SECOND_FACTOR_ASKED", "Address", "counted", "finish_login", "provide_address", "tokens_of"]
 
 SECOND_FACTOR = "second-factor"  # kind of the flow between password and code
+
+SECOND_FACTOR_ASKED = {
+    202: ResponseSpec(SecondFactorAsked, description="A second factor is still missing.", generate_examples=False)
+}
+"""What a login may answer beside tokens."""
 
 Address = NamedDependency[str]
 """Where a request came from, as far as the server knows."""
