@@ -39,8 +39,10 @@ from mamkit.catalog import (
     InvalidEmailError,
     InvalidPageError,
     InvalidTextError,
+    KeyReusedError,
     NotFoundError,
     PreviewStateError,
+    RequestInProgressError,
     VersionConflictError,
 )
 from mamkit.errors import MamkitError
@@ -108,6 +110,8 @@ STATUS: Mapping[type[MamkitError], HTTPStatus] = {
     StagedUploadMissingError: HTTPStatus.CONFLICT,
     StaleReportError: HTTPStatus.CONFLICT,
     VersionConflictError: HTTPStatus.CONFLICT,
+    RequestInProgressError: HTTPStatus.CONFLICT,
+    KeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     RangeNotSatisfiableError: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     CatalogUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     HashingUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -159,6 +163,8 @@ def _from_mamkit(request: Request[Any, Any, Any], error: MamkitError) -> Respons
     headers = {}
     if status is HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"  # RFC 9110 section 11.6.1
+    if isinstance(error, RequestInProgressError):
+        headers["retry-after"] = "1"
     if isinstance(error, LockedOutError):
         headers["retry-after"] = str(ceil(error.retry_after.total_seconds()))  # RFC 6585 section 4
     return problem(status, error.code, str(error), headers=headers)

@@ -20,6 +20,7 @@ from mamkit_apps.api import (
 )
 from mamkit_apps.api.access import provide_owner, provide_principal
 from mamkit_apps.api.described import JsonPage, SwaggerPage
+from mamkit_apps.api.idempotency import Idempotency
 from mamkit_apps.api.logins import provide_address
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import lifespan, provide_parts
@@ -77,6 +78,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             "owner": Provide(provide_owner),
             "address": Provide(provide_address, sync_to_thread=False),
         },
+        middleware=[Idempotency()],
         exception_handlers=exception_handlers,
         request_max_body_size=MAX_BODY,
         openapi_config=OpenAPIConfig(

@@ -59,6 +59,7 @@ from mamkit.catalog.errors import (
     VersionConflictError,
     VersionNotFoundError,
 )
+from mamkit.catalog.kept_answers import KeptAnswer, KeyReusedError, RequestInProgressError
 from mamkit.catalog.login_models import (
     LOGIN_ATTEMPTS,
     LOGIN_FLOWS,
@@ -150,6 +151,8 @@ __all__ = [
     "InvalidPageError",
     "InvalidProgressError",
     "InvalidTextError",
+    "KeptAnswer",
+    "KeyReusedError",
     "NaiveDatetimeError",
     "NotFoundError",
     "PartNotFoundError",
@@ -160,6 +163,7 @@ __all__ = [
     "PreviewStateError",
     "ReadOnlyError",
     "RecoveryCode",
+    "RequestInProgressError",
     "Role",
     "RoleNotFoundError",
     "SchemaError",

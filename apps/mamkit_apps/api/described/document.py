@@ -13,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from mamkit_apps.api.described.examples import example_of
+from mamkit_apps.api.described.headers import request_headers
 from mamkit_apps.api.described.models import body_schemas
 
 __all__ = ["PROBLEMS", "described"]
@@ -103,11 +104,13 @@ def _operation(found: Mapping[str, Any], handler: HTTPRouteHandler, schemas: Map
     fine |= {str(status): {"description": HTTPStatus(status).description or HTTPStatus(status).phrase}
              for status in more if status < 400}  # fmt: skip
     operation = {name: value for name, value in found.items() if name not in {"deprecated", "responses"}}
+    if parameters := [*found.get("parameters", []), *request_headers(handler)]:
+        operation["parameters"] = [_parameter(each) for each in parameters]
     operation["responses"] = {
         **{status: _with_example(_one_body(answer, status), schemas) for status, answer in fine.items()},
         **{
             str(status): {"$ref": f"#/components/responses/Problem{status}"}
-            for status in sorted({*_rules(found, handler, login=login), *(each for each in more if each >= 400)})
+            for status in sorted({*_rules(operation, handler, login=login), *(each for each in more if each >= 400)})
             if str(status) not in declared
         },
     }
@@ -116,8 +119,6 @@ def _operation(found: Mapping[str, Any], handler: HTTPRouteHandler, schemas: Map
         operation["requestBody"] = _with_example(body, schemas)
     elif kind := options.get("body"):
         operation["requestBody"] = {"content": {kind: {"schema": {"type": "object"}, "example": {}}}, "required": True}
-    if parameters := found.get("parameters"):
-        operation["parameters"] = [_parameter(each) for each in parameters]
     return operation
 
 
