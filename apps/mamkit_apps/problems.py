@@ -39,10 +39,12 @@ from mamkit.catalog import (
     InvalidEmailError,
     InvalidPageError,
     InvalidTextError,
+    KeyReusedError,
     LastOwnerError,
     NotFoundError,
     PersonalWorkspaceError,
     PreviewStateError,
+    RequestInProgressError,
     VersionConflictError,
     WorkspaceInUseError,
 )
@@ -114,6 +116,8 @@ STATUS: Mapping[type[MamkitError], HTTPStatus] = {
     LastOwnerError: HTTPStatus.CONFLICT,
     PersonalWorkspaceError: HTTPStatus.CONFLICT,
     WorkspaceInUseError: HTTPStatus.CONFLICT,
+    RequestInProgressError: HTTPStatus.CONFLICT,
+    KeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     RangeNotSatisfiableError: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     CatalogUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     HashingUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -165,6 +169,8 @@ def _from_mamkit(request: Request[Any, Any, Any], error: MamkitError) -> Respons
     headers = {}
     if status is HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"  # RFC 9110 section 11.6.1
+    if isinstance(error, RequestInProgressError):
+        headers["retry-after"] = "1"
     if isinstance(error, LockedOutError):
         headers["retry-after"] = str(ceil(error.retry_after.total_seconds()))  # RFC 6585 section 4
     return problem(status, error.code, str(error), headers=headers)

@@ -19,8 +19,9 @@ from mamkit.auth import (
 from mamkit.catalog import EmailTakenError, InvalidEmailError, User
 from mamkit_apps.api.access import Owner
 from mamkit_apps.api.account_schemas import PasswordChange, SecondFactorAsked, SessionView
+from mamkit_apps.api.described import answers
 from mamkit_apps.api.letters import already_registered, count_mail, send_verification
-from mamkit_apps.api.logins import Address, finish_login, hashing, tokens_of
+from mamkit_apps.api.logins import SECOND_FACTOR_ASKED, Address, finish_login, hashing, tokens_of
 from mamkit_apps.api.schemas import Credentials, RefreshRequest, Registration, Tokens, UserView, user_view
 from mamkit_apps.api.wiring import Parts, Wired
 
@@ -29,7 +30,7 @@ __all__ = ["routes"]
 NEW_USER_ROLE = "editor"  # whoever may register may upload
 
 
-@post("/register")
+@post("/register", opt=answers(202, 401, 403))
 async def register(data: JSONBody[Registration], parts: Wired, address: Address) -> Response[Tokens | None]:
     """Make an account and log in to it.
 
@@ -61,7 +62,7 @@ async def register(data: JSONBody[Registration], parts: Wired, address: Address)
     return Response(await tokens_of(parts, user, grant), status_code=HTTPStatus.CREATED)
 
 
-@post("/login", status_code=HTTPStatus.OK)
+@post("/login", status_code=HTTPStatus.OK, responses=SECOND_FACTOR_ASKED, opt=answers(401, 403))
 async def login(data: JSONBody[Credentials], parts: Wired, address: Address) -> Response[Tokens | SecondFactorAsked]:
     """Exchange e-mail and password for tokens; an unknown address and a wrong password cost and say the same."""
     async with parts.catalog.read() as session:
@@ -84,7 +85,7 @@ async def login(data: JSONBody[Credentials], parts: Wired, address: Address) -> 
     return await finish_login(parts, user, method="password")
 
 
-@post("/refresh", status_code=HTTPStatus.OK)
+@post("/refresh", status_code=HTTPStatus.OK, opt=answers(401))
 async def refresh(data: JSONBody[RefreshRequest], parts: Wired) -> Tokens:
     """Exchange a refresh token for the next one; the old one works for 15 s more, with the same answer."""
     try:
@@ -106,7 +107,7 @@ async def refresh(data: JSONBody[RefreshRequest], parts: Wired) -> Tokens:
     return await tokens_of(parts, user, grant)
 
 
-@post("/logout", status_code=HTTPStatus.NO_CONTENT)
+@post("/logout", status_code=HTTPStatus.NO_CONTENT, opt=answers(401))
 async def logout(data: JSONBody[RefreshRequest], parts: Wired) -> None:
     """End the session of a refresh token; one that is unknown or ended already is no error."""
     await asyncio.to_thread(parts.sessions.revoke, data.refresh_token.get_secret_value())

@@ -4,7 +4,6 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import SwaggerRenderPlugin
 
 import mamkit
 from mamkit_apps.api import (
@@ -21,6 +20,8 @@ from mamkit_apps.api import (
     workspaces,
 )
 from mamkit_apps.api.access import provide_owner, provide_principal
+from mamkit_apps.api.described import JsonPage, SwaggerPage
+from mamkit_apps.api.idempotency import Idempotency
 from mamkit_apps.api.logins import provide_address
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import lifespan, provide_parts
@@ -29,6 +30,7 @@ from mamkit_apps.wiring import migrate
 
 __all__ = ["create_app", "prepare"]
 
+DESCRIPTION = "Assets, their previews, and who may see them. Errors are problem documents (RFC 9457)."
 MAX_BODY = 8 << 20  # bytes; the report of a part with many segments is the largest body, some hundred KiB
 
 
@@ -78,9 +80,15 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             "owner": Provide(provide_owner),
             "address": Provide(provide_address, sync_to_thread=False),
         },
+        middleware=[Idempotency()],
         exception_handlers=exception_handlers,
         request_max_body_size=MAX_BODY,
         openapi_config=OpenAPIConfig(
-            title="mamkit", version=mamkit.__version__, render_plugins=[SwaggerRenderPlugin()], path="/schema"
+            title="mamkit",
+            version=mamkit.__version__,
+            description=DESCRIPTION,
+            use_handler_docstrings=True,
+            render_plugins=[SwaggerPage(), JsonPage()],
+            path="/schema",
         ),
     )

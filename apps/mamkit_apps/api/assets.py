@@ -11,6 +11,7 @@ from mamkit import catalog as db
 from mamkit.auth import Principal, Resource
 from mamkit.catalog import WorkspaceNotFoundError
 from mamkit_apps.api.access import Caller, allowed_asset, home_of, require, scope_of
+from mamkit_apps.api.described import answers
 from mamkit_apps.api.schemas import (
     AssetPage,
     AssetView,
@@ -85,7 +86,7 @@ async def get_asset(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -
         return AssetView.of(await allowed_asset(session, principal, "asset.read", asset_id))
 
 
-@post("/promote", status_code=HTTPStatus.OK)
+@post("/promote", status_code=HTTPStatus.OK, opt=answers(507))
 async def promote(data: JSONBody[PromoteRequest], principal: Caller, parts: Wired) -> VersionView:
     """Make the uploaded file the asset's next master and start its preview; repeating it is harmless."""
     async with parts.catalog.read(scope_of(principal)) as session:

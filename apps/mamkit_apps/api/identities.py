@@ -28,7 +28,8 @@ from mamkit_apps.api.account_schemas import (
     TicketRequest,
 )
 from mamkit_apps.api.accounts import NEW_USER_ROLE
-from mamkit_apps.api.logins import finish_login
+from mamkit_apps.api.described import answers
+from mamkit_apps.api.logins import SECOND_FACTOR_ASKED, finish_login
 from mamkit_apps.api.schemas import Tokens
 from mamkit_apps.api.wiring import Parts, Wired
 
@@ -51,20 +52,20 @@ async def list_providers(parts: Wired) -> list[str]:
     return sorted(parts.providers)
 
 
-@post("/{name:str}/start", status_code=HTTPStatus.OK)
+@post("/{name:str}/start", status_code=HTTPStatus.OK, opt=answers(404, 502))
 async def start(name: FromPath[str], data: JSONBody[ProviderStart], parts: Wired) -> Response[ProviderUrl]:
     """Begin a login at a service."""
     return await _begin(parts, name, {"return_to": check_return_path(data.return_to)})
 
 
-@post("/{name:str}/link", status_code=HTTPStatus.OK)
+@post("/{name:str}/link", status_code=HTTPStatus.OK, opt=answers(502))
 async def link(name: FromPath[str], data: JSONBody[ProviderStart], owner: Owner, parts: Wired) -> Response[ProviderUrl]:
     """Begin a login at a service, to link it to the account of whoever asks."""
     kept = {"return_to": check_return_path(data.return_to), "link_to": str(owner.user_id)}
     return await _begin(parts, name, kept)
 
 
-@get("/{name:str}/callback", status_code=HTTPStatus.FOUND)
+@get("/{name:str}/callback", status_code=HTTPStatus.FOUND, opt=answers(401, 403, 404, 409, 502))
 async def come_back(name: FromPath[str], request: Request[Any, Any, Any], parts: Wired) -> Redirect:
     """Finish a login at a service, in the browser that began it."""
     provider = _provider(parts, name)
@@ -85,7 +86,7 @@ async def come_back(name: FromPath[str], request: Request[Any, Any, Any], parts:
     return answer
 
 
-@post("/exchange", status_code=HTTPStatus.OK)
+@post("/exchange", status_code=HTTPStatus.OK, responses=SECOND_FACTOR_ASKED, opt=answers(401, 403, 404))
 async def exchange(data: JSONBody[TicketRequest], parts: Wired) -> Response[Tokens | SecondFactorAsked]:
     """Exchange the ticket that the browser came back with for tokens, once."""
     kept = await asyncio.to_thread(parts.flows.finish, EXCHANGE, data.ticket.get_secret_value())

@@ -15,6 +15,7 @@ from mamkit.auth import Resource, TokenInvalidError, check_strength
 from mamkit.catalog import User, UserNotFoundError
 from mamkit_apps.api.access import Owner, require
 from mamkit_apps.api.account_schemas import EmailRequest, Invitation, MailTokenRequest, NewPassword
+from mamkit_apps.api.described import answers
 from mamkit_apps.api.logins import Address, hashing
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import Parts, Wired
@@ -39,7 +40,7 @@ async def send_verification_again(owner: Owner, parts: Wired, address: Address) 
         send_verification(parts, user)
 
 
-@post("/verify-email", status_code=HTTPStatus.NO_CONTENT)
+@post("/verify-email", status_code=HTTPStatus.NO_CONTENT, opt=answers(401))
 async def verify_email(data: JSONBody[MailTokenRequest], parts: Wired) -> None:
     """Record that an address is its user's, by the token of the mail."""
     claims = parts.mail_tokens.read(data.token.get_secret_value(), purpose=VERIFY)
@@ -72,7 +73,7 @@ async def send_reset(data: JSONBody[EmailRequest], parts: Wired, address: Addres
         parts.post.put(Mail(to=user.email, subject="A new password", text=text))
 
 
-@post("/reset-password", status_code=HTTPStatus.NO_CONTENT)
+@post("/reset-password", status_code=HTTPStatus.NO_CONTENT, opt=answers(401))
 async def reset_password(data: JSONBody[NewPassword], parts: Wired) -> None:
     """Replace a password by the token of a mail, and end all sessions; of two uses at once, one succeeds.
 

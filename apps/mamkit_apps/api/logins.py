@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from litestar import Request, Response
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 
 from mamkit import catalog as db
 from mamkit.auth import InvalidCredentialsError, PermissionDeniedError, SessionGrant
@@ -15,11 +16,24 @@ from mamkit_apps.api.account_schemas import SecondFactorAsked
 from mamkit_apps.api.schemas import Tokens
 from mamkit_apps.api.wiring import Parts
 
-__all__ = ["SECOND_FACTOR", "Address", "finish_login", "hashing", "provide_address", "tokens_of"]
+__all__ = [
+    "SECOND_FACTOR",
+    "SECOND_FACTOR_ASKED",
+    "Address",
+    "finish_login",
+    "hashing",
+    "provide_address",
+    "tokens_of",
+]
 
 T = TypeVar("T")
 
 SECOND_FACTOR = "second-factor"  # kind of the flow between password and code
+
+SECOND_FACTOR_ASKED = {
+    202: ResponseSpec(SecondFactorAsked, description="A second factor is still missing.", generate_examples=False)
+}
+"""What a login may answer beside tokens."""
 
 Address = NamedDependency[str]
 """Where a request came from, as far as the server knows."""

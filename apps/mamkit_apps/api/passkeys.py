@@ -12,7 +12,8 @@ from mamkit.auth import PasskeyRefusedError
 from mamkit.auth.passkeys import Passkey
 from mamkit_apps.api.access import Owner
 from mamkit_apps.api.account_schemas import PasskeyAnswer, PasskeyAsked, PasskeyView, SecondFactorAsked
-from mamkit_apps.api.logins import finish_login
+from mamkit_apps.api.described import answers
+from mamkit_apps.api.logins import SECOND_FACTOR_ASKED, finish_login
 from mamkit_apps.api.schemas import Tokens
 from mamkit_apps.api.wiring import Wired
 
@@ -66,7 +67,7 @@ async def begin_login(parts: Wired) -> PasskeyAsked:
     return PasskeyAsked(ticket=ticket, options=question.options)
 
 
-@post("/login/finish", status_code=HTTPStatus.OK)
+@post("/login/finish", status_code=HTTPStatus.OK, responses=SECOND_FACTOR_ASKED, opt=answers(401, 403, 404))
 async def finish(data: JSONBody[PasskeyAnswer], parts: Wired) -> Response[Tokens | SecondFactorAsked]:
     """Log in with what a device answered; it verified its user, so that no other factor is asked for."""
     kept = await asyncio.to_thread(parts.flows.finish, LOGIN, data.ticket.get_secret_value())

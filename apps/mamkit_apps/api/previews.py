@@ -17,6 +17,7 @@ from mamkit.previews import Ack, parse_report
 from mamkit.signing import Grant
 from mamkit.transcode import INDEX_NAME
 from mamkit_apps.api.access import Caller, allowed_asset, readable_version, scope_of
+from mamkit_apps.api.described import answers
 from mamkit_apps.api.schemas import PlaybackUrl, PreviewRequest, PreviewView, SignRequest
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.problems import InvalidRequestError
@@ -44,7 +45,7 @@ async def preview_status(version_id: FromQuery[UUID], principal: Caller, parts: 
     return await _view(parts, version_id)
 
 
-@get("/preview/events")
+@get("/preview/events", media_type="text/event-stream")
 async def preview_events(version_id: FromQuery[UUID], principal: Caller, parts: Wired) -> Stream:
     """Tell of every change of a preview, as server-sent events, until it is ready or has failed."""
     await readable_version(parts, principal, version_id)
@@ -70,7 +71,7 @@ async def _follow(parts: Parts, version_id: UUID) -> AsyncIterator[str]:
         silent += POLL
 
 
-@post("/preview/callback", status_code=HTTPStatus.OK)
+@post("/preview/callback", status_code=HTTPStatus.OK, opt=answers(403, 404, 507, body="application/json"))
 async def take_report(request: Request[Any, Any, Any], parts: Wired) -> Ack:
     """Take a report of a worker; it is signed with the callback secret and fenced by the worker's lease."""
     body = await request.body()

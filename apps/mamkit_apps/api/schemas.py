@@ -35,7 +35,7 @@ FileName = Annotated[str, Field(min_length=1, max_length=255)]
 class Body(BaseModel):
     """Base of the bodies."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, use_attribute_docstrings=True)
 
 
 class Registration(Body):

@@ -27,7 +27,8 @@ from mamkit_apps.api.account_schemas import (
     SecondFactorAsked,
     SecondFactorSecret,
 )
-from mamkit_apps.api.logins import SECOND_FACTOR, Address, finish_login
+from mamkit_apps.api.described import answers
+from mamkit_apps.api.logins import SECOND_FACTOR, SECOND_FACTOR_ASKED, Address, finish_login
 from mamkit_apps.api.schemas import Tokens
 from mamkit_apps.api.wiring import Parts, Wired
 
@@ -41,7 +42,7 @@ def sealed_at(user_id: UUID) -> str:
     return f"totp:{user_id}"
 
 
-@post("/login/second-factor", status_code=HTTPStatus.OK)
+@post("/login/second-factor", status_code=HTTPStatus.OK, responses=SECOND_FACTOR_ASKED, opt=answers(401, 403, 404))
 async def answer(
     data: JSONBody[SecondFactorAnswer], parts: Wired, address: Address
 ) -> Response[Tokens | SecondFactorAsked]:

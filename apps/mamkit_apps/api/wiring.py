@@ -32,6 +32,7 @@ from mamkit.auth.passkeys import Passkeys
 from mamkit.auth.sql import SqlSessionStore
 from mamkit.auth.sql_logins import SqlAttemptStore, SqlFlowStore
 from mamkit.catalog import LOGIN_ATTEMPTS, LOGIN_FLOWS, Catalog, sync_engine
+from mamkit.catalog.kept_answers import purge_answers
 from mamkit.catalog.models import SESSIONS
 from mamkit.clock import utc_now
 from mamkit.jobs import Queue, QueueUnavailableError
@@ -191,6 +192,8 @@ async def _forget(parts: Parts) -> None:
         try:
             for store in (parts.sessions, parts.flows, parts.lockout):
                 await asyncio.to_thread(store.purge)
+            async with parts.catalog.begin() as session:
+                await purge_answers(session)
             await asyncio.to_thread(parts.queue.purge, finished_before=utc_now() - KEEP_FINISHED_JOBS)
         except Exception:  # the next round may do better, and the API must go on serving
             log.exception("forgetting what is over failed")

@@ -63,6 +63,7 @@ from mamkit.catalog.errors import (
     WorkspaceInUseError,
     WorkspaceNotFoundError,
 )
+from mamkit.catalog.kept_answers import KeptAnswer, KeyReusedError, RequestInProgressError
 from mamkit.catalog.login_models import (
     LOGIN_ATTEMPTS,
     LOGIN_FLOWS,
@@ -172,6 +173,8 @@ __all__ = [
     "InvalidPageError",
     "InvalidProgressError",
     "InvalidTextError",
+    "KeptAnswer",
+    "KeyReusedError",
     "LastOwnerError",
     "Membership",
     "NaiveDatetimeError",
@@ -185,6 +188,7 @@ __all__ = [
     "PreviewStateError",
     "ReadOnlyError",
     "RecoveryCode",
+    "RequestInProgressError",
     "Role",
     "RoleNotFoundError",
     "SchemaError",

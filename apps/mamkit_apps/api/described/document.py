@@ -1,0 +1,184 @@
+"""What a client needs to know of every operation: who may ask, what may be answered, and an example of it.
+
+Each operation's answers are found by rules: one that needs a login may say 401 and 403, one that takes parameters 400,
+and so on. What no rule can know stands at the handler: `@post(…, opt=answers(202, 507))`.
+"""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+
+from mamkit_apps.api.described.examples import example_of
+from mamkit_apps.api.described.headers import request_headers
+from mamkit_apps.api.described.models import body_schemas
+
+__all__ = ["PROBLEMS", "described"]
+
+EVENTS = "text/event-stream"
+WHO = {"principal", "owner"}
+"""Dependencies of a handler that needs a login."""
+
+PROBLEMS: Mapping[int, str] = {
+    400: "The request is not understood, or asks for what cannot be; `detail` says what to change.",
+    401: "There is no valid login, or what is to prove one is wrong.",
+    403: "Whoever asks may not do this.",
+    404: "There is no such thing.",
+    405: "The path does not know this method; `Allow` lists those that it knows.",
+    409: "It does not fit what is there; `detail` says how.",
+    412: "It has changed since it was read; read it again.",
+    413: "The body is too large.",
+    415: "The body is of another media type than this takes.",
+    422: "The Idempotency-Key was used before, with another request.",
+    428: "Say with `If-Match` which state is to be changed.",
+    429: "Too many requests; `Retry-After` says how long to wait.",
+    502: "A service that was asked did not answer as it should.",
+    503: "Something that this needs does not answer at the moment; try again.",
+    507: "There is no room left.",
+}
+"""Problem documents, by status."""
+
+PROBLEM = {
+    "type": "object",
+    "description": "A problem document (RFC 9457).",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "One sentence for a person."},
+        "code": {"type": "string", "description": "Stable name of the kind of problem."},
+        "errors": {"type": "array", "description": "What is wrong with which member."},
+        "request_id": {"type": "string", "description": "To be found in the service's log."},
+    },
+    "required": ["type", "title", "status", "detail", "code"],
+}
+
+
+def described(app: Litestar, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the whole document of an application, made once.
+
+    Args:
+        app: Whose routes it describes.
+        found: The document as Litestar makes it; it is left as it is.
+    """
+    if "described" not in app.state:
+        app.state["described"] = _describe(app, found)
+    made: dict[str, Any] = app.state["described"]
+    return made
+
+
+def _describe(app: Litestar, found: Mapping[str, Any]) -> dict[str, Any]:
+    handlers = {
+        (route.path_format or "/", method.lower()): handler
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for method, (handler, _) in route.route_handler_map.items()
+    }
+    schemas = body_schemas(found["paths"], found["components"]["schemas"]) | {"Problem": PROBLEM}
+    paths = {
+        path: {method: _operation(each, handlers[path, method], schemas) for method, each in item.items()}
+        for path, item in found["paths"].items()
+    }
+    components = {
+        **found["components"],
+        "schemas": schemas,
+        "securitySchemes": {
+            "bearer": {"type": "http", "scheme": "bearer", "description": "The access token of a login, or an API key."}
+        },
+        "responses": {f"Problem{status}": _problem(status) for status in PROBLEMS},
+    }
+    return {**found, "openapi": "3.1.0", "paths": paths, "components": components}
+
+
+def _operation(found: Mapping[str, Any], handler: HTTPRouteHandler, schemas: Mapping[str, Any]) -> dict[str, Any]:
+    known = handler.parsed_fn_signature.parameters.keys()
+    options = handler.opt
+    login = options.get("login")
+    login = bool(known & WHO) if login is None else login
+    more: Iterable[int] = options.get("answers", ())
+    declared = {str(status) for status in handler.responses or {}}
+    fine = {code: answer for code, answer in found["responses"].items() if int(code) < 400 or code in declared}
+    fine |= {str(status): {"description": HTTPStatus(status).description or HTTPStatus(status).phrase}
+             for status in more if status < 400}  # fmt: skip
+    operation = {name: value for name, value in found.items() if name not in {"deprecated", "responses"}}
+    if parameters := [*found.get("parameters", []), *request_headers(handler)]:
+        operation["parameters"] = [_parameter(each) for each in parameters]
+    operation["responses"] = {
+        **{status: _with_example(_one_body(answer, status), schemas) for status, answer in fine.items()},
+        **{
+            str(status): {"$ref": f"#/components/responses/Problem{status}"}
+            for status in sorted({*_rules(operation, handler, login=login), *(each for each in more if each >= 400)})
+            if str(status) not in declared
+        },
+    }
+    operation["security"] = [{"bearer": []}] if login else []
+    if body := found.get("requestBody"):
+        operation["requestBody"] = _with_example(body, schemas)
+    elif kind := options.get("body"):
+        operation["requestBody"] = {"content": {kind: {"schema": {"type": "object"}, "example": {}}}, "required": True}
+    return operation
+
+
+def _rules(found: Mapping[str, Any], handler: HTTPRouteHandler, *, login: bool) -> set[int]:
+    """Return the problems that an operation may answer with."""
+    statuses = {429, 503}
+    asks = bool(found.get("parameters") or found.get("requestBody"))
+    if asks:
+        statuses.add(400)
+    if login:
+        statuses |= {401, 403}
+        if asks:
+            statuses.add(404)
+    if "POST" in handler.http_methods or "PUT" in handler.http_methods or "PATCH" in handler.http_methods:
+        statuses |= {400, 409, 413}
+    names = {each["name"].lower() for each in found.get("parameters", [])}
+    if "idempotency-key" in names:
+        statuses.add(422)
+    if "if-match" in names:
+        statuses |= {412, 428}
+    return statuses
+
+
+def _problem(status: int) -> dict[str, Any]:
+    code = HTTPStatus(status)
+    example = {
+        "type": "about:blank",
+        "title": code.phrase,
+        "status": status,
+        "detail": PROBLEMS[status],
+        "code": f"http.{code.name.lower()}",
+    }
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        "description": PROBLEMS[status],
+        "content": {"application/problem+json": {"schema": schema, "example": example}},
+    }
+
+
+def _one_body(answer: Mapping[str, Any], status: str) -> Mapping[str, Any]:
+    """Return an answer without the body that its status leaves no room for, or that Litestar only guessed."""
+    kept = {name: value for name, value in answer.items() if name != "headers" or value}
+    content = answer.get("content", {})
+    if status in {"204", "304", "302"} or all(each.get("schema") == {"type": "null"} for each in content.values()):
+        kept.pop("content", None)
+    if EVENTS in content:
+        kept["content"] = {EVENTS: {"schema": {"type": "string"}}}
+    return kept
+
+
+def _with_example(body: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
+    content = {
+        kind: each if not each.get("schema") or kind != "application/json"
+        else {**each, "example": example_of(each["schema"], schemas)}
+        for kind, each in body.get("content", {}).items()
+    }  # fmt: skip
+    return {**body, "content": content} if content else dict(body)
+
+
+def _parameter(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a parameter without the members that only repeat OpenAPI's defaults."""
+    defaults = {"deprecated", "allowEmptyValue", "allowReserved"}
+    return {name: value for name, value in found.items() if name not in defaults}

@@ -1,0 +1,23 @@
+"""Headers of requests that are no parameters of a handler."""
+
+from typing import Any
+
+from litestar.handlers import HTTPRouteHandler
+
+from mamkit_apps.api.idempotency import HEADER, KEY_PATTERN, takes_key
+
+__all__ = ["request_headers"]
+
+
+def request_headers(handler: HTTPRouteHandler) -> list[dict[str, Any]]:
+    """Return the headers that requests to a handler may have."""
+    if not takes_key(handler):
+        return []
+    key = {
+        "name": HEADER.title(),
+        "in": "header",
+        "description": "Made up by the client for one request; the request sent again with it gets the first answer.",
+        "schema": {"type": "string", "pattern": KEY_PATTERN, "examples": ['"8e03978e-40d5-43dd-bc93-6894a57f9324"']},
+        "required": False,
+    }
+    return [key]

@@ -1,0 +1,16 @@
+"""What a handler says about its answers that the rules of `document` cannot find."""
+
+from typing import Any
+
+__all__ = ["answers"]
+
+
+def answers(*statuses: int, login: bool | None = None, body: str | None = None) -> dict[str, Any]:
+    """Return the `opt` of a handler that may answer with more than the rules find.
+
+    Args:
+        statuses: The answers; those below 400 beside the one that the handler declares.
+        login: Whether a login is needed, where that is not to be seen from its parameters.
+        body: Media type of a body that the handler reads by itself.
+    """
+    return {"answers": statuses, "login": login, "body": body}
