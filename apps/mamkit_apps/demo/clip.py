@@ -17,17 +17,23 @@ SIZE = (1280, 720)
 SAMPLE_RATE = 48_000
 
 
-def make_clip(path: Path) -> None:
-    """Write an MP4 of 12 s: 1280x720 at 25 frames per second, H.264, and a stereo tone, AAC."""
+def make_clip(path: Path, *, seconds: int = SECONDS, size: tuple[int, int] = SIZE) -> None:
+    """Write an MP4 at 25 frames per second, H.264, with a stereo tone, AAC.
+
+    Args:
+        path: The file.
+        seconds: How long.
+        size: Width and height, pixels.
+    """
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         video = container.add_stream("libx264", rate=RATE, options={"preset": "veryfast", "crf": "23"})
-        video.width, video.height = SIZE
+        video.width, video.height = size
         video.pix_fmt = "yuv420p"
         audio = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
-        picture = _source("testsrc2", f"size={SIZE[0]}x{SIZE[1]}:rate={RATE}:duration={SECONDS}", "buffersink")
+        picture = _source("testsrc2", f"size={size[0]}x{size[1]}:rate={RATE}:duration={seconds}", "buffersink")
         tone = _source(
             "aevalsrc",
-            f"0.2*sin(440*2*PI*t)|0.2*sin(660*2*PI*t):s={SAMPLE_RATE}:d={SECONDS}:c=stereo",
+            f"0.2*sin(440*2*PI*t)|0.2*sin(660*2*PI*t):s={SAMPLE_RATE}:d={seconds}:c=stereo",
             "abuffersink",
         )
         for frame in _frames(picture, av.VideoFrame):

@@ -30,7 +30,15 @@ from mamkit.transcode.artwork.files import (
     storyboard_vtt,
     waveform_json,
 )
-from mamkit.transcode.containment.contain import Cancellation, choose_devices, encode_part, probe, try_encoder
+from mamkit.transcode.containment.contain import (
+    Cancellation,
+    Confinement,
+    choose_devices,
+    confinement,
+    encode_part,
+    probe,
+    try_encoder,
+)
 from mamkit.transcode.errors import (
     ChildCrashedError,
     ChildMemoryError,
@@ -103,6 +111,7 @@ __all__ = [
     "ChildProtocolError",
     "ChildTimedOutError",
     "Codec",
+    "Confinement",
     "ContainmentError",
     "Copyable",
     "DestinationNotEmptyError",
@@ -136,6 +145,7 @@ __all__ = [
     "VideoStream",
     "audio_frame_range",
     "choose_devices",
+    "confinement",
     "dash_manifest",
     "display_size",
     "encode_part",

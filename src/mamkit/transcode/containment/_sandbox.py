@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["restrict_files", "restrict_resources"]
+__all__ = ["NET_SINCE", "landlock_version", "restrict_files", "restrict_resources"]
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS = 38
@@ -27,7 +27,7 @@ _VERSION_FLAG = 1
 _RULE_PATH_BENEATH = 1
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _IOCTL_DEV = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 15
 _ACCESS_BY_VERSION = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # how many file rights a version of the interface knows
-_NET_SINCE, _NET_BIND_AND_CONNECT = 4, 0b11
+NET_SINCE, _NET_BIND_AND_CONNECT = 4, 0b11
 _SCOPE_SINCE, _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS = 6, 0b11
 
 # What libraries look up while they work: other libraries, and how many processors of which kind there are.
@@ -45,6 +45,13 @@ _SYSTEM = (
 )
 
 _CARD = ("dev/nvidia*", "proc/driver/nvidia", "proc/self")  # the driver looks up its own process's memory
+
+
+def landlock_version() -> int:
+    """Return the version of the kernel's Landlock interface; 0 or less where there is none."""
+    if sys.platform != "linux":
+        return 0
+    return int(ctypes.CDLL(None, use_errno=True).syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG))
 
 
 def restrict_resources(*, memory: int, seconds: int, parent: int) -> None:
@@ -76,15 +83,13 @@ def restrict_files(source: str, code: Iterable[str], *, card: bool = False) -> b
         code: Folders that this process's modules and libraries lie in.
         card: Whether an NVIDIA card may be used: its device files are then open, too.
     """
-    if sys.platform != "linux":
-        return False
-    libc = ctypes.CDLL(None, use_errno=True)
-    version = libc.syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)
+    version = landlock_version()
     if version < 1:
         return False
+    libc = ctypes.CDLL(None, use_errno=True)
     files = (1 << _ACCESS_BY_VERSION[min(version, max(_ACCESS_BY_VERSION))]) - 1
     handled = [files]  # an older kernel knows fewer fields of `struct landlock_ruleset_attr`
-    if version >= _NET_SINCE:
+    if version >= NET_SINCE:
         handled.append(_NET_BIND_AND_CONNECT)
     if version >= _SCOPE_SINCE:
         handled.append(_SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS)
