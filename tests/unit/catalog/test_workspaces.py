@@ -35,6 +35,7 @@ NOT_OF_A_WORKSPACE = {
     "audit_events": "outlive everything, and are read by permission",
     "email_verifications": "a user's",
     "identities": "a user's",
+    "kept_answers": "of who asked",
     "login_attempts": "of no user yet",
     "login_flows": "of no user yet",
     "passkeys": "a user's",
