@@ -111,7 +111,8 @@ def log_in(login: Login, request: Request) -> dict[str, str]:
             raise InvalidCredentialsError
     if passwords.needs_rehash(user.password_hash):
         with engine.begin() as connection:
-            renewed = sa.update(users).where(users.c.id == user.id)
+            # If it is still the one that was looked at: a change of the password meanwhile must win.
+            renewed = sa.update(users).where(users.c.id == user.id, users.c.password_hash == user.password_hash)
             connection.execute(renewed.values(password_hash=passwords.hash(login.password)))
     return answer(sessions.start(user.id))
 

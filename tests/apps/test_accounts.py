@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -10,12 +11,14 @@ from uuid import uuid4
 
 import jwt
 import pytest
+import sqlalchemy as sa
 
-from mamkit.auth import Totp
+from mamkit.auth import PasswordHasher, Totp
+from mamkit.catalog import sync_engine
 from mamkit.clock import utc_now
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.settings import SettingsError
-from tests.apps.people import PASSWORD, SITE, Person, Site, open_site
+from tests.apps.people import PASSWORD, QUICK, SITE, Person, Site, open_site
 from tests.unit.auth.authenticator import Authenticator
 
 NEW_PASSWORD = "another horse altogether"
@@ -86,6 +89,34 @@ class TestSessions:
         assert site.call("GET", "/auth/me", token=answer.json()["access_token"]).status_code == 200
         assert log_in(site)[0] == 401
         assert log_in(site, password=NEW_PASSWORD)[0] == 200
+
+    def test_a_hash_is_renewed_at_a_login_unless_the_password_was_changed_meanwhile(
+        self, site: Site, ada: Person
+    ) -> None:
+        engine = sync_engine(site.settings.database)
+
+        def kept() -> str:
+            with engine.connect() as connection:
+                return str(connection.execute(sa.text("SELECT password_hash FROM users")).scalar_one())
+
+        before = kept()
+        object.__setattr__(site.parts, "passwords", PasswordHasher(replace(QUICK, time_cost=2)))
+        assert log_in(site)[0] == 200
+        renewed = kept()
+        assert "t=1" in before
+        assert "t=2" in renewed
+
+        class Overtaken(PasswordHasher):
+            def needs_rehash(self, stored: str) -> bool:
+                with engine.begin() as connection:
+                    connection.execute(sa.text("UPDATE users SET password_hash = 'that of a new password'"))
+                return True
+
+        object.__setattr__(site.parts, "passwords", Overtaken(QUICK))
+        log_in(site)
+        assert kept() == "that of a new password"
+        assert ada.call("GET", "/auth/me").status_code == 200
+        engine.dispose()
 
     def test_a_wrong_current_password_changes_nothing(self, site: Site, ada: Person) -> None:
         body = {"current": "wrong", "password": NEW_PASSWORD}

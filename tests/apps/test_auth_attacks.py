@@ -233,6 +233,14 @@ def test_attack_enumeration_by_time_of_registrations(data_dir: Path) -> None:
         )
 
 
+def test_attack_guessing_at_spellings_of_one_account(site: Site) -> None:
+    stop_the_clock(site)
+    site.person("caf\u00e9@x.org")
+    spellings = ["caf\u00e9@x.org", "cafe\u0301@x.org", "CAF\u00c9@X.org", " cafe\u0301@x.org "] * 2
+    bodies = [{"email": spelling, "password": "wrong"} for spelling in spellings]
+    assert [status for status, _ in answers(site, "/auth/login", *bodies)] == [401] * 6 + [429] * 2
+
+
 def test_attack_guessing_from_one_address_at_many_accounts(site: Site) -> None:
     stop_the_clock(site)
     bodies = [{"email": f"user-{number}@example.org", "password": "wrong"} for number in range(22)]

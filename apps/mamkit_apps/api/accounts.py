@@ -77,11 +77,11 @@ async def login(data: JSONBody[Credentials], parts: Wired, address: Address) -> 
         return parts.passwords.hash(password) if parts.passwords.needs_rehash(stored) else None
 
     renewed = await hashing(parts, verify)
-    if user is None:
+    if user is None or stored is None:
         raise InvalidCredentialsError
     if renewed is not None:
         async with parts.catalog.begin() as session:
-            await db.set_password_hash(session, user.id, renewed)
+            await db.renew_password_hash(session, user.id, old=stored, new=renewed)
     return await finish_login(parts, user, method="password")
 
 

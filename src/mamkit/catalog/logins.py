@@ -30,6 +30,7 @@ __all__ = [
     "recovery_digests",
     "remove_other_logins",
     "remove_second_factor",
+    "renew_password_hash",
     "replace_password_hash",
     "second_factor_of",
     "second_factors",
@@ -83,6 +84,15 @@ async def replace_password_hash(session: AsyncSession, user_id: UUID, *, old: st
         .values(password_hash=new, authz_version=User.authz_version + 1, updated_at=now(session))
     )
     return await _changed(session, replacing)
+
+
+async def renew_password_hash(session: AsyncSession, user_id: UUID, *, old: str, new: str) -> bool:
+    """Replace a hash by one of the same password under another profile, if it is still the old one; tokens stay valid.
+
+    Returns False where the password was changed meanwhile, which must win.
+    """
+    renewing = update(User).where(User.id == user_id, User.password_hash == old)
+    return await _changed(session, renewing.values(password_hash=new, updated_at=now(session)))
 
 
 async def add_api_key(

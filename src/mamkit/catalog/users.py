@@ -23,7 +23,6 @@ __all__ = [
     "grant_role",
     "revoke_role",
     "roles_of",
-    "set_password_hash",
     "set_user_status",
     "user_by_email",
     "user_by_id",
@@ -107,17 +106,6 @@ async def user_by_id(session: AsyncSession, user_id: UUID) -> User:
 async def count_users(session: AsyncSession) -> int:
     """Return how many users there are, disabled ones included."""
     return await session.scalar(select(func.count()).select_from(User)) or 0
-
-
-async def set_password_hash(session: AsyncSession, user_id: UUID, password_hash: str) -> User:
-    """Store a new hash, of a new password or of the same under a new profile; tokens stay valid.
-
-    Raises:
-        UserNotFoundError: There is no such user.
-    """
-    user = await _locked(session, user_id)
-    user.password_hash = password_hash
-    return await _touched(session, user)
 
 
 async def set_user_status(session: AsyncSession, user_id: UUID, status: UserStatus) -> User:

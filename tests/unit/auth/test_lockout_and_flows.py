@@ -1,5 +1,6 @@
 """Whoever guesses waits longer and longer; a login in two steps is finished once, by whoever began it."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
@@ -10,6 +11,7 @@ import pytest
 from mamkit.auth import (
     PER_ACCOUNT,
     PER_ADDRESS,
+    Attempts,
     FlowEndedError,
     Flows,
     HashingUnavailableError,
@@ -92,8 +94,15 @@ def test_after_the_wait_one_more_attempt_is_free(lockout: Lockout, clock: Clock)
 
 def test_attack_many_guesses_at_once(clock: Clock) -> None:
     """Fifty threads guess at one account in the same moment: no more are tried than one after the other."""
+
+    class Slow(MemoryAttemptStore):
+        def get(self, key: str) -> Attempts | None:
+            seen = super().get(key)
+            time.sleep(0.002)  # so that many see the same before one of them acts on it
+            return seen
+
     tried: list[int] = []
-    lockout, together = Lockout(MemoryAttemptStore(), clock=clock), Barrier(50)
+    lockout, together = Lockout(Slow(), clock=clock), Barrier(50)
 
     def guess(number: int) -> None:
         together.wait()

@@ -109,7 +109,6 @@ async def test_who_is_not_there_is_not_found(catalog: Catalog) -> None:
         await db.ensure_roles(session, ROLES)
         for attempt in (
             db.user_by_id(session, nobody),
-            db.set_password_hash(session, nobody, "hash"),
             db.set_user_status(session, nobody, "disabled"),
             db.bump_authz_version(session, nobody),
         ):
@@ -122,11 +121,18 @@ async def test_who_is_not_there_is_not_found(catalog: Catalog) -> None:
         assert await db.roles_of(session, nobody) == []
 
 
-async def test_a_new_password_leaves_tokens_alone(catalog: Catalog, user: User, clock: Clock) -> None:
+async def test_a_renewed_hash_leaves_tokens_alone_and_gives_way_to_a_new_password(
+    catalog: Catalog, user: User, clock: Clock
+) -> None:
     clock.advance(timedelta(minutes=1))
     async with catalog.begin() as session:
-        changed = await db.set_password_hash(session, user.id, "$argon2id$…")
-    assert (changed.password_hash, changed.authz_version) == ("$argon2id$…", 1)
+        assert await db.replace_password_hash(session, user.id, old=user.password_hash, new="first")
+        assert await db.renew_password_hash(session, user.id, old="first", new="second")
+        assert not await db.renew_password_hash(session, user.id, old="first", new="third")
+        assert not await db.renew_password_hash(session, uuid4(), old="second", new="third")
+    async with catalog.read() as session:
+        changed = await db.user_by_id(session, user.id)
+    assert (changed.password_hash, changed.authz_version) == ("second", 2)
     assert changed.updated_at == clock.now > changed.created_at
 
 
