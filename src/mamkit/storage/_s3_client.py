@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 
 from mamkit.storage._body import BLOCK_SIZE
 from mamkit.storage._s3_http import Answer, Transport
-from mamkit.storage._s3_options import S3Features
+from mamkit.storage._s3_options import S3Features, S3Options
 from mamkit.storage._s3_upload import Parts, Wanted
 from mamkit.storage._s3_wire import (
     OWN_METADATA,
@@ -30,12 +30,10 @@ from mamkit.storage._sigv4 import UNSIGNED
 from mamkit.storage.errors import ObjectExistsError, StorageError, StorageUnavailableError, UnsupportedOperationError
 from mamkit.storage.models import ObjectInfo
 
-__all__ = ["LARGEST_REQUEST", "RESERVED", "S3Client"]
+__all__ = ["RESERVED", "S3Client"]
 
 RESERVED = ".mamkit/"
 """What keys start with that a store uses for itself."""
-LARGEST_REQUEST = 5 * 10**9
-"""Bytes of one PUT or one copy: Amazon S3 API Reference, "CopyObject"."""
 _PROBE = f"{RESERVED}probe"
 _TOKEN = f"x-amz-meta-{OWN_METADATA}write"
 _PRECONDITION_FAILED = 412
@@ -47,17 +45,16 @@ class S3Client:
     Args:
         transport: Sends.
         name: Of the bucket.
-        encryption: Asked for with each write.
-        features: What the server can do, if that is known.
+        options: Encryption that is asked for, the largest request, and what the server can do, if that is known.
     """
 
-    def __init__(
-        self, transport: Transport, name: str, *, encryption: str | None = None, features: S3Features | None = None
-    ) -> None:
+    def __init__(self, transport: Transport, name: str, options: S3Options) -> None:
         self.transport = transport
         self.name = name
+        self.largest = options.largest_request
+        encryption = options.encryption
         self._encryption = {} if encryption is None else {"x-amz-server-side-encryption": encryption}
-        self._features = features
+        self._features = options.features
 
     @property
     def features(self) -> S3Features:
@@ -173,10 +170,13 @@ class S3Client:
 
     def _settle(self, gathered: ObjectInfo, wanted: Wanted) -> ObjectInfo:
         """Give what was gathered under a key of our own its place, unless that is taken."""
-        if gathered.size > LARGEST_REQUEST:
-            raise UnsupportedOperationError("this server has no safe way to write more than 5 GB only if a key is free")
-        if self.features.conditional_copy:
+        large = gathered.size > self.largest
+        if self.features.conditional_copy and (self.features.large_copy or not large):
             return self.copy(gathered, self.name, wanted)
+        if large:
+            raise UnsupportedOperationError(
+                f"the server of {self.name!r} cannot write {gathered.size:,} bytes safely only if a key is free"
+            )
 
         def blocks() -> Iterator[bytes]:
             raw = self.get(gathered.key, etag=gathered.etag).raw
@@ -198,7 +198,7 @@ class S3Client:
                 raise to_error(refusal, parts.wanted.key) from refusal
 
     def copy(self, source: ObjectInfo, bucket: str, wanted: Wanted) -> ObjectInfo:
-        """Copy an object of at most 5 GB that has not changed since; conditions are those that the server honours.
+        """Copy an object, no larger than one request may be, that has not changed; conditions must be honoured.
 
         Raises:
             StorageError: As the contract says.
@@ -322,6 +322,7 @@ class S3Client:
             conditional_copy=refused({**source, "if-none-match": "*"}),
             conditional_complete=not _is_seaweed(found) and self._refuses_to_complete(data),
             copy_source_match=refused({**source, "x-amz-copy-source-if-match": f'"{"0" * 32}"'}),
+            large_copy=_is_seaweed(found),
         )
 
     def _is_there(self, key: str) -> bool:
@@ -356,7 +357,10 @@ class S3Client:
 
 
 def _is_seaweed(headers: Mapping[str, str]) -> bool:
-    """Return whether this is a server that honours the condition of a completion, but not among several at once."""
+    """Return whether this is a server with two ways of its own.
+
+    It honours the condition of a completion, but not among several at once; and it copies objects of any size.
+    """
     return headers.get("server", "").startswith("SeaweedFS")
 
 

@@ -39,6 +39,8 @@ class S3Features:
     """It honours `If-None-Match: *` where an upload in parts is completed, also among several at once."""
     copy_source_match: bool
     """It honours `x-amz-copy-source-if-match`."""
+    large_copy: bool = False
+    """It copies an object of any size in one request, which S3 does up to 5 GB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,8 @@ class S3Options:
     """Of a part in transfers; grown where 10,000 parts would not do. `concurrency` + 1 of them are in memory."""
     concurrency: int = 4
     """Parts of one transfer on their way at once."""
+    largest_request: int = 5 * 10**9
+    """Bytes of one PUT or copy at most; more goes in parts. Amazon S3 API Reference, "CopyObject"."""
     connections: int = 32
     """Connections that are kept open: as many as there are callers at once, times `concurrency` for large objects."""
     patience: Patience = field(default_factory=Patience)

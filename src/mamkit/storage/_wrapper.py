@@ -2,19 +2,31 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import BinaryIO, Self
 
 from mamkit.storage._upload import feed
 from mamkit.storage.errors import UnsupportedOperationError
-from mamkit.storage.models import ByteRange, Expected, ObjectInfo, SignedRequest
-from mamkit.storage.protocols import ObjectBody, ObjectReader, ObjectStore, SignsDownloads, SignsUploads, Upload
+from mamkit.storage.models import ByteRange, Expected, ObjectInfo, PartsPlan, SignedForm, SignedRequest
+from mamkit.storage.protocols import (
+    ObjectBody,
+    ObjectReader,
+    ObjectStore,
+    RetainsObjects,
+    SignsDownloads,
+    SignsForms,
+    SignsParts,
+    SignsUploads,
+    Upload,
+)
 
 __all__ = ["RenamedBody", "StoreWrapper"]
 
 
 class StoreWrapper:
     """An `ObjectStore` that hands everything on to another.
+
+    What the store within lacks raises `UnsupportedOperationError`.
 
     Args:
         store: Does the work.
@@ -89,7 +101,7 @@ class StoreWrapper:
             UnsupportedOperationError: The store within signs nothing.
         """
         if not isinstance(self._store, SignsDownloads):
-            raise UnsupportedOperationError(f"{self._store!r} signs no requests")
+            raise self._lacks("signs no requests")
         return self._store.sign_get(key, expires_in=expires_in)
 
     def sign_put(self, key: str, *, content_type: str, expected: Expected, expires_in: timedelta) -> SignedRequest:
@@ -99,8 +111,82 @@ class StoreWrapper:
             UnsupportedOperationError: The store within signs nothing.
         """
         if not isinstance(self._store, SignsUploads):
-            raise UnsupportedOperationError(f"{self._store!r} signs no requests")
+            raise self._lacks("signs no requests")
         return self._store.sign_put(key, content_type=content_type, expected=expected, expires_in=expires_in)
+
+    def sign_form(self, key: str, *, content_type: str, expected: Expected, expires_in: timedelta) -> SignedForm:
+        """Return a form that writes the object.
+
+        Raises:
+            UnsupportedOperationError: The store within signs no forms.
+        """
+        if not isinstance(self._store, SignsForms):
+            raise self._lacks("signs no forms")
+        return self._store.sign_form(key, content_type=content_type, expected=expected, expires_in=expires_in)
+
+    def begin_parts(
+        self,
+        key: str,
+        *,
+        content_type: str,
+        expected: Expected,
+        part_size: int | None = None,
+        checksums: bool = False,
+    ) -> PartsPlan:
+        """Begin an upload in parts by somebody without credentials.
+
+        Raises:
+            UnsupportedOperationError: The store within signs no parts.
+        """
+        return self._parts().begin_parts(
+            key, content_type=content_type, expected=expected, part_size=part_size, checksums=checksums
+        )
+
+    def sign_part(
+        self, plan: PartsPlan, number: int, *, sha256: str | None = None, expires_in: timedelta
+    ) -> SignedRequest:
+        """Return a request that writes one part."""
+        return self._parts().sign_part(plan, number, sha256=sha256, expires_in=expires_in)
+
+    def parts_there(self, plan: PartsPlan) -> frozenset[int]:
+        """Return the numbers of the parts that have arrived whole."""
+        return self._parts().parts_there(plan)
+
+    def complete_parts(self, plan: PartsPlan) -> ObjectInfo:
+        """Make the object of its parts."""
+        return self._parts().complete_parts(plan)
+
+    def abort_parts(self, plan: PartsPlan) -> None:
+        """Forget the upload and its parts."""
+        self._parts().abort_parts(plan)
+
+    def retain(self, key: str, *, until: datetime) -> None:
+        """Refuse to replace or delete the object before `until`.
+
+        Raises:
+            UnsupportedOperationError: The store within retains nothing.
+        """
+        if not isinstance(self._store, RetainsObjects):
+            raise self._lacks("retains nothing")
+        self._store.retain(key, until=until)
+
+    def retained_until(self, key: str) -> datetime | None:
+        """Return until when the object is retained; None if it is not.
+
+        Raises:
+            UnsupportedOperationError: The store within retains nothing.
+        """
+        if not isinstance(self._store, RetainsObjects):
+            raise self._lacks("retains nothing")
+        return self._store.retained_until(key)
+
+    def _parts(self) -> SignsParts:
+        if not isinstance(self._store, SignsParts):
+            raise self._lacks("signs no parts")
+        return self._store
+
+    def _lacks(self, what: str) -> UnsupportedOperationError:
+        return UnsupportedOperationError(f"{self._store!r} {what}")
 
 
 class RenamedBody:

@@ -17,7 +17,7 @@ from mamkit.storage._upload import CheckedUpload, carry, check_match, feed
 from mamkit.storage._walk import walk
 from mamkit.storage.errors import ObjectNotFoundError, UnboundedUploadError, UnsupportedOperationError
 from mamkit.storage.keys import check_key, check_prefix
-from mamkit.storage.models import ByteRange, Expected, ObjectInfo, PartsPlan, SignedRequest
+from mamkit.storage.models import ByteRange, Expected, ObjectInfo, PartsPlan, SignedForm, SignedRequest
 from mamkit.storage.protocols import ObjectReader, RequestSigner, Upload
 
 __all__ = ["LocalStore"]
@@ -39,7 +39,7 @@ class LocalStore:
 
     Args:
         root: Folder of the store, made if it is not there.
-        signer: Signs requests for `sign_get` and `sign_put`; without one the store signs nothing.
+        signer: Signs requests of strangers (`sign_get`, `sign_put`, …); without one the store signs nothing.
         durable: Whether a finished write is on the disk (fsync) and so outlives a power cut; False is for what can be
             made again.
         clock: Tells when objects were modified.
@@ -184,12 +184,17 @@ class LocalStore:
             UnboundedUploadError: `expected.size` is None.
             UnsupportedOperationError: The store was made without a signer.
         """
-        signer = self._sign()
-        check_key(key)
-        check_facts(content_type, None)
-        if expected.size is None:
-            raise UnboundedUploadError(key)
-        return signer.sign("PUT", key, content_type=content_type, expected=expected, expires_in=expires_in)
+        return self._sign_upload("PUT", key, content_type, expected, expires_in)
+
+    def sign_form(self, key: str, *, content_type: str, expected: Expected, expires_in: timedelta) -> SignedForm:
+        """Return a form that writes the object, with this type, size and SHA-256 and no other.
+
+        Raises:
+            UnboundedUploadError: `expected.size` is None.
+            UnsupportedOperationError: The store was made without a signer.
+        """
+        request = self._sign_upload("POST", key, content_type, expected, expires_in)
+        return SignedForm(url=request.url, fields={"content-type": content_type}, expires_at=request.expires_at)
 
     def begin_parts(
         self,
@@ -231,6 +236,16 @@ class LocalStore:
         if self._signer is None:
             raise UnsupportedOperationError(f"{self!r} signs no requests; make it with a signer")
         return self._signer
+
+    def _sign_upload(
+        self, method: str, key: str, content_type: str, expected: Expected, expires_in: timedelta
+    ) -> SignedRequest:
+        signer = self._sign()
+        check_key(key)
+        check_facts(content_type, None)
+        if expected.size is None:
+            raise UnboundedUploadError(key)
+        return signer.sign(method, key, content_type=content_type, expected=expected, expires_in=expires_in)
 
     def _list(self, prefix: str, after: str) -> Iterator[ObjectInfo]:
         with os_errors(prefix or str(self._root)):

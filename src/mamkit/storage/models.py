@@ -83,8 +83,8 @@ class SignedRequest:
 class SignedForm:
     """A form (`multipart/form-data`) that a browser may post, with the file as its last field, until it expires."""
 
-    url: str
-    fields: Mapping[str, str] = field(repr=False)  # whoever reads them from a log could post it
+    url: str = field(repr=False)  # whoever reads it and the fields from a log could post it
+    fields: Mapping[str, str] = field(repr=False)
     """To be sent exactly so, before the file."""
     expires_at: datetime
 

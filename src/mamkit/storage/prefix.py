@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
 from mamkit.storage._wrapper import RenamedBody, StoreWrapper
 from mamkit.storage.errors import InvalidKeyError, ObjectExistsError, ObjectNotFoundError
 from mamkit.storage.keys import check_key, check_prefix
-from mamkit.storage.models import ByteRange, Expected, ObjectInfo, SignedRequest
+from mamkit.storage.models import ByteRange, Expected, ObjectInfo, PartsPlan, SignedForm, SignedRequest
 from mamkit.storage.protocols import ObjectBody, ObjectReader, ObjectStore, Upload
 
 __all__ = ["PrefixStore"]
@@ -99,6 +99,58 @@ class PrefixStore(StoreWrapper):
     def sign_put(self, key: str, *, content_type: str, expected: Expected, expires_in: timedelta) -> SignedRequest:
         """Return a request that writes the object."""
         return super().sign_put(self._inner(key), content_type=content_type, expected=expected, expires_in=expires_in)
+
+    def sign_form(self, key: str, *, content_type: str, expected: Expected, expires_in: timedelta) -> SignedForm:
+        """Return a form that writes the object."""
+        return super().sign_form(self._inner(key), content_type=content_type, expected=expected, expires_in=expires_in)
+
+    def begin_parts(
+        self,
+        key: str,
+        *,
+        content_type: str,
+        expected: Expected,
+        part_size: int | None = None,
+        checksums: bool = False,
+    ) -> PartsPlan:
+        """Begin an upload in parts by somebody without credentials."""
+        plan = super().begin_parts(
+            self._inner(key), content_type=content_type, expected=expected, part_size=part_size, checksums=checksums
+        )
+        return replace(plan, key=key)
+
+    def sign_part(
+        self, plan: PartsPlan, number: int, *, sha256: str | None = None, expires_in: timedelta
+    ) -> SignedRequest:
+        """Return a request that writes one part."""
+        return super().sign_part(self._inner_plan(plan), number, sha256=sha256, expires_in=expires_in)
+
+    def parts_there(self, plan: PartsPlan) -> frozenset[int]:
+        """Return the numbers of the parts that have arrived whole."""
+        with self._own():
+            return super().parts_there(self._inner_plan(plan))
+
+    def complete_parts(self, plan: PartsPlan) -> ObjectInfo:
+        """Make the object of its parts."""
+        with self._own():
+            return self._strip(super().complete_parts(self._inner_plan(plan)))
+
+    def abort_parts(self, plan: PartsPlan) -> None:
+        """Forget the upload and its parts."""
+        super().abort_parts(self._inner_plan(plan))
+
+    def retain(self, key: str, *, until: datetime) -> None:
+        """Refuse to replace or delete the object before `until`."""
+        with self._own():
+            super().retain(self._inner(key), until=until)
+
+    def retained_until(self, key: str) -> datetime | None:
+        """Return until when the object is retained; None if it is not."""
+        with self._own():
+            return super().retained_until(self._inner(key))
+
+    def _inner_plan(self, plan: PartsPlan) -> PartsPlan:
+        return replace(plan, key=self._inner(plan.key))
 
     def _inner(self, key: str) -> str:
         return check_key(self._prefix + check_key(key))

@@ -292,10 +292,10 @@ class RequestSigner(Protocol):
         """Return a request for one object. How long it may last at most is the signer's to say.
 
         Args:
-            method: `GET` (which brings `HEAD` with it) or `PUT`.
+            method: `GET` (which brings `HEAD` with it), `PUT`, or `POST` of a form whose last field is `file`.
             key: The object.
-            content_type: Media type that a `PUT` must name.
-            expected: What the bytes of a `PUT` must be; `expected.size` is not None.
+            content_type: Media type that an upload must name; a form in its field `content-type` as well.
+            expected: What the bytes of an upload must be; `expected.size` is not None.
             expires_in: How long the request is good, from now.
         """
 

@@ -18,8 +18,10 @@ except ImportError as error:
 from mamkit.storage._body import FileBody, found_range
 from mamkit.storage._facts import check_facts
 from mamkit.storage._s3_body import S3Body
-from mamkit.storage._s3_client import LARGEST_REQUEST, RESERVED, S3Client
+from mamkit.storage._s3_client import RESERVED, S3Client
+from mamkit.storage._s3_copies import S3Copies
 from mamkit.storage._s3_http import Answer, Patience, Transport
+from mamkit.storage._s3_leftovers import S3Leftovers
 from mamkit.storage._s3_list import list_flat, list_folders
 from mamkit.storage._s3_locks import S3Locks
 from mamkit.storage._s3_options import (
@@ -52,14 +54,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Patience", "S3Features", "S3Options", "S3Store"]
 
-_COPY_PART = 512 * 1024 * 1024  # bytes; a server copies a part while the request waits for it
 _COPY_ATTEMPTS = 3  # at a source that is replaced again and again
 
 
 class S3Store:
     """An `ObjectStore` in a bucket, for any number of threads; the bucket must be there.
 
-    The bytes go past boto3 over a client of our own (`docs/decisions/0011` says why); credentials, regions and
+    The bytes go past boto3 over a client of our own (`docs/decisions/0009` says why); credentials, regions and
     endpoints are boto3's. Keys that start with `.mamkit/` are the store's own. Where a server does less than S3, what
     cannot be done safely in one way is done in another, or raises `UnsupportedOperationError`.
 
@@ -95,7 +96,7 @@ class S3Store:
             connections=options.connections,
             ca_bundle=options.ca_bundle,
         )
-        self._client = S3Client(transport, bucket, encryption=options.encryption, features=options.features)
+        self._client = S3Client(transport, bucket, options)
         self._signing = S3Signing(
             self._client,
             signer,
@@ -105,7 +106,9 @@ class S3Store:
             check=_check,
         )
         self._pool = ThreadPoolExecutor(options.connections, thread_name_prefix="mamkit-s3")
+        self._copies = S3Copies(self._client, self._pool)
         self._locks = S3Locks(self._client, clock=clock)
+        self._leftovers = S3Leftovers(self._client, clock=clock)
 
     def __repr__(self) -> str:
         return f"S3Store({self._name!r}, endpoint={self._endpoint!r})"
@@ -229,7 +232,7 @@ class S3Store:
             wanted = Wanted(key=key, content_type=info.content_type, metadata=info.metadata, if_absent=if_absent)
             self._guard(wanted)
             try:
-                return self._copy(origin, info, wanted)
+                return self._copies.copy(origin, origin._name, info, wanted)
             except RefusalError as refusal:
                 if refusal.status not in {404, 412}:
                     raise to_error(refusal, key) from refusal
@@ -251,6 +254,21 @@ class S3Store:
     def retained_until(self, key: str) -> datetime | None:
         """Return until when the object is retained; None if it is not."""
         return self._locks.retained_until(_check(key))
+
+    def remove_unfinished(self, *, older_than: timedelta) -> int:
+        """Remove what nobody sees and nobody will finish, and return how many uploads that were.
+
+        A process that is killed leaves parts behind, which take room and show under no key. Nobody can tell them from
+        an upload that is under way but by their age: of this store, of another program in the bucket, or of somebody
+        with a signed request.
+
+        Args:
+            older_than: Age; longer than any upload takes.
+
+        Raises:
+            StorageUnavailableError: The server failed, or refuses access.
+        """
+        return self._leftovers.remove(older_than=older_than)
 
     def sign_get(self, key: str, *, expires_in: timedelta) -> SignedRequest:
         """Return a request that reads the object until it expires; 7 days at most."""
@@ -321,40 +339,6 @@ class S3Store:
             for info in list_objects(fetch, prefix, after):
                 if _is_key(info.key):
                     yield info
-
-    def _copy(self, origin: "S3Store", info: ObjectInfo, wanted: Wanted) -> ObjectInfo:
-        """Copy just the object that `info` is about, in the way that this server does safely."""
-        can = self.features
-        whole = info.size <= LARGEST_REQUEST
-        if can.copy_source_match and whole and (can.conditional_copy or not wanted.if_absent):
-            return self._client.copy(info, origin._name, wanted)
-        if can.copy_source_match and info.size and (can.conditional_complete or not wanted.if_absent):
-            return self._copy_parts(origin, info, wanted)
-        if not whole:
-            raise UnsupportedOperationError(f"{self!r} has no safe way to copy more than 5 GB")
-
-        def blocks() -> Iterator[bytes]:
-            with origin.get(info.key) as body:
-                check_match(body.info, info.etag)
-                yield from body
-
-        return self._client.pour(wanted, blocks, info.size)
-
-    def _copy_parts(self, origin: "S3Store", info: ObjectInfo, wanted: Wanted) -> ObjectInfo:
-        parts = self._client.begin_parts(wanted, checksums=False)
-        size = max(_COPY_PART, -(-info.size // 10_000))
-        starts = range(0, info.size, size)
-        try:
-            jobs = [
-                self._pool.submit(
-                    self._client.copy_part, parts, number, info, origin._name, (start, min(start + size, info.size))
-                )
-                for number, start in enumerate(starts, start=1)
-            ]
-            return self._client.finish_parts(parts, [job.result() for job in jobs])
-        except BaseException:
-            self._client.drop_parts(parts)
-            raise
 
     def _shares_server(self, other: "S3Store") -> bool:
         return self is other or (self._endpoint == other._endpoint and self._identity == other._identity)

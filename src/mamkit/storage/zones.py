@@ -141,7 +141,10 @@ def _retain(zones: Zones, key: str, since: datetime) -> datetime | None:
     """Retain the master if masters are, counted from its making so that all promotions of it say the same."""
     masters = zones.masters
     if zones.retention is None:
-        return masters.retained_until(key) if isinstance(masters, RetainsObjects) else None
+        if isinstance(masters, RetainsObjects):
+            with suppress(UnsupportedOperationError):  # a wrapper may have more methods than the store within
+                return masters.retained_until(key)
+        return None
     if not isinstance(masters, RetainsObjects):
         raise UnsupportedOperationError(f"{masters!r} retains nothing; give the zones no retention")
     masters.retain(key, until=since + zones.retention)

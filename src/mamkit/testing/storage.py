@@ -42,17 +42,20 @@ from mamkit.storage import (
 )
 from mamkit.storage.keys import MAX_KEY_BYTES
 from mamkit.testing._storage_keys import BAD_KEYS, GOOD_KEYS
+from mamkit.testing._storage_raw import RawAccess, RawContract
 
 try:
     import pytest
 except ImportError as error:
     raise MissingExtraError("testing", package="pytest") from error
 
-__all__ = ["BAD_KEYS", "GOOD_KEYS", "StorageContract", "same"]
+__all__ = ["BAD_KEYS", "GOOD_KEYS", "RawAccess", "StorageContract", "same"]
 
 
-class StorageContract:
+class StorageContract(RawContract):
     """What holds for every `mamkit.storage.ObjectStore`.
+
+    The fixture `store` is to be overridden; `raw` as well where there is a way past the store to what it keeps.
 
     Attributes:
         records_sha256: Whether `ObjectInfo.sha256` is known of everything that was written through the store.

@@ -6,11 +6,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from mamkit.storage import LocalStore, ObjectNotFoundError
+from tests.s3_servers import ACCESS_KEY, SECRET_KEY, emptied, store_on
 
 KILLED = Path(__file__).parent / "killed.py"
 
@@ -31,6 +33,20 @@ store = LocalStore(sys.argv[1])
 with store.upload("new.mp4") as new, store.upload("old.mp4") as old:
     new.write(b"half" * 100_000)
     old.write(b"half" * 100_000)
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+HALF_ON_S3 = """
+import sys
+from mamkit.storage.s3 import S3Options, S3Store
+endpoint, access_key, secret_key, bucket = sys.argv[1:]
+options = S3Options(endpoint=endpoint, access_key=access_key, secret_key=secret_key, part_size=5 << 20, concurrency=1)
+store = S3Store(bucket, options)
+with store.upload("old.mp4") as old, store.upload("new.mp4", if_absent=True) as new:
+    for upload in (old, new):
+        for _ in range(3):
+            upload.write(b"half" * (5 << 18))
     print("ready", flush=True)
     sys.stdin.read()
 """
@@ -127,6 +143,29 @@ def test_a_process_killed_in_the_middle_of_an_upload_leaves_nothing(tmp_path: Pa
         store.head("new.mp4")
     LocalStore(tmp_path)
     assert list((tmp_path / ".scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize("server", ["weed", "ceph"])
+def test_a_process_killed_in_the_middle_of_an_upload_to_s3_shows_nothing(
+    server: str, request: pytest.FixtureRequest
+) -> None:
+    """What it leaves takes room under no key, and goes when the next one asks for that."""
+    endpoint = request.getfixturevalue(server)
+    with store_on(endpoint, "killed") as store:
+        emptied(store)
+        store.put("old.mp4", b"old")
+        with start(HALF_ON_S3, endpoint, ACCESS_KEY, SECRET_KEY, "killed") as process:
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+        assert [info.key for info in store.list()] == ["old.mp4"]
+        with pytest.raises(ObjectNotFoundError):
+            store.head("new.mp4")
+    with store_on(endpoint, "killed") as after:
+        assert after.remove_unfinished(older_than=timedelta(hours=1)) == 0
+        assert after.remove_unfinished(older_than=timedelta(0)) == 2
+        assert after.remove_unfinished(older_than=timedelta(0)) == 0
+        with after.get("old.mp4") as body:
+            assert body.read() == b"old"
 
 
 def test_processes_killed_at_random_leave_whole_objects(tmp_path: Path) -> None:

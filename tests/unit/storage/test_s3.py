@@ -12,6 +12,7 @@ import pytest
 from mamkit.storage import (
     Expected,
     InvalidKeyError,
+    ObjectChangedError,
     ObjectExistsError,
     ObjectNotFoundError,
     StorageUnavailableError,
@@ -60,13 +61,47 @@ def test_one_of_racing_large_uploads_wins(store: S3Store) -> None:
         assert body.read() == films[winners[0]]
 
 
+def test_what_is_too_large_for_one_request_is_copied_in_parts(store: S3Store) -> None:
+    """With its facts, over what stands under the key; and never where a key must be free and no way is safe."""
+    written = store.put("film", LARGE, content_type="video/mp4", metadata={"x": "1"})
+    features = replace(store.features, large_copy=False, copy_source_match=True)
+    options = replace(store._options, features=features, largest_request=PART)
+    with S3Store(store.bucket, options) as small:
+        small.put("copy", b"old")
+        copy = small.copy("film", "copy")
+        assert (copy.size, copy.content_type, copy.metadata) == (len(LARGE), "video/mp4", {"x": "1"})
+        with small.get("copy") as body:
+            assert body.read() == LARGE
+        with pytest.raises(UnsupportedOperationError):
+            small.copy("film", "new", if_absent=True)
+        with pytest.raises(UnsupportedOperationError):
+            small.put("new", LARGE, if_absent=True)
+        with pytest.raises(ObjectChangedError):
+            small.copy("film", "copy", if_match="0" * 32)
+    assert [info.key for info in store.list()] == ["copy", "film"]
+    assert store.head("film").etag == written.etag
+    assert unfinished(store) == 0
+
+
+def test_a_server_that_copies_any_size_at_once_is_let_do_it(weed: str) -> None:
+    """So that a master of more than 5 GB is promoted, and never replaced."""
+    with store_on(weed, "own", part_size=PART, largest_request=PART) as store:
+        emptied(store)
+        store.put("film", LARGE)
+        assert store.features.large_copy
+        assert store.copy("film", "master", if_absent=True).size == len(LARGE)
+        with pytest.raises(ObjectExistsError):
+            store.copy("film", "master", if_absent=True)
+        assert store.put("other", LARGE, if_absent=True).size == len(LARGE)
+        assert [key for key in raw_keys(store) if "parts/" in key] == []
+
+
 def test_a_large_upload_that_is_refused_leaves_nothing(store: S3Store) -> None:
     for expected in (Expected(size=len(LARGE) + 1), Expected(sha256=hashlib.sha256(b"other").hexdigest())):
         with pytest.raises(Exception, match="announced"):
             store.put("film", LARGE, expected=expected)
     assert list(store.list()) == []
-    page = store._client.transport.request("GET", "", query={"uploads": ""})
-    assert b"<UploadId>" not in page.data
+    assert unfinished(store) == 0
 
 
 def test_the_stores_own_keys_are_nobody_elses(store: S3Store) -> None:
@@ -110,6 +145,12 @@ def test_a_server_that_is_not_there_is_a_named_error(weed: str) -> None:
             store.put("a", b"")
         with pytest.raises((StorageUnavailableError, ObjectNotFoundError)):
             store.head("a")
+
+
+def unfinished(store: S3Store) -> int:
+    """Return how many uploads in parts are neither over nor dropped."""
+    page = store._client.transport.request("GET", "", query={"uploads": ""})
+    return page.data.count(b"<UploadId>")
 
 
 def raw_keys(store: S3Store) -> list[str]:
