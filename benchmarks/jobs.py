@@ -1,8 +1,9 @@
 """The queue in Redis beside taskiq (taskiq-redis streams), streaq and arq, on the same server in the same run.
 
 The peers are not among mamkit's own tools:
-`uv run --group dev --with taskiq-redis --with streaq --with arq python -m benchmarks.jobs`. One that is missing, or that the server
-is too old for (streaq needs Redis 7), is left out; a row without any peer does not hold.
+`uv run --group dev --with taskiq-redis --with streaq --with arq python -m benchmarks.jobs`.
+One that is missing, or that the server is too old for (streaq needs Redis 7), is left out; a row without any peer does
+not hold.
 """
 
 import itertools
