@@ -61,7 +61,31 @@ def test_a_playlist_is_compressed_for_whom_that_suits(data_dir: Path) -> None:
     same = edge.get(PLAYLIST, headers={"accept-encoding": "gzip", "if-none-match": packed.headers["etag"]})
     assert (same.status, same.body) == (304, b"")
     assert edge.get(PLAYLIST, headers={"accept-encoding": "gzip", "range": "bytes=0-6"}).body == b"#EXTM3U"
+    for refused in ("gzip;q=0", "br, gzip; q=0.0", "identity"):
+        assert "content-encoding" not in edge.get(PLAYLIST, headers={"accept-encoding": refused}).headers
+    for wanted in ("gzip;q=0.5", "GZIP", "br;q=0, gzip"):
+        assert edge.get(PLAYLIST, headers={"accept-encoding": wanted}).headers["content-encoding"] == "gzip"
     assert "content-encoding" not in edge.get(SEGMENT, headers={"accept-encoding": "gzip"}).headers
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        ("video/mp4", "inline"),
+        ("image/jpeg", "inline"),
+        ("text/vtt", "inline"),
+        ("text/html", "attachment"),
+        ("image/svg+xml", "attachment"),
+        ("application/dash+xml", "attachment"),
+        ("application/xhtml+xml", "attachment"),
+        ("video/x; charset=text/xml", "attachment"),
+    ],
+)
+def test_a_browser_never_opens_as_a_page_what_somebody_has_uploaded(data_dir: Path, kind: str, shown: str) -> None:
+    edge = Edge(data_dir)
+    open_zones(edge.settings).staging.put("uploads/u/a/original.mp4", b"<script>", content_type=kind)
+    answer = edge.get("uploads/u/a/original.mp4", grant=edge.grant(scope="uploads/u/a/original.mp4"))
+    assert (answer.headers["content-disposition"], answer.headers["x-content-type-options"]) == (shown, "nosniff")
 
 
 def test_an_unchanged_object_is_not_sent_again_by_its_date_either(data_dir: Path) -> None:
