@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -33,7 +34,7 @@ class _Sending(NamedTuple):
 
     hold: Hold
     size: int
-    timer: asyncio.TimerHandle
+    timer: asyncio.TimerHandle | None
 
 
 class EdgeProtocol(HttpToolsProtocol):
@@ -121,13 +122,26 @@ class EdgeProtocol(HttpToolsProtocol):
             self.transport.write(b"".join([head, *answer.blocks]))
             self.on_response_complete()
             return
-        self.transport.write(head)
-        for block in answer.blocks:
+        left = self._write_now([head, *answer.blocks])
+        for block in left:
             self.transport.write(block)
-        timer = self.loop.call_later(answer.hold.seconds, self._cut_off)
+        timer = self.loop.call_later(answer.hold.seconds, self._cut_off) if left else None
         self._sending = _Sending(answer.hold, answer.size, timer)
-        if not self.flow.write_paused:  # it is out already
+        if not self.flow.write_paused:  # the system has it all, or nearly
             self.resume_writing()
+
+    def _write_now(self, blocks: list[bytes | memoryview]) -> list[memoryview]:
+        """Give blocks to the system in one call, so that the head is no packet of its own; return what it leaves."""
+        sent = 0
+        if not self.transport.get_write_buffer_size():
+            with suppress(OSError):  # no room, or nobody there: the transport finds out
+                sent = os.writev(self.transport.get_extra_info("socket").fileno(), blocks)
+        left = []
+        for block in blocks:
+            if sent < len(block):
+                left.append(memoryview(block)[sent:])
+            sent = max(0, sent - len(block))
+        return left
 
     def resume_writing(self) -> None:
         """Go on writing: the client has taken nearly all that the transport had."""
@@ -146,7 +160,8 @@ class EdgeProtocol(HttpToolsProtocol):
         """Tell who waits for the end of an answer how it came, and how many bytes of it the client has not taken."""
         sending, self._sending = self._sending, None
         if sending is not None:
-            sending.timer.cancel()
+            if sending.timer is not None:
+                sending.timer.cancel()
             sending.hold.release(max(0, sending.size - left), outcome)
 
     def _is_busy(self) -> bool:
