@@ -12,9 +12,10 @@ import pytest
 
 from mamkit.clock import utc_now
 from mamkit.signing import Grant, UrlSigner
-from mamkit.storage import MemoryStore, Zones
+from mamkit.storage import MemoryStore, StorageUnavailableError, Zones
 from mamkit_apps.edge.asgi import create_app
 from mamkit_apps.edge.limits import MemoryRate, client_address, client_name
+from mamkit_apps.edge.policy import refusal
 from mamkit_apps.edge.settings import EdgeSettings
 from mamkit_apps.settings import SettingsError
 from mamkit_apps.wiring import open_zones, url_signer
@@ -213,6 +214,13 @@ def test_a_client_or_token_that_asks_too_often_is_told_when_to_come_back(data_di
     assert [answer.status for answer in answers] == [200] * 5 + [429] * 2
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 3
     assert asyncio.run(round_of("192.0.2.2"))[0].status == 200
+
+
+def test_a_store_that_is_away_is_worth_another_try() -> None:
+    found = refusal(StorageUnavailableError("previews/x", "away"))
+    assert found is not None
+    status, headers, _ = found
+    assert (status, dict(headers)[b"retry-after"]) == (503, b"1")
 
 
 def test_a_rate_lets_as_many_pass_as_it_says() -> None:

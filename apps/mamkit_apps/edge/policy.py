@@ -114,6 +114,8 @@ def refusal(error: MamkitError) -> tuple[HTTPStatus, Headers, bytes] | None:
         if found is None:
             return None
         status = found
+        if status is HTTPStatus.SERVICE_UNAVAILABLE:
+            headers.append((b"retry-after", b"1"))  # the store is away, or an object was replaced just now
     if isinstance(error, RangeNotSatisfiableError):
         headers.append((b"content-range", b"bytes */%d" % error.size))  # RFC 9110 section 15.5.17
     return status, headers, json.dumps(document(status, error.code, str(error))).encode()

@@ -15,7 +15,7 @@ from mamkit_apps.edge.request import Answer, Headers, Hold, Request
 
 __all__ = ["AnswersAtOnce", "EdgeProtocol", "RequestConnection"]
 
-HEAD_SECONDS = 15.0  # for the head of a first request, as nginx's client_header_timeout quartered: heads are one packet
+HEAD_SECONDS = 15.0  # for the head of a request, as nginx's client_header_timeout quartered: heads are one packet
 LINGER_SECONDS = 30.0  # for taking the rest of an answer once the connection is to be closed
 MORE = getattr(socket, "MSG_MORE", 0)  # Linux: more comes at once, so wait with the packet
 SMALL = 64 << 10  # bytes that are copied: asyncio's transports take as much without waiting
@@ -50,6 +50,7 @@ class EdgeProtocol(HttpToolsProtocol):
     def __init__(self, *, service: AnswersAtOnce, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
         self._service = service
+        self._in_head = False
         self._answered = False
         self._sending: _Sending | None = None
         self.writable: asyncio.Future[None] | None = None
@@ -62,6 +63,17 @@ class EdgeProtocol(HttpToolsProtocol):
         self._most = SMALL if self.copies or self.scheme != "http" else sys.maxsize
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self.abort)
 
+    def data_received(self, data: bytes) -> None:
+        """Take what came; the rest of a head that came in part is not waited for for ever."""
+        super().data_received(data)
+        if self._in_head and self._head_timer.cancelled():
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self.abort)
+
+    def on_message_begin(self) -> None:
+        """Note that a head has begun."""
+        self._in_head = True
+        super().on_message_begin()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers, and wake who waits for the client."""
         self._head_timer.cancel()
@@ -72,6 +84,7 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Stop the timer of the head, and answer; or put the connection into the scope, and start the application."""
+        self._in_head = False
         self._head_timer.cancel()
         answer = self._find_answer()
         if answer is not None:
