@@ -1,6 +1,8 @@
 """What all tests share: readable failures of the contract suites, and one set of rules for hypothesis."""
 
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,6 +15,10 @@ from tests.servers.postgres import Postgres, running
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # So it is where the run was started in the background; the commands under test would ignore Ctrl-C likewise.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Where this is set, every process that a test starts compiles some 1,900 modules anew, which takes seconds.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 pytest.register_assert_rewrite("mamkit.testing")
 

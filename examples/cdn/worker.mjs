@@ -8,6 +8,13 @@ import token from './token.mjs';
 
 const LEEWAY = 5; // seconds
 
+const PREFLIGHT = {
+  'access-control-allow-origin': '*',
+  'access-control-allow-methods': 'GET, HEAD',
+  'access-control-allow-headers': 'range, if-none-match, if-range',
+  'access-control-max-age': '86400',
+};
+
 const encoder = new TextEncoder();
 
 // Returns the claims of a token that allows the request {now, method, key, client}; throws an Error with a `code`.
@@ -23,6 +30,7 @@ export async function verify(text, request, ring, leeway = LEEWAY) {
 
 export default {
   async fetch(request, env, context) {
+    if (request.method === 'OPTIONS') return new Response(null, {status: 204, headers: PREFLIGHT});
     const url = new URL(request.url);
     let key;
     try {
@@ -51,7 +59,7 @@ export default {
     const answer = await fetch(wanted);
     const response = new Response(answer.body, answer);
     response.headers.set('access-control-allow-origin', '*');
-    if (cache && answer.status === 200) context.waitUntil(cache.put(wanted, response.clone()));
+    if (cache && request.method === 'GET' && answer.status === 200) context.waitUntil(cache.put(wanted, response.clone()));
     return response;
   },
 };

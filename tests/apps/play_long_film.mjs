@@ -18,6 +18,8 @@ const play = async (mode) => {
   } while (!seen.ended && !seen.fatal && Date.now() < until);
   return [mode, seen];
 };
-const outcomes = Object.fromEntries(await Promise.all(['path', 'cookie', 'none'].map(play)));
-await browser.close();
-console.log(JSON.stringify(outcomes));
+try {
+  console.log(JSON.stringify(Object.fromEntries(await Promise.all(['path', 'cookie', 'none'].map(play)))));
+} finally {
+  await browser.close();
+}

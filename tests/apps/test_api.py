@@ -241,6 +241,8 @@ class TestPreviews:
         headers = WebhookSigner(secret).sign("msg-1", body) | {"content-type": "application/json"}
         answer = api.post("/api/preview/callback", content=body, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (409, "previews.stale_report")
+        again = api.post("/api/preview/callback", content=body, headers=headers)
+        assert (again.status_code, again.json()["code"]) == (403, "signing.webhook_replayed")
         assert ada.get("/api/preview/status", version_id=version)[1]["status"] == "queued"
 
     def test_a_signed_report_that_is_no_report_is_400(

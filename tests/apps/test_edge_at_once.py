@@ -6,14 +6,17 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 
 from mamkit.clock import utc_now
 from mamkit.signing import Grant
+from mamkit_apps.edge import protocol
 from mamkit_apps.edge.asgi import create_app
 from mamkit_apps.edge.request import Request
 from mamkit_apps.edge.service import EdgeService
@@ -189,3 +192,32 @@ def test_nobody_is_believed_about_a_clients_address_unless_the_operator_trusts_i
         path = live.signer.url("", grant, key)
         answer = httpx.get(live.url + path, headers={"x-forwarded-for": "203.0.113.5"})
         assert (answer.status_code, answer.json()["code"]) == (403, "signing.address")
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"], ids=["first", "later"])
+def test_the_rest_of_a_head_is_not_waited_for_for_ever(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, before: bytes
+) -> None:
+    """Be it that of the first request of a connection, or of a later one."""
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+    app = create_app(EdgeSettings.load(data_dir=data_dir))
+    listener = socket.create_server(("127.0.0.1", 0))
+    made = partial(protocol.EdgeProtocol, service=app.state.edge)
+    server = uvicorn.Server(uvicorn.Config(app, http=made, log_level="warning"))  # type: ignore[arg-type]
+
+    async def stall() -> bytes:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        received = b""
+        if before:
+            writer.write(before)
+            received = await reader.readuntil(b"}")  # the whole answer
+        writer.write(b"GET /health HTTP/1.1\r\nhost: ")
+        with suppress(ConnectionError):
+            received += await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        server.should_exit = True
+        await serving
+        return received
+
+    assert asyncio.run(stall()).count(b"200 OK") == bool(before)

@@ -12,9 +12,10 @@ import pytest
 
 from mamkit.clock import utc_now
 from mamkit.signing import Grant, UrlSigner
-from mamkit.storage import MemoryStore, Zones
+from mamkit.storage import MemoryStore, StorageUnavailableError, Zones
 from mamkit_apps.edge.asgi import create_app
 from mamkit_apps.edge.limits import MemoryRate, client_address, client_name
+from mamkit_apps.edge.policy import refusal
 from mamkit_apps.edge.settings import EdgeSettings
 from mamkit_apps.settings import SettingsError
 from mamkit_apps.wiring import open_zones, url_signer
@@ -61,7 +62,31 @@ def test_a_playlist_is_compressed_for_whom_that_suits(data_dir: Path) -> None:
     same = edge.get(PLAYLIST, headers={"accept-encoding": "gzip", "if-none-match": packed.headers["etag"]})
     assert (same.status, same.body) == (304, b"")
     assert edge.get(PLAYLIST, headers={"accept-encoding": "gzip", "range": "bytes=0-6"}).body == b"#EXTM3U"
+    for refused in ("gzip;q=0", "br, gzip; q=0.0", "identity"):
+        assert "content-encoding" not in edge.get(PLAYLIST, headers={"accept-encoding": refused}).headers
+    for wanted in ("gzip;q=0.5", "GZIP", "br;q=0, gzip"):
+        assert edge.get(PLAYLIST, headers={"accept-encoding": wanted}).headers["content-encoding"] == "gzip"
     assert "content-encoding" not in edge.get(SEGMENT, headers={"accept-encoding": "gzip"}).headers
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        ("video/mp4", "inline"),
+        ("image/jpeg", "inline"),
+        ("text/vtt", "inline"),
+        ("text/html", "attachment"),
+        ("image/svg+xml", "attachment"),
+        ("application/dash+xml", "attachment"),
+        ("application/xhtml+xml", "attachment"),
+        ("video/x; charset=text/xml", "attachment"),
+    ],
+)
+def test_a_browser_never_opens_as_a_page_what_somebody_has_uploaded(data_dir: Path, kind: str, shown: str) -> None:
+    edge = Edge(data_dir)
+    open_zones(edge.settings).staging.put("uploads/u/a/original.mp4", b"<script>", content_type=kind)
+    answer = edge.get("uploads/u/a/original.mp4", grant=edge.grant(scope="uploads/u/a/original.mp4"))
+    assert (answer.headers["content-disposition"], answer.headers["x-content-type-options"]) == (shown, "nosniff")
 
 
 def test_an_unchanged_object_is_not_sent_again_by_its_date_either(data_dir: Path) -> None:
@@ -189,6 +214,13 @@ def test_a_client_or_token_that_asks_too_often_is_told_when_to_come_back(data_di
     assert [answer.status for answer in answers] == [200] * 5 + [429] * 2
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 3
     assert asyncio.run(round_of("192.0.2.2"))[0].status == 200
+
+
+def test_a_store_that_is_away_is_worth_another_try() -> None:
+    found = refusal(StorageUnavailableError("previews/x", "away"))
+    assert found is not None
+    status, headers, _ = found
+    assert (status, dict(headers)[b"retry-after"]) == (503, b"1")
 
 
 def test_a_rate_lets_as_many_pass_as_it_says() -> None:

@@ -3,10 +3,9 @@
 import json
 import os
 import socket
-import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -144,7 +143,9 @@ def test_metrics_are_what_prometheus_reads(live: LiveEdge) -> None:
 
 
 @pytest.mark.parametrize("local", ["file", "memory"])
-def test_slow_readers_take_the_bound_and_no_more_and_a_fast_client_is_served(data_dir: Path, local: str) -> None:
+def test_slow_readers_take_the_bound_and_no_more_and_a_fast_client_is_served(
+    data_dir: Path, local: str, figure: Callable[[str], None]
+) -> None:
     """A segment is larger than what the system buffers of it, and all of those from files are more than the bound."""
     bound = 64 << 20
     segment = os.urandom(bound // 16 - 4096)  # about the largest that is held
@@ -168,8 +169,8 @@ def test_slow_readers_take_the_bound_and_no_more_and_a_fast_client_is_served(dat
         finally:
             for reader in readers:
                 reader.close()
-        figures = f"memory +{grown / 2**20:.1f} MiB, first byte {unloaded * 1000:.2f} then {loaded * 1000:.2f} ms"
-        sys.stdout.write(f"{SLOW} slow readers ({local}): {figures}\n")
+        times = f"{unloaded * 1000:.2f} then {loaded * 1000:.2f} ms"
+        figure(f"{SLOW} slow readers: memory +{grown / 2**20:.1f} MiB, first byte {times}")
         # A connection itself takes some 30 KiB: its socket, parser, task and headers; threads and malloc the rest.
         assert grown < bound + SLOW * 48 * 1024 + (8 << 20)
         assert httpx.get(live.url + live.path(KEY)).content == SEGMENT[:2000]

@@ -74,6 +74,8 @@ def test_the_cdn_function_agrees_with_every_vector(outcome: Any) -> None:
 def test_the_cdn_function_serves_what_is_granted_and_asks_the_origin_without_the_token(outcome: Any) -> None:
     assert [status for status, _ in outcome["answers"]] == [status for _, status in CASES]
     assert len(outcome["asked"]) == sum(status == 200 for _, status in CASES)
+    assert outcome["preflight"][0] == 204
+    assert "access-control-allow-headers" in outcome["preflight"]
     assert set(outcome["asked"]) == {"/previews/a/%C3%A9t%C3%A9%201/index.m3u8"}
 
 

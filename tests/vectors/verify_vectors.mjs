@@ -30,6 +30,7 @@ for (const url of requests) {
   const response = await worker.default.fetch(new Request(url, {headers: {'cf-connecting-ip': '192.0.2.7'}}), env, {});
   answers.push([response.status, await response.text()]);
 }
+const preflight = await worker.default.fetch(new Request('http://cdn.test/s/x', {method: 'OPTIONS'}), env, {});
 origin.close();
 origin.closeAllConnections();
-console.log(JSON.stringify({outcomes, answers, asked}));
+console.log(JSON.stringify({outcomes, answers, asked, preflight: [preflight.status, ...preflight.headers.keys()]}));

@@ -37,7 +37,7 @@ from mamkit.catalog.models import SESSIONS
 from mamkit.clock import utc_now
 from mamkit.jobs import Queue, QueueUnavailableError
 from mamkit.previews import Ingest, Publisher
-from mamkit.signing import UrlSigner, WebhookSigner
+from mamkit.signing import MemoryReplayGuard, UrlSigner, WebhookSigner
 from mamkit.storage import Zones
 from mamkit_apps.api.providers import open_providers
 from mamkit_apps.api.settings import ApiSettings
@@ -134,7 +134,9 @@ def build(settings: ApiSettings) -> Parts:
             secret=settings.secret("session_secret").get_secret_value().encode(),
         ),
         signer=url_signer(settings),
-        callbacks=WebhookSigner(settings.secret("callback_secret").get_secret_value().encode()),
+        callbacks=WebhookSigner(
+            settings.secret("callback_secret").get_secret_value().encode(), replays=MemoryReplayGuard()
+        ),
         publisher=publisher,
         ingest=Ingest(catalog, zones, publisher),
     )

@@ -1,6 +1,7 @@
 """`GET` and `HEAD`: objects of the previews zone (and staged or master objects that were signed)."""
 
 import os
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -34,6 +35,7 @@ __all__ = ["Delivery"]
 
 LARGE_BLOCK = 256 << 10  # bytes of a stream that are read at once while there is memory
 SMALL_BLOCK = 32 << 10  # bytes when there is not: of any number of slow clients, each holds so much
+GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)  # RFC 9110 section 12.5.3
 END = b"#EXT-X-ENDLIST"  # RFC 8216 section 4.3.3.4: nothing will be added
 
 
@@ -182,7 +184,7 @@ class Delivery:
         packed: Headers = []
         if entry.compressed is not None:
             packed = [(b"vary", b"accept-encoding")]
-            if b"range" not in fields and "gzip" in request.header(b"accept-encoding"):
+            if b"range" not in fields and GZIP.search(request.header(b"accept-encoding")):
                 data, etag = entry.compressed, f'"{info.etag}-gzip"'
                 packed.append((b"content-encoding", b"gzip"))
         headers = self._headers(request, entry.head, etag, carried, grant, growing=entry.growing) + packed + more

@@ -7,6 +7,7 @@ from time import monotonic
 from urllib.parse import quote
 
 from mamkit.storage import HasLocalPath, ObjectNotFoundError, ObjectStore, SignsDownloads
+from mamkit_apps.edge.policy import describe
 from mamkit_apps.edge.request import Answer, Headers, Request
 from mamkit_apps.edge.settings import EdgeSettings
 from mamkit_apps.settings import SettingsError
@@ -65,8 +66,8 @@ class Offload:
         said.append((b"content-length", b"0"))
         if self._by == "accel":
             now = monotonic()
-            place = self._places(store, key, now // self._seconds if self._seconds else now)  # type: ignore[arg-type]
-            return Answer(HTTPStatus.OK, [*said, (b"x-accel-redirect", place)])
+            found = self._places(store, key, now // self._seconds if self._seconds else now)  # type: ignore[arg-type]
+            return Answer(HTTPStatus.OK, [*said, *found])
         if not isinstance(store, SignsDownloads):
             raise ObjectNotFoundError(key)
         signed = store.sign_get(key, expires_in=max(LEAST, min(left, REDIRECT)))
@@ -74,10 +75,11 @@ class Offload:
         said += [(b"location", signed.url.encode("ascii")), (b"cache-control", b"private, no-store")]
         return Answer(HTTPStatus.FOUND, said)
 
-    def _find_place(self, store: ObjectStore, key: str, _period: float) -> bytes:
-        """Return the path at which nginx has an object's file; what it returns is good for the period."""
+    def _find_place(self, store: ObjectStore, key: str, _period: float) -> Headers:
+        """Return what nginx is told of an object; it is good for the period."""
         if not isinstance(store, HasLocalPath):
             raise ObjectNotFoundError(key)
-        # One look at the folder, as nginx takes one; a thread would cost more than it.
+        # Two small files are looked at, as nginx looks at one; a thread would cost more than they.
         path = store.local_path(key).relative_to(self._root)
-        return f"{self._prefix}{quote(str(path))}".encode("ascii")
+        place = f"{self._prefix}{quote(str(path))}".encode("ascii")
+        return [*describe(store.head(key)), (b"x-accel-redirect", place)]

@@ -1,6 +1,7 @@
 """What an answer says about itself: caching, origins, refusals."""
 
 import json
+import re
 from collections.abc import Mapping
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -19,6 +20,8 @@ GROWING_AGE = 1  # seconds; a growing playlist is asked for every segment or so
 ENDED_AGE = 60  # seconds; a finished one is replaced only when its preview is built anew
 YEAR = 31536000  # seconds; what RFC 9111 section 4.2.1 and the field take for "as long as you like"
 TEXT = ("m3u8", "mpd", "vtt")
+# What a browser may show by itself. Whoever uploads says the type: as a page, it would run scripts of theirs here.
+SHOWN = re.compile(r"(video|audio|image)/(?!.*xml)|text/(plain|vtt)|application/vnd\.apple\.mpegurl")
 ACCEPTED_CONDITIONS = frozenset({"renew-until"})  # all others are about uploads
 
 Sharing = Literal["none", "until-expiry", "cdn-checks-tokens"]
@@ -35,7 +38,7 @@ def describe(info: ObjectInfo) -> Headers:
         (b"content-type", info.content_type.encode("latin-1")),
         (b"last-modified", format_datetime(info.modified_at, usegmt=True).encode()),
         (b"accept-ranges", b"bytes"),
-        (b"content-disposition", b"inline"),
+        (b"content-disposition", b"inline" if SHOWN.match(info.content_type) else b"attachment"),
         (b"x-content-type-options", b"nosniff"),
     ]
 
@@ -111,6 +114,8 @@ def refusal(error: MamkitError) -> tuple[HTTPStatus, Headers, bytes] | None:
         if found is None:
             return None
         status = found
+        if status is HTTPStatus.SERVICE_UNAVAILABLE:
+            headers.append((b"retry-after", b"1"))  # the store is away, or an object was replaced just now
     if isinstance(error, RangeNotSatisfiableError):
         headers.append((b"content-range", b"bytes */%d" % error.size))  # RFC 9110 section 15.5.17
     return status, headers, json.dumps(document(status, error.code, str(error))).encode()

@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -14,7 +15,7 @@ from mamkit_apps.edge.request import Answer, Headers, Hold, Request
 
 __all__ = ["AnswersAtOnce", "EdgeProtocol", "RequestConnection"]
 
-HEAD_SECONDS = 15.0  # for the head of a first request, as nginx's client_header_timeout quartered: heads are one packet
+HEAD_SECONDS = 15.0  # for the head of a request, as nginx's client_header_timeout quartered: heads are one packet
 LINGER_SECONDS = 30.0  # for taking the rest of an answer once the connection is to be closed
 MORE = getattr(socket, "MSG_MORE", 0)  # Linux: more comes at once, so wait with the packet
 SMALL = 64 << 10  # bytes that are copied: asyncio's transports take as much without waiting
@@ -33,7 +34,7 @@ class _Sending(NamedTuple):
 
     hold: Hold
     size: int
-    timer: asyncio.TimerHandle
+    timer: asyncio.TimerHandle | None
 
 
 class EdgeProtocol(HttpToolsProtocol):
@@ -49,6 +50,7 @@ class EdgeProtocol(HttpToolsProtocol):
     def __init__(self, *, service: AnswersAtOnce, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
         self._service = service
+        self._in_head = False
         self._answered = False
         self._sending: _Sending | None = None
         self.writable: asyncio.Future[None] | None = None
@@ -61,6 +63,17 @@ class EdgeProtocol(HttpToolsProtocol):
         self._most = SMALL if self.copies or self.scheme != "http" else sys.maxsize
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self.abort)
 
+    def data_received(self, data: bytes) -> None:
+        """Take what came; the rest of a head that came in part is not waited for for ever."""
+        super().data_received(data)
+        if self._in_head and self._head_timer.cancelled():
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self.abort)
+
+    def on_message_begin(self) -> None:
+        """Note that a head has begun."""
+        self._in_head = True
+        super().on_message_begin()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers, and wake who waits for the client."""
         self._head_timer.cancel()
@@ -71,6 +84,7 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Stop the timer of the head, and answer; or put the connection into the scope, and start the application."""
+        self._in_head = False
         self._head_timer.cancel()
         answer = self._find_answer()
         if answer is not None:
@@ -121,13 +135,26 @@ class EdgeProtocol(HttpToolsProtocol):
             self.transport.write(b"".join([head, *answer.blocks]))
             self.on_response_complete()
             return
-        self.transport.write(head)
-        for block in answer.blocks:
+        left = self._write_now([head, *answer.blocks])
+        for block in left:
             self.transport.write(block)
-        timer = self.loop.call_later(answer.hold.seconds, self._cut_off)
+        timer = self.loop.call_later(answer.hold.seconds, self._cut_off) if left else None
         self._sending = _Sending(answer.hold, answer.size, timer)
-        if not self.flow.write_paused:  # it is out already
+        if not self.flow.write_paused:  # the system has it all, or nearly
             self.resume_writing()
+
+    def _write_now(self, blocks: list[bytes | memoryview]) -> list[memoryview]:
+        """Give blocks to the system in one call, so that the head is no packet of its own; return what it leaves."""
+        sent = 0
+        if not self.transport.get_write_buffer_size():
+            with suppress(OSError):  # no room, or nobody there: the transport finds out
+                sent = os.writev(self.transport.get_extra_info("socket").fileno(), blocks)
+        left = []
+        for block in blocks:
+            if sent < len(block):
+                left.append(memoryview(block)[sent:])
+            sent = max(0, sent - len(block))
+        return left
 
     def resume_writing(self) -> None:
         """Go on writing: the client has taken nearly all that the transport had."""
@@ -146,7 +173,8 @@ class EdgeProtocol(HttpToolsProtocol):
         """Tell who waits for the end of an answer how it came, and how many bytes of it the client has not taken."""
         sending, self._sending = self._sending, None
         if sending is not None:
-            sending.timer.cancel()
+            if sending.timer is not None:
+                sending.timer.cancel()
             sending.hold.release(max(0, sending.size - left), outcome)
 
     def _is_busy(self) -> bool:
