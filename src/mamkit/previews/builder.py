@@ -18,7 +18,7 @@ from pathlib import Path
 from mamkit.errors import MamkitError
 from mamkit.jobs import Heartbeat, Lease, LeaseLostError, Queue, backoff
 from mamkit.previews.errors import InvalidMessageError, ReportNotTakenError, StaleReportError
-from mamkit.previews.layout import MP4_TYPE, SEGMENT_TYPE, art_key, art_type, init_key, plan_key, segment_key
+from mamkit.previews.layout import MP4_TYPE, art_key, art_type, init_key, plan_key, segment_key, segment_type
 from mamkit.previews.messages import (
     PART_JOB,
     PLAN_JOB,
@@ -223,7 +223,7 @@ class _StoreSink:
         self._store.put(init_key(self._prefix, init), data, content_type=MP4_TYPE)
 
     def segment(self, segment: Segment, data: bytes) -> None:
-        self._store.put(segment_key(self._prefix, segment), data, content_type=SEGMENT_TYPE)
+        self._store.put(segment_key(self._prefix, segment), data, content_type=segment_type(segment))
 
     def art(self, file: ArtFile, data: bytes) -> None:
         self._store.put(art_key(self._prefix, file), data, content_type=art_type(file))

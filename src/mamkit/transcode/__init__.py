@@ -66,6 +66,9 @@ from mamkit.transcode.models import (
     PartResult,
     Plan,
     Segment,
+    SegmentFile,
+    SubtitleRendition,
+    SubtitleStream,
     VideoRendition,
     VideoStream,
 )
@@ -79,6 +82,7 @@ from mamkit.transcode.packaging.playlists import (
     media_playlist,
     media_playlist_name,
     multivariant_playlist,
+    rendition_names,
     segment_name,
 )
 from mamkit.transcode.planning.ladder import DEFAULT_LADDER, UHD_LADDER, Ladder, Rung
@@ -126,9 +130,12 @@ __all__ = [
     "Report",
     "Rung",
     "Segment",
+    "SegmentFile",
     "Sink",
     "SourceUnavailableError",
     "Storyboard",
+    "SubtitleRendition",
+    "SubtitleStream",
     "Track",
     "TranscodeError",
     "TranscodeInterruptedError",
@@ -149,6 +156,7 @@ __all__ = [
     "multivariant_playlist",
     "poster_size",
     "probe",
+    "rendition_names",
     "segment_name",
     "sheet_name",
     "storyboard",

@@ -22,6 +22,7 @@ from mamkit.transcode.packaging.playlists import (
     media_playlist,
     media_playlist_name,
     multivariant_playlist,
+    rendition_names,
     segment_name,
 )
 from mamkit.transcode.planning.ladder import DEFAULT_LADDER, Ladder
@@ -30,7 +31,7 @@ from mamkit.transcode.planning.plan import make_plan
 __all__ = ["Report", "transcode"]
 
 # How much work there is in parts of the same seconds.
-_WEIGHTS = {"video": Fraction(1), "audio": Fraction(1, 50), "artwork": Fraction(1, 50)}
+_WEIGHTS = {"video": Fraction(1), "audio": Fraction(1, 50), "subtitles": Fraction(1, 100), "artwork": Fraction(1, 50)}
 
 
 class Report(BaseModel):
@@ -158,7 +159,7 @@ class _Folder:
 
     def segment(self, segment: Segment, data: bytes) -> None:
         self.segments.append(segment)
-        self._write(segment_name(segment.rendition, segment.index), data)
+        self._write(segment_name(segment.rendition, segment.index, segment.file), data)
 
     def art(self, file: ArtFile, data: bytes) -> None:
         self.files.append(file)
@@ -169,12 +170,12 @@ class _Folder:
 
     def write_playlists(self) -> None:
         tracks = [
-            Track.of(init, (segment for segment in self.segments if segment.rendition == name))
-            for name, init in self.inits.items()
+            Track.of(self.inits.get(name), (segment for segment in self.segments if segment.rendition == name))
+            for name in rendition_names(self._plan)
         ]
         pictures = {rendition.name for rendition in self._plan.video}
         for track in tracks:
-            name = track.init.rendition
+            name = track.rendition
             self._write(media_playlist_name(name), media_playlist(track, plan=self._plan, finished=True).encode())
             if name in pictures:
                 text = iframe_playlist(track, plan=self._plan, finished=True)

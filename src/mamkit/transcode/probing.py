@@ -22,7 +22,7 @@ from mamkit.transcode.errors import (
     NoMediaError,
 )
 from mamkit.transcode.limits import Limits
-from mamkit.transcode.models import AudioStream, MediaInfo, VideoStream
+from mamkit.transcode.models import AudioStream, MediaInfo, SubtitleStream, VideoStream
 from mamkit.transcode.reading._colour import colour
 from mamkit.transcode.reading._copying import copyable
 from mamkit.transcode.reading._input import describe, open_source
@@ -123,7 +123,7 @@ def probe_here(path: str | Path, limits: Limits | None = None) -> MediaInfo:
             bit_rate=source.bit_rate or None,
             video=video,
             audio=audio,
-            subtitles=tuple(_codec(stream) for stream in source.streams.subtitles),
+            subtitles=tuple(_subtitles(stream) for stream in source.streams.subtitles),
             cover_art=any(_is_cover_art(stream) for stream in source.streams.video),
             unusable=tuple(_unusable(source, usable)),
         )
@@ -243,20 +243,37 @@ def _with_copying(path: Path, source: InputContainer, stream: av.VideoStream, fa
 
 def _audio(stream: av.AudioStream, frame: av.AudioFrame, timing: Timing) -> AudioStream:
     start = _start(frame.pts, stream, timing)
-    title = stream.metadata.get("title", "").strip()[:_MOST_TITLE]
     return AudioStream(
         index=stream.index,
         codec=_codec(stream),
         sample_rate=frame.sample_rate,
         channels=frame.layout.nb_channels,
         layout=_layout(frame),
-        language=None if stream.language in (None, "", "und") else stream.language[:_MOST_TAG],
-        title=title or None,
+        language=_language(stream),
+        title=_title(stream),
         default=bool(stream.disposition & Disposition.default),
         start=start,
         duration=_duration(start, timing, last=Fraction(frame.samples, frame.sample_rate)),
         bit_rate=stream.bit_rate or None,
     )
+
+
+def _subtitles(stream: Stream) -> SubtitleStream:
+    return SubtitleStream(
+        index=stream.index,
+        codec=_codec(stream),
+        language=_language(stream),
+        title=_title(stream),
+        forced=bool(stream.disposition & Disposition.forced),
+    )
+
+
+def _language(stream: Stream) -> str | None:
+    return None if stream.language in (None, "", "und") else stream.language[:_MOST_TAG]
+
+
+def _title(stream: Stream) -> str | None:
+    return stream.metadata.get("title", "").strip()[:_MOST_TITLE] or None
 
 
 def _layout(frame: av.AudioFrame) -> str:

@@ -28,6 +28,7 @@ from mamkit.transcode.errors import (
 )
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import ArtFile, Codec, Device, Init, MediaInfo, Part, PartResult, Plan, Segment
+from mamkit.transcode.packaging.webvtt import whole_name
 from mamkit.transcode.sink import Sink
 
 try:
@@ -186,9 +187,12 @@ class _Receipt:
         names = {
             "video": [rendition.name for rendition in plan.video],
             "audio": [rendition.name for rendition in plan.audio],
+            "subtitles": [rendition.name for rendition in plan.subtitles],
             "artwork": [],
         }
         self._next = dict.fromkeys(names[part.kind], part.start)
+        # Tracks of words are there in one piece, too.
+        self._whole = {whole_name(name) for name in names[part.kind]} if part.kind == "subtitles" else set()
         self._art: dict[str, ArtFile] = {}
         self._inits: dict[str, Init] = {}
         self._segments: list[Segment] = []
@@ -202,7 +206,8 @@ class _Receipt:
         return init
 
     def check_segment(self, segment: Segment, data: bytes) -> Segment:
-        if segment.rendition not in self._inits or segment.index != self._next[segment.rendition]:
+        headed = segment.rendition in self._inits or self._part.kind == "subtitles"
+        if not headed or segment.index != self._next[segment.rendition]:
             raise ChildProtocolError(f"the child made segment {segment.index} of {segment.rendition!r}, unasked")
         if segment.index >= self._part.stop or segment.size != len(data):
             raise ChildProtocolError(f"segment {segment.index} of {segment.rendition!r} is not what the child says")
@@ -211,7 +216,8 @@ class _Receipt:
         return segment
 
     def check_art(self, file: ArtFile, data: bytes) -> ArtFile:
-        if self._part.kind != "artwork" or not is_art_name(file.name) or file.name in self._art:
+        named = is_art_name(file.name) if self._part.kind == "artwork" else file.name in self._whole
+        if not named or file.name in self._art:
             raise ChildProtocolError(f"the child made {file.name!r}, unasked")
         if file.size != len(data):
             raise ChildProtocolError(f"{file.name!r} is not what the child says")
@@ -219,10 +225,11 @@ class _Receipt:
         return file
 
     def result(self) -> PartResult:
-        missing = [name for name, index in self._next.items() if index < self._part.stop]
+        missing = [*self._whole - self._art.keys()]
+        missing += [name for name, index in self._next.items() if index < self._part.stop]
         if missing:
             raise ChildProtocolError(f"the child said that it was done, without all segments of {', '.join(missing)}")
-        order = list(self._inits)
+        order = list(self._next)
         self._segments.sort(key=lambda segment: (order.index(segment.rendition), segment.index))
         return PartResult(
             part=self._part.index,
