@@ -87,6 +87,7 @@ from mamkit.transcode.packaging.playlists import (
 )
 from mamkit.transcode.planning.ladder import DEFAULT_LADDER, UHD_LADDER, Ladder, Rung
 from mamkit.transcode.planning.plan import audio_frame_range, display_size, frame_range, make_plan
+from mamkit.transcode.reading.source import RangeReader, Source
 from mamkit.transcode.sink import Sink
 
 __all__ = [
@@ -127,11 +128,13 @@ __all__ = [
     "Part",
     "PartResult",
     "Plan",
+    "RangeReader",
     "Report",
     "Rung",
     "Segment",
     "SegmentFile",
     "Sink",
+    "Source",
     "SourceUnavailableError",
     "Storyboard",
     "SubtitleRendition",

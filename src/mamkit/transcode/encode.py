@@ -5,7 +5,6 @@ Use it for files that you trust; `mamkit.transcode.encode_part` does the same in
 
 from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 
 from mamkit.transcode._events import EncodedArt, EncodedInit, EncodedSegment
 from mamkit.transcode.artwork._make import encode_artwork
@@ -13,6 +12,7 @@ from mamkit.transcode.encoding._audio import encode_audio
 from mamkit.transcode.encoding._subtitles import encode_subtitles
 from mamkit.transcode.encoding._video import encode_video
 from mamkit.transcode.models import ArtFile, Codec, Device, Init, Part, PartResult, Plan, Segment
+from mamkit.transcode.reading.source import Source
 from mamkit.transcode.sink import Sink
 
 __all__ = ["encode_part_here"]
@@ -22,7 +22,7 @@ _MAKERS = {"audio": encode_audio, "subtitles": encode_subtitles, "artwork": enco
 
 
 def encode_part_here(
-    source: str | Path, plan: Plan, part: Part, sink: Sink, *, devices: Mapping[Codec, Device] | None = None
+    source: Source, plan: Plan, part: Part, sink: Sink, *, devices: Mapping[Codec, Device] | None = None
 ) -> PartResult:
     """Encode one part of a plan, and hand everything over as soon as it is finished.
 

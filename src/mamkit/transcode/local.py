@@ -27,6 +27,7 @@ from mamkit.transcode.packaging.playlists import (
 )
 from mamkit.transcode.planning.ladder import DEFAULT_LADDER, Ladder
 from mamkit.transcode.planning.plan import make_plan
+from mamkit.transcode.reading.source import Source
 
 __all__ = ["Report", "transcode"]
 
@@ -53,7 +54,7 @@ class Report(BaseModel):
 
 
 def transcode(
-    source: str | Path,
+    source: Source,
     dest: str | Path,
     *,
     ladder: Ladder = DEFAULT_LADDER,
@@ -68,7 +69,7 @@ def transcode(
     """Make a tree for HLS and DASH of a media file; `index.m3u8` is there once everything that it names is.
 
     Args:
-        source: A regular file.
+        source: A regular file, or what ranges are read from.
         dest: A folder that is empty or not there yet; if the work fails, it is left as it was.
         ladder: Which sizes and bit rates to offer.
         artwork: Whether to make poster, storyboard and waveform, too.

@@ -29,6 +29,7 @@ from mamkit.transcode.errors import (
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import ArtFile, Codec, Device, Init, MediaInfo, Part, PartResult, Plan, Segment
 from mamkit.transcode.packaging.webvtt import whole_name
+from mamkit.transcode.reading.source import MOST_AHEAD, RangeReader, Source
 from mamkit.transcode.sink import Sink
 
 try:
@@ -41,11 +42,11 @@ __all__ = ["Cancellation", "choose_devices", "encode_part", "probe", "try_encode
 M = TypeVar("M", bound=BaseModel)
 
 
-def probe(source: str | Path, *, limits: Limits | None = None, cancelled: Cancellation | None = None) -> MediaInfo:
+def probe(source: Source, *, limits: Limits | None = None, cancelled: Cancellation | None = None) -> MediaInfo:
     """Return the facts of a media file.
 
     Args:
-        source: A regular file.
+        source: A regular file, or what ranges are read from, by this process alone.
         limits: What the file may ask for; `Limits()` if None.
         cancelled: Ends the work when set.
 
@@ -56,7 +57,7 @@ def probe(source: str | Path, *, limits: Limits | None = None, cancelled: Cancel
         TranscodeInterruptedError: `cancelled` was set.
     """
     limits = limits or Limits()
-    with _conversation(_request("probe", source, limits), limits, cancelled) as (child, messages):
+    with _conversation(_request("probe", source, limits), source, limits, cancelled) as (child, messages):
         for message in messages:
             if message.kind == "info":
                 info = _parse(MediaInfo, message)
@@ -68,7 +69,7 @@ def probe(source: str | Path, *, limits: Limits | None = None, cancelled: Cancel
 
 
 def encode_part(
-    source: str | Path,
+    source: Source,
     plan: Plan,
     part: Part,
     sink: Sink,
@@ -82,7 +83,7 @@ def encode_part(
     The sink is called in this thread. While it works the encoders go on only as far as their queues reach.
 
     Args:
-        source: The file that the plan was made for.
+        source: What the plan was made for: a regular file, or what ranges are read from, by this process alone.
         plan: What to make.
         part: Which run of segments, one of `plan.parts`.
         sink: Takes the bytes; an exception of its own ends the work and is raised as it is.
@@ -110,7 +111,7 @@ def encode_part(
         devices=dict(devices or {}),
     )
     receipt = _Receipt(plan, part)
-    with _conversation(request, limits, cancelled) as (_, messages):
+    with _conversation(request, source, limits, cancelled) as (_, messages):
         for message in messages:
             match message.kind:
                 case "init":
@@ -143,7 +144,7 @@ def try_encoder(codec: Codec, device: Device, *, limits: Limits | None = None) -
     """
     limits = limits or Limits()
     request = _request("trial", os.devnull, limits, devices={codec: device})
-    with _conversation(request, limits, None) as (_, messages):
+    with _conversation(request, os.devnull, limits, None) as (_, messages):
         for message in messages:
             if message.kind == "done":
                 return
@@ -241,16 +242,21 @@ class _Receipt:
 
 @contextmanager
 def _conversation(
-    request: dict[str, Any], limits: Limits, cancelled: Cancellation | None
+    request: dict[str, Any], source: Source, limits: Limits, cancelled: Cancellation | None
 ) -> Iterator[tuple[Child, Iterator[Message]]]:
     """Start a child, and give what it says up to an error, which is raised."""
     command = [sys.executable, "-I", "-B", "-m", "mamkit.transcode.containment._child"]
-    with Child(command, json.dumps(request).encode(), limits=limits, cancelled=cancelled) as child:
-        yield child, _answers(child, limits)
+    ranges = None if isinstance(source, (str, Path)) else source
+    line = json.dumps(request).encode() + b"\n"
+    with Child(command, line, limits=limits, cancelled=cancelled, answered=ranges is not None) as child:
+        yield child, _answers(child, ranges, limits)
 
 
-def _answers(child: Child, limits: Limits) -> Iterator[Message]:
+def _answers(child: Child, ranges: RangeReader | None, limits: Limits) -> Iterator[Message]:
     for message in child.messages():
+        if message.kind == "read" and ranges is not None:
+            child.reply(ranges.read(*_range(message, ranges)))
+            continue
         if message.kind == "error":
             error = from_wire(message.body)
             if isinstance(error, (MediaUnreadableError, EncodeError)) and child.was_starved():
@@ -269,12 +275,12 @@ def _memory_error(child: Child, limits: Limits) -> ChildMemoryError:
     )
 
 
-def _request(
-    task: Literal["probe", "encode", "trial"], source: str | Path, limits: Limits, **more: Any
-) -> dict[str, Any]:
+def _request(task: Literal["probe", "encode", "trial"], source: Source, limits: Limits, **more: Any) -> dict[str, Any]:
     return {
         "task": task,
-        "source": str(Path(source).absolute()),
+        "source": str(Path(source).absolute())
+        if isinstance(source, (str, Path))
+        else {"name": source.name, "size": source.size},
         "parent": os.getpid(),
         "limits": {
             "duration": limits.duration.total_seconds(),
@@ -292,6 +298,13 @@ def _parse(model: type[M], message: Message) -> M:
         return model.model_validate(message.body)
     except ValidationError as error:
         raise ChildProtocolError(f"the child said something that is no {model.__name__}") from error
+
+
+def _range(message: Message, ranges: RangeReader) -> tuple[int, int]:
+    match message.body:
+        case [int(start), int(stop)] if 0 <= start < stop <= min(ranges.size, start + MOST_AHEAD):
+            return start, stop
+    raise ChildProtocolError(f"the child asked for bytes that it must not have: {message.body!r:.100}")
 
 
 def _progress(message: Message) -> Fraction:

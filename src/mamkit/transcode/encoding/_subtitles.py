@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Generator, Iterator
 from fractions import Fraction
-from pathlib import Path
 
 from mamkit.errors import MissingExtraError
 from mamkit.transcode._events import EncodedArt, EncodedSegment, Event
@@ -11,6 +10,7 @@ from mamkit.transcode.models import ArtFile, Part, Plan, Segment
 from mamkit.transcode.packaging.webvtt import Cue, from_ass, webvtt, whole_name
 from mamkit.transcode.planning.plan import segment_span
 from mamkit.transcode.reading._input import open_source
+from mamkit.transcode.reading.source import Source
 
 try:
     import av
@@ -26,7 +26,7 @@ _UNTIMED = Fraction(5)  # seconds that a cue without an end is shown, unless the
 _PACKETS_PER_BEAT = 2_000  # between signs of life, in files that have to be read through
 
 
-def encode_subtitles(source: str | Path, plan: Plan, part: Part) -> Generator[Event, None, None]:
+def encode_subtitles(source: Source, plan: Plan, part: Part) -> Generator[Event, None, None]:
     """Make the segments of all subtitle tracks, and each track in one file.
 
     What cannot be decoded is left out: a track of which that is everything has no cues.
@@ -56,7 +56,7 @@ def encode_subtitles(source: str | Path, plan: Plan, part: Part) -> Generator[Ev
     yield Fraction(1)
 
 
-def _cues(source: str | Path, plan: Plan) -> Iterator[tuple[int, Cue] | Fraction]:
+def _cues(source: Source, plan: Plan) -> Iterator[tuple[int, Cue] | Fraction]:
     """Yield cues with the indices of their streams (those without an end stop where they start), and signs of life."""
     wanted = {track.stream for track in plan.subtitles}
     with open_source(source) as container:
