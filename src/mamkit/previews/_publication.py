@@ -20,6 +20,7 @@ from mamkit.transcode import (
     media_playlist,
     media_playlist_name,
     multivariant_playlist,
+    rendition_names,
 )
 
 __all__ = ["is_playable", "tracks_of", "write_playlists"]
@@ -39,13 +40,13 @@ def tracks_of(results: Iterable[PartResult]) -> dict[str, Track]:
                 raise PartsDisagreeError(init.rendition)
         for segment in result.segments:
             segments[segment.rendition].append(segment)
-    tracks = {name: Track.of(inits[name], found) for name, found in segments.items()}
+    tracks = {name: Track.of(inits.get(name), found) for name, found in segments.items()}
     return {name: track for name, track in tracks.items() if track.segments}
 
 
 def is_playable(plan: Plan, tracks: Mapping[str, Track]) -> bool:
     """Return whether the first segment of every rendition is there."""
-    return tracks.keys() >= {*(video.name for video in plan.video), *(audio.name for audio in plan.audio)}
+    return tracks.keys() >= set(rendition_names(plan))
 
 
 def write_playlists(

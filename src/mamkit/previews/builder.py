@@ -6,19 +6,17 @@ out, another worker takes the job, encodes the same bytes again under the same k
 
 import json
 import logging
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from fractions import Fraction
-from pathlib import Path
 
 from mamkit.errors import MamkitError
 from mamkit.jobs import Heartbeat, Lease, LeaseLostError, Queue, backoff
 from mamkit.previews.errors import ApiUnavailableError, InvalidMessageError, ReportNotTakenError, StaleReportError
-from mamkit.previews.layout import MP4_TYPE, SEGMENT_TYPE, art_key, art_type, init_key, plan_key, segment_key
+from mamkit.previews.layout import MP4_TYPE, art_key, art_type, init_key, plan_key, segment_key, segment_type
 from mamkit.previews.messages import (
     PART_JOB,
     PLAN_JOB,
@@ -32,7 +30,7 @@ from mamkit.previews.messages import (
     Report,
     parse_job,
 )
-from mamkit.storage import HasLocalPath, ObjectReader, ObjectStore, StorageUnavailableError, Zones
+from mamkit.storage import ByteRange, HasLocalPath, ObjectReader, ObjectStore, StorageUnavailableError, Zones
 from mamkit.transcode import (
     DEFAULT_LADDER,
     ArtFile,
@@ -43,6 +41,7 @@ from mamkit.transcode import (
     PartResult,
     Plan,
     Segment,
+    Source,
     TranscodeInterruptedError,
     encode_part,
     make_plan,
@@ -182,8 +181,8 @@ class PreviewWorker:
             self._encode(lease, job, cancelled)
 
     def _plan(self, lease: Lease, job: PlanJob, cancelled: "_Either") -> None:
-        with _on_disk(self._zones.masters, job.master_key) as source:
-            info = probe(source, limits=self._limits, cancelled=cancelled)
+        source = source_of(self._zones.masters, job.master_key)
+        info = probe(source, limits=self._limits, cancelled=cancelled)
         plan = make_plan(info, ladder=self._ladder)
         self._report(
             Planned(
@@ -208,8 +207,8 @@ class PreviewWorker:
         )
         if not sink.announce():
             return
-        with _on_disk(self._zones.masters, job.master_key) as source:
-            result = encode_part(source, plan, job.part, sink, limits=self._limits, cancelled=cancelled)
+        source = source_of(self._zones.masters, job.master_key)
+        result = encode_part(source, plan, job.part, sink, limits=self._limits, cancelled=cancelled)
         self._report(Finished(version_id=job.version_id, job_id=lease.job.id, fence=lease.fence, result=result))
 
 
@@ -230,7 +229,7 @@ class _StoreSink:
         self._store.put(init_key(self._prefix, init), data, content_type=MP4_TYPE)
 
     def segment(self, segment: Segment, data: bytes) -> None:
-        self._store.put(segment_key(self._prefix, segment), data, content_type=SEGMENT_TYPE)
+        self._store.put(segment_key(self._prefix, segment), data, content_type=segment_type(segment))
 
     def art(self, file: ArtFile, data: bytes) -> None:
         self._store.put(art_key(self._prefix, file), data, content_type=art_type(file))
@@ -268,18 +267,27 @@ def read_plan(previews: ObjectReader, prefix: str) -> Plan:
         return Plan.model_validate_json(body.read())
 
 
-@contextmanager
-def _on_disk(store: ObjectReader, key: str) -> Iterator[Path]:
-    """Give an object as a file: its own where the store has one, else a copy that goes away afterwards."""
-    if isinstance(store, HasLocalPath):
-        yield store.local_path(key)
-        return
-    with tempfile.TemporaryDirectory(prefix="mamkit-") as folder:
-        path = Path(folder) / "source"
-        with store.get(key) as body, path.open("wb") as file:
-            for block in body:
-                file.write(block)
-        yield path
+def source_of(store: ObjectReader, key: str) -> Source:
+    """Return an object as a source: its file where the store has one, else ranges that are read when they are needed.
+
+    Raises:
+        ObjectNotFoundError: There is none.
+    """
+    return store.local_path(key) if isinstance(store, HasLocalPath) else _StoredSource(store, key)
+
+
+class _StoredSource:
+    """A `RangeReader` of an object."""
+
+    def __init__(self, store: ObjectReader, key: str) -> None:
+        self.name = key.rpartition("/")[2]
+        self.size = store.head(key).size
+        self._store = store
+        self._key = key
+
+    def read(self, start: int, stop: int) -> bytes:
+        with self._store.get(self._key, ByteRange(start, stop)) as body:
+            return body.read()
 
 
 def _reason(error: Exception) -> str:

@@ -13,6 +13,7 @@ __all__ = [
     "init_key",
     "plan_key",
     "segment_key",
+    "segment_type",
 ]
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"  # RFC 8216 section 10
@@ -20,7 +21,8 @@ MANIFEST_TYPE = "application/dash+xml"  # ISO/IEC 23009-1 annex C
 SEGMENT_TYPE = "video/iso.segment"  # ISO/IEC 23000-19 annex on media types; registered by ISO/IEC 14496-12
 MP4_TYPE = "video/mp4"  # RFC 4337
 JSON_TYPE = "application/json"
-_ART_TYPES = {"jpg": "image/jpeg", "png": "image/png", "vtt": "text/vtt", "json": JSON_TYPE}
+VTT_TYPE = "text/vtt"
+_ART_TYPES = {"jpg": "image/jpeg", "png": "image/png", "vtt": VTT_TYPE, "json": JSON_TYPE}
 
 
 def plan_key(prefix: str) -> str:
@@ -43,6 +45,11 @@ def init_key(prefix: str, init: Init) -> str:
     return prefix + init_name(init.rendition)
 
 
+def segment_type(segment: Segment) -> str:
+    """Return of which type a media segment is."""
+    return {"m4s": SEGMENT_TYPE, "vtt": VTT_TYPE}[segment.file]
+
+
 def segment_key(prefix: str, segment: Segment) -> str:
     """Return the key of a media segment."""
-    return prefix + segment_name(segment.rendition, segment.index)
+    return prefix + segment_name(segment.rendition, segment.index, segment.file)

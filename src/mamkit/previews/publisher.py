@@ -45,7 +45,12 @@ log = logging.getLogger(__name__)
 
 FIRST = 0  # priority of what a person waits for: the plan, and the parts that make a preview playable
 LATER = 10
-WEIGHTS = {"video": 1.0, "audio": 0.02, "artwork": 0.02}  # of the work that pictures of the same seconds make
+WEIGHTS = {
+    "video": 1.0,
+    "audio": 0.02,
+    "subtitles": 0.01,
+    "artwork": 0.02,
+}  # of the work that pictures of the same seconds make
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

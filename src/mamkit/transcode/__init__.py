@@ -74,6 +74,9 @@ from mamkit.transcode.models import (
     PartResult,
     Plan,
     Segment,
+    SegmentFile,
+    SubtitleRendition,
+    SubtitleStream,
     VideoRendition,
     VideoStream,
 )
@@ -87,10 +90,12 @@ from mamkit.transcode.packaging.playlists import (
     media_playlist,
     media_playlist_name,
     multivariant_playlist,
+    rendition_names,
     segment_name,
 )
 from mamkit.transcode.planning.ladder import DEFAULT_LADDER, UHD_LADDER, Ladder, Rung
 from mamkit.transcode.planning.plan import audio_frame_range, display_size, frame_range, make_plan
+from mamkit.transcode.reading.source import RangeReader, Source
 from mamkit.transcode.sink import Sink
 
 __all__ = [
@@ -132,12 +137,17 @@ __all__ = [
     "Part",
     "PartResult",
     "Plan",
+    "RangeReader",
     "Report",
     "Rung",
     "Segment",
+    "SegmentFile",
     "Sink",
+    "Source",
     "SourceUnavailableError",
     "Storyboard",
+    "SubtitleRendition",
+    "SubtitleStream",
     "Track",
     "TranscodeError",
     "TranscodeInterruptedError",
@@ -159,6 +169,7 @@ __all__ = [
     "multivariant_playlist",
     "poster_size",
     "probe",
+    "rendition_names",
     "segment_name",
     "sheet_name",
     "storyboard",

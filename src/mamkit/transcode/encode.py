@@ -5,20 +5,24 @@ Use it for files that you trust; `mamkit.transcode.encode_part` does the same in
 
 from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 
 from mamkit.transcode._events import EncodedArt, EncodedInit, EncodedSegment
 from mamkit.transcode.artwork._make import encode_artwork
 from mamkit.transcode.encoding._audio import encode_audio
+from mamkit.transcode.encoding._subtitles import encode_subtitles
 from mamkit.transcode.encoding._video import encode_video
 from mamkit.transcode.models import ArtFile, Codec, Device, Init, Part, PartResult, Plan, Segment
+from mamkit.transcode.reading.source import Source
 from mamkit.transcode.sink import Sink
 
 __all__ = ["encode_part_here"]
 
 
+_MAKERS = {"audio": encode_audio, "subtitles": encode_subtitles, "artwork": encode_artwork}
+
+
 def encode_part_here(
-    source: str | Path, plan: Plan, part: Part, sink: Sink, *, devices: Mapping[Codec, Device] | None = None
+    source: Source, plan: Plan, part: Part, sink: Sink, *, devices: Mapping[Codec, Device] | None = None
 ) -> PartResult:
     """Encode one part of a plan, and hand everything over as soon as it is finished.
 
@@ -45,7 +49,7 @@ def encode_part_here(
     if part.kind == "video":
         made = encode_video(source, plan, part, devices or {})
     else:
-        made = (encode_audio if part.kind == "audio" else encode_artwork)(source, plan, part)
+        made = _MAKERS[part.kind](source, plan, part)
     with closing(made) as events:
         for event in events:
             if isinstance(event, EncodedInit):
@@ -59,6 +63,6 @@ def encode_part_here(
                 sink.art(event.facts, event.data)
             else:
                 sink.progress(event)
-    order = [init.rendition for init in inits]
+    order = list(dict.fromkeys([*(init.rendition for init in inits), *(segment.rendition for segment in segments)]))
     segments.sort(key=lambda segment: (order.index(segment.rendition), segment.index))
     return PartResult(part=part.index, inits=tuple(inits), segments=tuple(segments), art=tuple(art))

@@ -22,15 +22,17 @@ from mamkit.transcode.packaging.playlists import (
     media_playlist,
     media_playlist_name,
     multivariant_playlist,
+    rendition_names,
     segment_name,
 )
 from mamkit.transcode.planning.ladder import DEFAULT_LADDER, Ladder
 from mamkit.transcode.planning.plan import make_plan
+from mamkit.transcode.reading.source import Source
 
 __all__ = ["Report", "transcode"]
 
 # How much work there is in parts of the same seconds.
-_WEIGHTS = {"video": Fraction(1), "audio": Fraction(1, 50), "artwork": Fraction(1, 50)}
+_WEIGHTS = {"video": Fraction(1), "audio": Fraction(1, 50), "subtitles": Fraction(1, 100), "artwork": Fraction(1, 50)}
 
 
 class Report(BaseModel):
@@ -52,7 +54,7 @@ class Report(BaseModel):
 
 
 def transcode(
-    source: str | Path,
+    source: Source,
     dest: str | Path,
     *,
     ladder: Ladder = DEFAULT_LADDER,
@@ -67,7 +69,7 @@ def transcode(
     """Make a tree for HLS and DASH of a media file; `index.m3u8` is there once everything that it names is.
 
     Args:
-        source: A regular file.
+        source: A regular file, or what ranges are read from.
         dest: A folder that is empty or not there yet; if the work fails, it is left as it was.
         ladder: Which sizes and bit rates to offer.
         artwork: Whether to make poster, storyboard and waveform, too.
@@ -158,7 +160,7 @@ class _Folder:
 
     def segment(self, segment: Segment, data: bytes) -> None:
         self.segments.append(segment)
-        self._write(segment_name(segment.rendition, segment.index), data)
+        self._write(segment_name(segment.rendition, segment.index, segment.file), data)
 
     def art(self, file: ArtFile, data: bytes) -> None:
         self.files.append(file)
@@ -169,12 +171,12 @@ class _Folder:
 
     def write_playlists(self) -> None:
         tracks = [
-            Track.of(init, (segment for segment in self.segments if segment.rendition == name))
-            for name, init in self.inits.items()
+            Track.of(self.inits.get(name), (segment for segment in self.segments if segment.rendition == name))
+            for name in rendition_names(self._plan)
         ]
         pictures = {rendition.name for rendition in self._plan.video}
         for track in tracks:
-            name = track.init.rendition
+            name = track.rendition
             self._write(media_playlist_name(name), media_playlist(track, plan=self._plan, finished=True).encode())
             if name in pictures:
                 text = iframe_playlist(track, plan=self._plan, finished=True)

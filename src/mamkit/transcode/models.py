@@ -29,6 +29,9 @@ __all__ = [
     "PartResult",
     "Plan",
     "Segment",
+    "SegmentFile",
+    "SubtitleRendition",
+    "SubtitleStream",
     "VideoRendition",
     "VideoStream",
 ]
@@ -37,6 +40,9 @@ __all__ = [
 Codec = Literal["h264", "hevc", "av1"]
 """What pictures are encoded in: H.264, which everything plays, or what takes fewer bits."""
 
+
+SegmentFile = Literal["m4s", "vtt"]
+"""What a segment is, and the end of its name: CMAF, or WebVTT."""
 
 Device = Literal["cpu", "nvenc"]
 """What encodes pictures: the processor, or the encoder of an NVIDIA card."""
@@ -124,6 +130,19 @@ class AudioStream(Model):
     bit_rate: int | None = None
 
 
+class SubtitleStream(Model):
+    """One subtitle stream of a source."""
+
+    index: int
+    codec: str
+    """FFmpeg's name, e.g. `subrip`, `mov_text`; `unknown codec` where there is no decoder."""
+    language: str | None = None
+    """As for `AudioStream`."""
+    title: str | None = None
+    forced: bool = False
+    """Whether it is for what viewers of the film's own language do not understand either."""
+
+
 class MediaInfo(Model):
     """The facts of one source file. At least one of `video` and `audio` is not empty."""
 
@@ -139,8 +158,7 @@ class MediaInfo(Model):
     video: tuple[VideoStream, ...] = ()
     """Moving pictures only: cover art is not among them."""
     audio: tuple[AudioStream, ...] = ()
-    subtitles: tuple[str, ...] = ()
-    """Codec names of the subtitle streams."""
+    subtitles: tuple[SubtitleStream, ...] = ()
     cover_art: bool = False
     unusable: tuple[str, ...] = ()
     """What is left out of a preview because it cannot be decoded: one sentence a stream."""
@@ -182,13 +200,26 @@ class AudioRendition(Model):
     default: bool
 
 
+class SubtitleRendition(Model):
+    """One subtitle track as WebVTT."""
+
+    name: str
+    """Folder of the rendition, e.g. `subtitles`, `subtitles-2`."""
+    stream: int
+    """Index of the source stream in its container."""
+    language: str | None = None
+    title: str
+    """What a player's menu shows."""
+    forced: bool = False
+
+
 class Part(Model):
-    """What one worker encodes by itself: a run of segments of all video or of all audio renditions, or the artwork."""
+    """What one worker makes by itself: a run of segments of all video or audio tracks, all subtitles, the artwork."""
 
     index: int
     """Position in `Plan.parts`; the part to encode first is 0."""
-    kind: Literal["video", "audio", "artwork"]
-    """Artwork is one part, of all segments."""
+    kind: Literal["video", "audio", "subtitles", "artwork"]
+    """Subtitles and artwork are one part each, of all segments."""
     start: int
     """First segment of the run."""
     stop: int
@@ -226,6 +257,7 @@ class Plan(Model):
     video: tuple[VideoRendition, ...]
     """Those in H.264 first, and of each codec the largest first."""
     audio: tuple[AudioRendition, ...]
+    subtitles: tuple[SubtitleRendition, ...] = ()
     parts: tuple[Part, ...]
     """In the order in which they are best encoded."""
     notes: tuple[str, ...] = ()
@@ -263,7 +295,8 @@ class Segment(Model):
     """Seconds."""
     size: int
     key_frames: tuple[KeyFrame, ...] = ()
-    """Empty for audio."""
+    """Empty for audio and subtitles."""
+    file: SegmentFile = "m4s"
 
 
 class ArtFile(Model):

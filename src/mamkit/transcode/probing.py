@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
 from typing import cast
 
 import av
@@ -22,12 +21,13 @@ from mamkit.transcode.errors import (
     NoMediaError,
 )
 from mamkit.transcode.limits import Limits
-from mamkit.transcode.models import AudioStream, MediaInfo, VideoStream
+from mamkit.transcode.models import AudioStream, MediaInfo, SubtitleStream, VideoStream
 from mamkit.transcode.reading._colour import colour
 from mamkit.transcode.reading._copying import copyable
 from mamkit.transcode.reading._input import describe, open_source
 from mamkit.transcode.reading._orientation import orientation
 from mamkit.transcode.reading._scan import Timing, scan
+from mamkit.transcode.reading.source import Source, name_of, size_of
 
 __all__ = ["probe_here"]
 
@@ -69,13 +69,13 @@ class _Sample:
         return len(self.pictures) + len(self.sounds)
 
 
-def probe_here(path: str | Path, limits: Limits | None = None) -> MediaInfo:
+def probe_here(file: Source, limits: Limits | None = None) -> MediaInfo:
     """Return the facts of a media file. The file is parsed and decoded in this process: use it on files that you trust.
 
     A stream that cannot be decoded is left out, as long as another one can.
 
     Args:
-        path: A regular file.
+        file: A regular file, or what ranges are read from.
         limits: What the file may ask for; `Limits()` if None.
 
     Raises:
@@ -87,21 +87,21 @@ def probe_here(path: str | Path, limits: Limits | None = None) -> MediaInfo:
         MediaTooLargeError: The file is beyond the limits.
         MediaUnreadableError: No stream of the file can be decoded.
     """
-    path, limits = Path(path), limits or Limits()
-    with open_source(path) as source:
-        candidates = _candidates(source, path, limits)
+    name, limits = name_of(file), limits or Limits()
+    with open_source(file) as source:
+        candidates = _candidates(source, name, limits)
         samples = _decode_first_frames(source, candidates)
-        if path.stat().st_size <= _READ_THROUGH:
+        if size_of(file) <= _READ_THROUGH:
             _read_on(source, candidates, samples)
         usable = [stream.index for stream in candidates if len(samples[stream.index])]
         if not usable:
             raise MediaUnreadableError(
-                f"{path.name!r} is cut short or broken: no picture or sound of it can be decoded",
+                f"{name!r} is cut short or broken: no picture or sound of it can be decoded",
                 detail=next((sample.problem for sample in samples.values() if sample.problem), ""),
             )
-        timings = scan(path, usable)
+        timings = scan(file, usable)
         video = tuple(
-            _with_copying(path, source, stream, _video(stream, samples[stream.index].pictures, timings[stream.index]))
+            _with_copying(file, source, stream, _video(stream, samples[stream.index].pictures, timings[stream.index]))
             for stream in source.streams.video
             if stream.index in usable
         )
@@ -113,37 +113,37 @@ def probe_here(path: str | Path, limits: Limits | None = None) -> MediaInfo:
         starts = [*(stream.start for stream in video), *(stream.start for stream in audio)]
         ends = [*(_end(stream) for stream in video), *(_end(stream) for stream in audio)]
         start, duration = min(starts), max(ends) - min(starts)
-        _check(path, "pixels", max((stream.width * stream.height for stream in video), default=0), limits.pixels)
-        _check(path, "seconds", float(duration), limits.duration.total_seconds())
+        _check(name, "pixels", max((stream.width * stream.height for stream in video), default=0), limits.pixels)
+        _check(name, "seconds", float(duration), limits.duration.total_seconds())
         return MediaInfo(
             container=source.format.name,
-            size=path.stat().st_size,
+            size=size_of(file),
             duration=duration,
             start=start,
             bit_rate=source.bit_rate or None,
             video=video,
             audio=audio,
-            subtitles=tuple(_codec(stream) for stream in source.streams.subtitles),
+            subtitles=tuple(_subtitles(stream) for stream in source.streams.subtitles),
             cover_art=any(_is_cover_art(stream) for stream in source.streams.video),
             unusable=tuple(_unusable(source, usable)),
         )
 
 
-def _candidates(source: InputContainer, path: Path, limits: Limits) -> list[av.VideoStream | av.AudioStream]:
+def _candidates(source: InputContainer, name: str, limits: Limits) -> list[av.VideoStream | av.AudioStream]:
     """Return the streams of moving pictures and of sound for which there is a decoder."""
-    _check(path, "streams", len(source.streams), limits.streams)
+    _check(name, "streams", len(source.streams), limits.streams)
     found: list[av.VideoStream | av.AudioStream] = [
         *(stream for stream in source.streams.video if not _is_cover_art(stream)),
         *source.streams.audio,
     ]
     if not found:
-        raise NoMediaError(f"{path.name!r} has neither moving pictures nor sound")
+        raise NoMediaError(f"{name!r} has neither moving pictures nor sound")
     known = [stream for stream in found if _has_decoder(stream)]
     if not known:
-        raise MediaUnsupportedError(f"{path.name!r} has only streams of unknown codecs")
+        raise MediaUnsupportedError(f"{name!r} has only streams of unknown codecs")
     for stream in known:
         if isinstance(stream, av.VideoStream):
-            _check(path, "pixels", stream.codec_context.width * stream.codec_context.height, limits.pixels)
+            _check(name, "pixels", stream.codec_context.width * stream.codec_context.height, limits.pixels)
     return known
 
 
@@ -233,30 +233,47 @@ def _video(stream: av.VideoStream, frames: list[av.VideoFrame], timing: Timing) 
     )
 
 
-def _with_copying(path: Path, source: InputContainer, stream: av.VideoStream, facts: VideoStream) -> VideoStream:
+def _with_copying(file: Source, source: InputContainer, stream: av.VideoStream, facts: VideoStream) -> VideoStream:
     """Add whether the packets can be used as they are."""
     if "mp4" not in source.format.name:
         return facts.model_copy(update={"uncopyable": "it is not in MP4 or QuickTime"})
-    found = copyable(path, facts, stream.id)
+    found = copyable(file, facts, stream.id)
     return facts.model_copy(update={"uncopyable": found} if isinstance(found, str) else {"copyable": found})
 
 
 def _audio(stream: av.AudioStream, frame: av.AudioFrame, timing: Timing) -> AudioStream:
     start = _start(frame.pts, stream, timing)
-    title = stream.metadata.get("title", "").strip()[:_MOST_TITLE]
     return AudioStream(
         index=stream.index,
         codec=_codec(stream),
         sample_rate=frame.sample_rate,
         channels=frame.layout.nb_channels,
         layout=_layout(frame),
-        language=None if stream.language in (None, "", "und") else stream.language[:_MOST_TAG],
-        title=title or None,
+        language=_language(stream),
+        title=_title(stream),
         default=bool(stream.disposition & Disposition.default),
         start=start,
         duration=_duration(start, timing, last=Fraction(frame.samples, frame.sample_rate)),
         bit_rate=stream.bit_rate or None,
     )
+
+
+def _subtitles(stream: Stream) -> SubtitleStream:
+    return SubtitleStream(
+        index=stream.index,
+        codec=_codec(stream),
+        language=_language(stream),
+        title=_title(stream),
+        forced=bool(stream.disposition & Disposition.forced),
+    )
+
+
+def _language(stream: Stream) -> str | None:
+    return None if stream.language in (None, "", "und") else stream.language[:_MOST_TAG]
+
+
+def _title(stream: Stream) -> str | None:
+    return stream.metadata.get("title", "").strip()[:_MOST_TITLE] or None
 
 
 def _layout(frame: av.AudioFrame) -> str:
@@ -322,10 +339,10 @@ def _is_cover_art(stream: Stream) -> bool:
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
-def _check(path: Path, quantity: str, value: float, limit: float) -> None:
+def _check(name: str, quantity: str, value: float, limit: float) -> None:
     if value > limit:
         raise MediaTooLargeError(
-            f"{path.name!r} has {value:g} {quantity}; at most {limit:g} are accepted",
+            f"{name!r} has {value:g} {quantity}; at most {limit:g} are accepted",
             quantity=quantity,
             value=value,
             limit=limit,

@@ -7,6 +7,7 @@ what comes of it on its standard output. What libraries print goes to its standa
 import json
 import os
 import sys
+import threading
 import time
 from datetime import timedelta
 from fractions import Fraction
@@ -21,61 +22,92 @@ from mamkit.transcode.containment._wire import Message, send, to_wire
 from mamkit.transcode.encode import encode_part_here
 from mamkit.transcode.encoding.encoders import ENCODERS
 from mamkit.transcode.encoding.trial import try_here
-from mamkit.transcode.errors import ChildMemoryError, TranscodeError
+from mamkit.transcode.errors import ChildMemoryError, SourceUnavailableError, TranscodeError
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import ArtFile, Init, Part, Plan, Segment
 from mamkit.transcode.probing import probe_here
+from mamkit.transcode.reading.source import CachedRanges
 
 __all__ = ["main"]
 
 _PROGRESS_EVERY = 0.25  # seconds: often enough to show that the child is alive
 
 
-class _PipeSink:
-    """A `Sink` on the other side of a pipe."""
+class _Voice:
+    """The pipe to the parent, which several threads may speak through."""
 
     def __init__(self, pipe: BinaryIO) -> None:
         self._pipe = pipe
+        self._lock = threading.Lock()
+
+    def say(self, message: Message) -> None:
+        with self._lock:
+            send(self._pipe, message)
+
+
+class _ParentsRanges:
+    """A source of which the parent reads ranges: this process has no network, and knows no store."""
+
+    def __init__(self, name: str, size: int, voice: _Voice) -> None:
+        self.name, self.size = name, size
+        self._voice = voice
+
+    def read(self, start: int, stop: int) -> bytes:
+        self._voice.say(Message("read", [start, stop]))
+        size = int.from_bytes(sys.stdin.buffer.read(8))
+        data = sys.stdin.buffer.read(size)
+        if len(data) != stop - start:
+            raise SourceUnavailableError("the parent reads no more")
+        return data
+
+
+class _PipeSink:
+    """A `Sink` on the other side of a pipe."""
+
+    def __init__(self, voice: _Voice) -> None:
+        self._voice = voice
         self._told = 0.0
 
     def init(self, init: Init, data: bytes) -> None:
-        send(self._pipe, Message("init", init.model_dump(mode="json"), data))
+        self._voice.say(Message("init", init.model_dump(mode="json"), data))
 
     def segment(self, segment: Segment, data: bytes) -> None:
-        send(self._pipe, Message("segment", segment.model_dump(mode="json"), data))
+        self._voice.say(Message("segment", segment.model_dump(mode="json"), data))
 
     def art(self, file: ArtFile, data: bytes) -> None:
-        send(self._pipe, Message("art", file.model_dump(mode="json"), data))
+        self._voice.say(Message("art", file.model_dump(mode="json"), data))
 
     def progress(self, done: Fraction) -> None:
         if time.monotonic() - self._told >= _PROGRESS_EVERY:
             self._told = time.monotonic()
-            send(self._pipe, Message("progress", str(done.limit_denominator(10_000))))
+            self._voice.say(Message("progress", str(done.limit_denominator(10_000))))
 
 
 def main() -> None:
     """Do what standard input asks for."""
-    request = json.load(sys.stdin.buffer)
+    request = json.loads(sys.stdin.buffer.readline())
     # The answers go through a descriptor of their own, so that nothing that a library prints gets among them.
     pipe = os.fdopen(os.dup(1), "wb")
+    voice = _Voice(pipe)
     os.dup2(2, 1)
     limits = request["limits"]
     restrict_resources(memory=limits["memory"], seconds=limits["cpu_seconds"], parent=request["parent"])
     try:
-        answer = _work(request, pipe)
+        answer = _work(request, voice)
     except TranscodeError as error:
         answer = Message("error", to_wire(error))
     except MemoryError:
         answer = Message("error", to_wire(_too_much_memory(limits["memory"])))
-    send(pipe, answer)
+    voice.say(answer)
 
 
-def _work(request: dict[str, Any], pipe: BinaryIO) -> Message:
+def _work(request: dict[str, Any], voice: _Voice) -> Message:
     av.logging.restore_default_callback()  # FFmpeg's own, which writes to standard error and takes no Python lock
     av.logging.set_libav_level(av.logging.ERROR)
-    source, devices = request["source"], request.get("devices", {})
+    given, devices = request["source"], request.get("devices", {})
+    source = CachedRanges(_ParentsRanges(**given, voice=voice)) if isinstance(given, dict) else given
     code = [*sys.path, sys.prefix, sys.base_prefix, *map(_folder, (av, mamkit))]
-    restrict_files(source, code, card="nvenc" in devices.values())
+    restrict_files(os.devnull if isinstance(given, dict) else given, code, card="nvenc" in devices.values())
     if request["task"] == "trial":
         [(codec, device)] = devices.items()
         try_here(ENCODERS[codec, device], codec)
@@ -88,7 +120,7 @@ def _work(request: dict[str, Any], pipe: BinaryIO) -> Message:
         )
         return Message("info", probe_here(source, limits).model_dump(mode="json"))
     plan, part = Plan.model_validate(request["plan"]), Part.model_validate(request["part"])
-    encode_part_here(source, plan, part, _PipeSink(pipe), devices=devices)
+    encode_part_here(source, plan, part, _PipeSink(voice), devices=devices)
     return Message("done", None)
 
 

@@ -46,8 +46,9 @@ class Child:
 
     Args:
         command: The program and its arguments.
-        request: What is written to its standard input, which is then closed.
+        request: What is written to its standard input, which is then closed unless it will be answered.
         limits: How long it may take, and how much it may say at once.
+        answered: Whether `reply` will be used.
         cancelled: Ends it when set.
 
     Raises:
@@ -55,10 +56,17 @@ class Child:
     """
 
     def __init__(
-        self, command: Sequence[str], request: bytes, *, limits: Limits, cancelled: Cancellation | None = None
+        self,
+        command: Sequence[str],
+        request: bytes,
+        *,
+        limits: Limits,
+        cancelled: Cancellation | None = None,
+        answered: bool = False,
     ) -> None:
         self._command = command
-        self._request = request
+        self._unsent = request
+        self._answered = answered
         self._limits = limits
         self._cancelled = cancelled
         self._receiver = Receiver(limits.segment_bytes)
@@ -100,6 +108,13 @@ class Child:
         self._selector.close()
         for stream in (self._stdin, self._stdout, self._stderr):
             stream.close()
+
+    def reply(self, data: bytes) -> None:
+        """Put bytes on its standard input, behind their number in eight bytes, while its messages are waited for."""
+        idle = not self._unsent
+        self._unsent += len(data).to_bytes(8) + data
+        if idle and not self._stdin.closed:
+            self._selector.register(self._stdin, selectors.EVENT_WRITE, self._write_request)
 
     def last_words(self) -> str:
         """Return the last lines that it has written to its standard error."""
@@ -177,15 +192,16 @@ class Child:
 
     def _write_request(self) -> None:
         try:
-            written = os.write(self._stdin.fileno(), self._request)
+            written = os.write(self._stdin.fileno(), self._unsent)
         except BlockingIOError:
             return
         except BrokenPipeError:
-            written = len(self._request)
-        self._request = self._request[written:]
-        if not self._request:
+            written = len(self._unsent)
+        self._unsent = self._unsent[written:]
+        if not self._unsent:
             self._selector.unregister(self._stdin)
-            self._stdin.close()
+            if not self._answered:
+                self._stdin.close()
 
     def _read_messages(self) -> None:
         block = self._read(self._stdout)

@@ -29,6 +29,8 @@ from mamkit.transcode.errors import (
 )
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import ArtFile, Codec, Device, Init, MediaInfo, Part, PartResult, Plan, Segment
+from mamkit.transcode.packaging.webvtt import whole_name
+from mamkit.transcode.reading.source import MOST_AHEAD, RangeReader, Source
 from mamkit.transcode.sink import Sink
 
 try:
@@ -53,11 +55,11 @@ def confinement() -> Confinement:
     return "network" if version >= NET_SINCE else "files" if version > 0 else "limits"
 
 
-def probe(source: str | Path, *, limits: Limits | None = None, cancelled: Cancellation | None = None) -> MediaInfo:
+def probe(source: Source, *, limits: Limits | None = None, cancelled: Cancellation | None = None) -> MediaInfo:
     """Return the facts of a media file.
 
     Args:
-        source: A regular file.
+        source: A regular file, or what ranges are read from, by this process alone.
         limits: What the file may ask for; `Limits()` if None.
         cancelled: Ends the work when set.
 
@@ -68,7 +70,7 @@ def probe(source: str | Path, *, limits: Limits | None = None, cancelled: Cancel
         TranscodeInterruptedError: `cancelled` was set.
     """
     limits = limits or Limits()
-    with _conversation(_request("probe", source, limits), limits, cancelled) as (child, messages):
+    with _conversation(_request("probe", source, limits), source, limits, cancelled) as (child, messages):
         for message in messages:
             if message.kind == "info":
                 info = _parse(MediaInfo, message)
@@ -80,7 +82,7 @@ def probe(source: str | Path, *, limits: Limits | None = None, cancelled: Cancel
 
 
 def encode_part(
-    source: str | Path,
+    source: Source,
     plan: Plan,
     part: Part,
     sink: Sink,
@@ -94,7 +96,7 @@ def encode_part(
     The sink is called in this thread. While it works the encoders go on only as far as their queues reach.
 
     Args:
-        source: The file that the plan was made for.
+        source: What the plan was made for: a regular file, or what ranges are read from, by this process alone.
         plan: What to make.
         part: Which run of segments, one of `plan.parts`.
         sink: Takes the bytes; an exception of its own ends the work and is raised as it is.
@@ -122,7 +124,7 @@ def encode_part(
         devices=dict(devices or {}),
     )
     receipt = _Receipt(plan, part)
-    with _conversation(request, limits, cancelled) as (_, messages):
+    with _conversation(request, source, limits, cancelled) as (_, messages):
         for message in messages:
             match message.kind:
                 case "init":
@@ -155,7 +157,7 @@ def try_encoder(codec: Codec, device: Device, *, limits: Limits | None = None) -
     """
     limits = limits or Limits()
     request = _request("trial", os.devnull, limits, devices={codec: device})
-    with _conversation(request, limits, None) as (_, messages):
+    with _conversation(request, os.devnull, limits, None) as (_, messages):
         for message in messages:
             if message.kind == "done":
                 return
@@ -199,9 +201,12 @@ class _Receipt:
         names = {
             "video": [rendition.name for rendition in plan.video],
             "audio": [rendition.name for rendition in plan.audio],
+            "subtitles": [rendition.name for rendition in plan.subtitles],
             "artwork": [],
         }
         self._next = dict.fromkeys(names[part.kind], part.start)
+        # Tracks of words are there in one piece, too.
+        self._whole = {whole_name(name) for name in names[part.kind]} if part.kind == "subtitles" else set()
         self._art: dict[str, ArtFile] = {}
         self._inits: dict[str, Init] = {}
         self._segments: list[Segment] = []
@@ -215,7 +220,8 @@ class _Receipt:
         return init
 
     def check_segment(self, segment: Segment, data: bytes) -> Segment:
-        if segment.rendition not in self._inits or segment.index != self._next[segment.rendition]:
+        headed = segment.rendition in self._inits or self._part.kind == "subtitles"
+        if not headed or segment.index != self._next[segment.rendition]:
             raise ChildProtocolError(f"the child made segment {segment.index} of {segment.rendition!r}, unasked")
         if segment.index >= self._part.stop or segment.size != len(data):
             raise ChildProtocolError(f"segment {segment.index} of {segment.rendition!r} is not what the child says")
@@ -224,7 +230,8 @@ class _Receipt:
         return segment
 
     def check_art(self, file: ArtFile, data: bytes) -> ArtFile:
-        if self._part.kind != "artwork" or not is_art_name(file.name) or file.name in self._art:
+        named = is_art_name(file.name) if self._part.kind == "artwork" else file.name in self._whole
+        if not named or file.name in self._art:
             raise ChildProtocolError(f"the child made {file.name!r}, unasked")
         if file.size != len(data):
             raise ChildProtocolError(f"{file.name!r} is not what the child says")
@@ -232,10 +239,11 @@ class _Receipt:
         return file
 
     def result(self) -> PartResult:
-        missing = [name for name, index in self._next.items() if index < self._part.stop]
+        missing = [*self._whole - self._art.keys()]
+        missing += [name for name, index in self._next.items() if index < self._part.stop]
         if missing:
             raise ChildProtocolError(f"the child said that it was done, without all segments of {', '.join(missing)}")
-        order = list(self._inits)
+        order = list(self._next)
         self._segments.sort(key=lambda segment: (order.index(segment.rendition), segment.index))
         return PartResult(
             part=self._part.index,
@@ -247,16 +255,21 @@ class _Receipt:
 
 @contextmanager
 def _conversation(
-    request: dict[str, Any], limits: Limits, cancelled: Cancellation | None
+    request: dict[str, Any], source: Source, limits: Limits, cancelled: Cancellation | None
 ) -> Iterator[tuple[Child, Iterator[Message]]]:
     """Start a child, and give what it says up to an error, which is raised."""
     command = [sys.executable, "-I", "-B", "-m", "mamkit.transcode.containment._child"]
-    with Child(command, json.dumps(request).encode(), limits=limits, cancelled=cancelled) as child:
-        yield child, _answers(child, limits)
+    ranges = None if isinstance(source, (str, Path)) else source
+    line = json.dumps(request).encode() + b"\n"
+    with Child(command, line, limits=limits, cancelled=cancelled, answered=ranges is not None) as child:
+        yield child, _answers(child, ranges, limits)
 
 
-def _answers(child: Child, limits: Limits) -> Iterator[Message]:
+def _answers(child: Child, ranges: RangeReader | None, limits: Limits) -> Iterator[Message]:
     for message in child.messages():
+        if message.kind == "read" and ranges is not None:
+            child.reply(ranges.read(*_range(message, ranges)))
+            continue
         if message.kind == "error":
             error = from_wire(message.body)
             if isinstance(error, (MediaUnreadableError, EncodeError)) and child.was_starved():
@@ -275,12 +288,12 @@ def _memory_error(child: Child, limits: Limits) -> ChildMemoryError:
     )
 
 
-def _request(
-    task: Literal["probe", "encode", "trial"], source: str | Path, limits: Limits, **more: Any
-) -> dict[str, Any]:
+def _request(task: Literal["probe", "encode", "trial"], source: Source, limits: Limits, **more: Any) -> dict[str, Any]:
     return {
         "task": task,
-        "source": str(Path(source).absolute()),
+        "source": str(Path(source).absolute())
+        if isinstance(source, (str, Path))
+        else {"name": source.name, "size": source.size},
         "parent": os.getpid(),
         "limits": {
             "duration": limits.duration.total_seconds(),
@@ -298,6 +311,13 @@ def _parse(model: type[M], message: Message) -> M:
         return model.model_validate(message.body)
     except ValidationError as error:
         raise ChildProtocolError(f"the child said something that is no {model.__name__}") from error
+
+
+def _range(message: Message, ranges: RangeReader) -> tuple[int, int]:
+    match message.body:
+        case [int(start), int(stop)] if 0 <= start < stop <= min(ranges.size, start + MOST_AHEAD):
+            return start, stop
+    raise ChildProtocolError(f"the child asked for bytes that it must not have: {message.body!r:.100}")
 
 
 def _progress(message: Message) -> Fraction:

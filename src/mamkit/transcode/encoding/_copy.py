@@ -3,7 +3,6 @@
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 from mamkit.errors import MissingExtraError
@@ -17,6 +16,7 @@ from mamkit.transcode.planning.plan import frame_range
 from mamkit.transcode.reading._copying import nal_units
 from mamkit.transcode.reading._decode import decodable, seek
 from mamkit.transcode.reading._input import open_source
+from mamkit.transcode.reading.source import Source, name_of
 
 try:
     import av
@@ -49,7 +49,7 @@ class PacketSegments:
         MediaError: The file cannot be opened.
     """
 
-    def __init__(self, source: str | Path, plan: Plan, rendition: VideoRendition, segments: range) -> None:
+    def __init__(self, source: Source, plan: Plan, rendition: VideoRendition, segments: range) -> None:
         if plan.frame_rate is None or plan.video_stream is None:
             raise ValueError("the plan has no video")
         self._source = source
@@ -114,4 +114,4 @@ class PacketSegments:
         for stream in decodable(container, [self._stream]):
             if isinstance(stream, av.VideoStream):
                 return stream
-        raise MediaUnreadableError(f"{Path(self._source).name!r} has no picture in stream {self._stream}")
+        raise MediaUnreadableError(f"{name_of(self._source)!r} has no picture in stream {self._stream}")

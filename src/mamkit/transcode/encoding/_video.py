@@ -4,7 +4,6 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from mamkit.errors import MissingExtraError
@@ -20,6 +19,7 @@ from mamkit.transcode.picture._sampler import sample
 from mamkit.transcode.planning.plan import frame_range
 from mamkit.transcode.reading._decode import decode_from
 from mamkit.transcode.reading._orientation import Orientation, orientation
+from mamkit.transcode.reading.source import Source, name_of
 
 try:
     import av
@@ -47,7 +47,7 @@ _Report = EncodedSegment | int
 
 
 def encode_video(
-    source: str | Path, plan: Plan, part: Part, devices: Mapping[Codec, Device]
+    source: Source, plan: Plan, part: Part, devices: Mapping[Codec, Device]
 ) -> Generator[Event, None, None]:
     """Encode a run of video segments in all renditions, or copy those that are made of the source's packets.
 
@@ -100,7 +100,7 @@ def _copy(packets: PacketSegments, finished: Channel[_Report]) -> None:
 
 
 def _decode(
-    source: str | Path,
+    source: Source,
     plan: Plan,
     frames: range,
     encoders: Sequence[Channel[_Shown]],
@@ -121,7 +121,7 @@ def _decode(
         for encoder in encoders:
             encoder.put(shown)
     if turn is None:
-        raise MediaUnreadableError(f"{Path(source).name!r} has no picture that can be decoded")
+        raise MediaUnreadableError(f"{name_of(source)!r} has no picture that can be decoded")
     for encoder in encoders:
         encoder.close()
     finished.close()
@@ -135,7 +135,7 @@ def _start(plan: Plan, frames: range) -> Fraction | None:
 
 
 def _pictures(
-    source: str | Path, stream: int, start: Fraction | None, finished: Channel[_Report]
+    source: Source, stream: int, start: Fraction | None, finished: Channel[_Report]
 ) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     """Yield pictures with their times on the source's clock, and give signs of life."""
     for count, decoded in enumerate(decode_from(source, [stream], start)):

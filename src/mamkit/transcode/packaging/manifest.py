@@ -6,9 +6,10 @@ from fractions import Fraction
 from itertools import groupby
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from mamkit.transcode.models import AudioRendition, Plan, Segment, VideoRendition
+from mamkit.transcode.models import AudioRendition, Plan, Segment, SubtitleRendition, VideoRendition
 from mamkit.transcode.packaging._bandwidth import Bandwidth
-from mamkit.transcode.packaging.playlists import Track, init_name, segment_name_pattern
+from mamkit.transcode.packaging.playlists import Track, init_name, rendition_names, segment_name_pattern
+from mamkit.transcode.packaging.webvtt import whole_name
 
 __all__ = ["MANIFEST_NAME", "dash_manifest"]
 
@@ -22,6 +23,7 @@ _ROLE = "urn:mpeg:dash:role:2011"  # section 5.8.5.5
 _CHANNELS = "urn:mpeg:mpegB:cicp:ChannelConfiguration"  # ISO/IEC 23091-3: 1 is mono, 2 is stereo
 _REPRESENTATION = "$RepresentationID$"  # section 5.3.9.4.4
 _NUMBER = "$Number%05d$"
+_WORDS = 256  # bits per second: what speech takes as text; nobody chooses by it
 
 
 def dash_manifest(plan: Plan, tracks: Iterable[Track]) -> str:
@@ -36,8 +38,8 @@ def dash_manifest(plan: Plan, tracks: Iterable[Track]) -> str:
     Raises:
         ValueError: A rendition of the plan has no track, or not all of its segments.
     """
-    by_name = {track.init.rendition: track for track in tracks}
-    for name in (*(video.name for video in plan.video), *(audio.name for audio in plan.audio)):
+    by_name = {track.rendition: track for track in tracks}
+    for name in rendition_names(plan):
         there = len(by_name[name].segments) if name in by_name else 0
         if there != plan.segment_count:
             raise ValueError(f"{name!r} has {there} segments, and its plan {plan.segment_count}")
@@ -58,6 +60,8 @@ def dash_manifest(plan: Plan, tracks: Iterable[Track]) -> str:
         _add_pictures(period, plan, list(sizes), by_name)
     for audio in plan.audio:
         _add_sound(period, audio, by_name[audio.name])
+    for subtitles in plan.subtitles:
+        _add_subtitles(period, subtitles)
     indent(manifest)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(manifest, encoding="unicode") + "\n"
 
@@ -86,7 +90,7 @@ def _add_pictures(period: Element, plan: Plan, renditions: Sequence[VideoRenditi
             "Representation",
             {
                 "id": video.name,
-                "codecs": track.init.codecs,
+                "codecs": track.codecs,
                 "bandwidth": str(Bandwidth.measured(track.segments).peak),
                 "width": str(video.width),
                 "height": str(video.height),
@@ -106,8 +110,7 @@ def _add_sound(period: Element, audio: AudioRendition, track: Track) -> None:
     if audio.language is not None:
         attributes["lang"] = audio.language
     group = SubElement(period, "AdaptationSet", attributes)
-    # XML has no way to hold a control character (XML 1.0 section 2.2).
-    SubElement(group, "Label").text = "".join(c if c.isprintable() else " " for c in audio.title)
+    _add_label(group, audio.title)
     SubElement(group, "Role", {"schemeIdUri": _ROLE, "value": "main" if audio.default else "alternate"})
     _add_segments(group, track.segments, timescale=audio.sample_rate)
     shown = SubElement(
@@ -115,12 +118,30 @@ def _add_sound(period: Element, audio: AudioRendition, track: Track) -> None:
         "Representation",
         {
             "id": audio.name,
-            "codecs": track.init.codecs,
+            "codecs": track.codecs,
             "bandwidth": str(Bandwidth.measured(track.segments).peak),
             "audioSamplingRate": str(audio.sample_rate),
         },
     )
     SubElement(shown, "AudioChannelConfiguration", {"schemeIdUri": _CHANNELS, "value": str(audio.channels)})
+
+
+def _add_subtitles(period: Element, subtitles: SubtitleRendition) -> None:
+    """Add a track in one file: players take WebVTT for DASH as it is."""
+    attributes = {"id": str(len(period)), "contentType": "text", "mimeType": "text/vtt"}
+    if subtitles.language is not None:
+        attributes["lang"] = subtitles.language
+    group = SubElement(period, "AdaptationSet", attributes)
+    _add_label(group, subtitles.title)
+    role = "forced-subtitle" if subtitles.forced else "subtitle"
+    SubElement(group, "Role", {"schemeIdUri": _ROLE, "value": role})
+    shown = SubElement(group, "Representation", {"id": subtitles.name, "bandwidth": str(_WORDS)})
+    SubElement(shown, "BaseURL").text = whole_name(subtitles.name)
+
+
+def _add_label(group: Element, title: str) -> None:
+    # XML has no way to hold a control character (XML 1.0 section 2.2).
+    SubElement(group, "Label").text = "".join(c if c.isprintable() else " " for c in title)
 
 
 def _add_segments(group: Element, segments: Sequence[Segment], *, timescale: int) -> None:

@@ -12,7 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mamkit.transcode.models import AudioRendition, Init, KeyFrame, Plan, Segment, VideoRendition
+from mamkit.transcode.models import (
+    AudioRendition,
+    Init,
+    KeyFrame,
+    Plan,
+    Segment,
+    SegmentFile,
+    SubtitleRendition,
+    VideoRendition,
+)
 from mamkit.transcode.packaging._bandwidth import Bandwidth
 
 __all__ = [
@@ -24,6 +33,7 @@ __all__ = [
     "media_playlist",
     "media_playlist_name",
     "multivariant_playlist",
+    "rendition_names",
     "segment_name",
 ]
 
@@ -31,21 +41,39 @@ INDEX_NAME = "index.m3u8"
 """The multivariant playlist; all other names are relative to the folder that it lies in."""
 
 _INIT = "init.mp4"
-_SEGMENT_HEAD, _SEGMENT_TAIL = "segment_", ".m4s"
+_SEGMENT_HEAD = "segment_"
 
 _VERSION = 7  # RFC 8216 section 7 asks for 6 where EXT-X-MAP stands in a media playlist, and defines up to 7
 _AUDIO_GROUP = "audio"
+_SUBTITLES_GROUP = "subtitles"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
     """What there is of one rendition: its initialisation segment, and the segments without a gap from the first."""
 
-    init: Init
+    init: Init | None
+    """None of subtitles."""
     segments: Sequence[Segment]
 
+    @property
+    def rendition(self) -> str:
+        """Name of the rendition.
+
+        Raises:
+            ValueError: There is neither an initialisation segment nor a segment to say it.
+        """
+        if self.init is None and not self.segments:
+            raise ValueError("a track of nothing has no name")
+        return self.init.rendition if self.init else self.segments[0].rendition
+
+    @property
+    def codecs(self) -> str:
+        """RFC 6381 name of what it holds."""
+        return self.init.codecs if self.init else "wvtt"
+
     @classmethod
-    def of(cls, init: Init, segments: Iterable[Segment]) -> "Track":
+    def of(cls, init: Init | None, segments: Iterable[Segment]) -> "Track":
         """Make a track of segments in any order; those after the first one that is missing are left out."""
         ordered = sorted(segments, key=lambda segment: segment.index)
         return cls(init=init, segments=[segment for place, segment in enumerate(ordered) if segment.index == place])
@@ -56,14 +84,14 @@ def init_name(rendition: str) -> str:
     return f"{rendition}/{_INIT}"
 
 
-def segment_name(rendition: str, index: int) -> str:
+def segment_name(rendition: str, index: int, file: SegmentFile = "m4s") -> str:
     """Return the name of a media segment."""
-    return f"{rendition}/{_file(index)}"
+    return f"{rendition}/{_file(index, file)}"
 
 
 def segment_name_pattern(rendition: str, number: str) -> str:
-    """Return the name of a media segment with placeholders for the rendition and for the number of five digits."""
-    return f"{rendition}/{_SEGMENT_HEAD}{number}{_SEGMENT_TAIL}"
+    """Return the name of a CMAF segment with placeholders for the rendition and for the number of five digits."""
+    return f"{rendition}/{_SEGMENT_HEAD}{number}.m4s"
 
 
 def media_playlist_name(rendition: str) -> str:
@@ -91,7 +119,7 @@ def media_playlist(track: Track, *, plan: Plan, finished: bool) -> str:
     _check_finished(track, plan, finished=finished)
     lines = _head(track, plan, finished=finished)
     for segment in track.segments:
-        lines += [f"#EXTINF:{_decimal(segment.duration)},", _file(segment.index)]
+        lines += [f"#EXTINF:{_decimal(segment.duration)},", _file(segment.index, segment.file)]
     return _text(lines, finished=finished)
 
 
@@ -114,9 +142,18 @@ def iframe_playlist(track: Track, *, plan: Plan, finished: bool) -> str:
         lines += [
             f"#EXTINF:{_decimal(stop - start)},",
             f"#EXT-X-BYTERANGE:{frame.size}@{frame.offset}",
-            _file(segment.index),
+            _file(segment.index, segment.file),
         ]
     return _text(lines, finished=finished)
+
+
+def rendition_names(plan: Plan) -> list[str]:
+    """Return the names of all renditions of a plan: pictures, sound, subtitles."""
+    return [
+        *(video.name for video in plan.video),
+        *(audio.name for audio in plan.audio),
+        *(subtitles.name for subtitles in plan.subtitles),
+    ]
 
 
 def multivariant_playlist(plan: Plan, tracks: Iterable[Track], *, finished: bool) -> str:
@@ -132,9 +169,8 @@ def multivariant_playlist(plan: Plan, tracks: Iterable[Track], *, finished: bool
     Raises:
         ValueError: A rendition of the plan has no track, or not all of its segments though all is finished.
     """
-    by_name = {track.init.rendition: track for track in tracks}
-    names = [*(rendition.name for rendition in plan.video), *(rendition.name for rendition in plan.audio)]
-    missing = [name for name in names if name not in by_name]
+    by_name = {track.rendition: track for track in tracks}
+    missing = [name for name in rendition_names(plan) if name not in by_name]
     if missing:
         raise ValueError(f"there is nothing yet of {', '.join(missing)}; wait for the first segment of every rendition")
     for track in by_name.values():
@@ -144,19 +180,22 @@ def multivariant_playlist(plan: Plan, tracks: Iterable[Track], *, finished: bool
     grouped = bool(plan.video) or len(plan.audio) > 1
     if grouped:
         lines += [_tag("EXT-X-MEDIA", _media_attributes(audio)) for audio in plan.audio]
+    lines += [_tag("EXT-X-MEDIA", _subtitles_attributes(subtitles)) for subtitles in plan.subtitles]
     group = {"AUDIO": _quoted(_AUDIO_GROUP)} if grouped and plan.audio else {}
+    if plan.subtitles:
+        group["SUBTITLES"] = _quoted(_SUBTITLES_GROUP)
     if not plan.video:
         first = plan.audio[0]
-        attributes = _rate_attributes(sound[0]) | {"CODECS": _quoted(by_name[first.name].init.codecs)} | group
+        attributes = _rate_attributes(sound[0]) | {"CODECS": _quoted(by_name[first.name].codecs)} | group
         lines += [_tag("EXT-X-STREAM-INF", attributes), media_playlist_name(first.name)]
         return _text(lines, finished=False)
     loudest = Bandwidth.of_any(sound)
-    sound_codecs = sorted({by_name[audio.name].init.codecs for audio in plan.audio})
+    sound_codecs = sorted({by_name[audio.name].codecs for audio in plan.audio})
     for video in plan.video:
         track = by_name[video.name]
         rates = _bandwidth(video, track, finished=finished) + loudest
         attributes = _rate_attributes(rates) | {
-            "CODECS": _quoted(",".join((track.init.codecs, *sound_codecs))),
+            "CODECS": _quoted(",".join((track.codecs, *sound_codecs))),
             "RESOLUTION": f"{video.width}x{video.height}",
             "FRAME-RATE": f"{float(plan.frame_rate or 0):.3f}",
             "VIDEO-RANGE": "SDR",
@@ -166,7 +205,7 @@ def multivariant_playlist(plan: Plan, tracks: Iterable[Track], *, finished: bool
     for video in plan.video:
         track = by_name[video.name]
         attributes = _rate_attributes(_key_frame_rates(track)) | {
-            "CODECS": _quoted(track.init.codecs),
+            "CODECS": _quoted(track.codecs),
             "RESOLUTION": f"{video.width}x{video.height}",
             "VIDEO-RANGE": "SDR",
             "URI": _quoted(iframe_playlist_name(video.name)),
@@ -215,6 +254,21 @@ def _media_attributes(audio: AudioRendition) -> dict[str, str]:
     return attributes
 
 
+def _subtitles_attributes(subtitles: SubtitleRendition) -> dict[str, str]:
+    attributes = {
+        "TYPE": "SUBTITLES",
+        "GROUP-ID": _quoted(_SUBTITLES_GROUP),
+        "NAME": _quoted(subtitles.title),
+        "DEFAULT": "NO",  # whose language it is chooses them; nobody else wants them unasked
+        "AUTOSELECT": "YES",
+        "FORCED": "YES" if subtitles.forced else "NO",
+        "URI": _quoted(media_playlist_name(subtitles.name)),
+    }
+    if subtitles.language is not None:
+        attributes["LANGUAGE"] = _quoted(subtitles.language)
+    return attributes
+
+
 def _head(track: Track, plan: Plan, *, finished: bool) -> list[str]:
     longest = max((segment.duration for segment in track.segments), default=Fraction(0))
     target = max(1, _rounded(plan.segment_duration), _rounded(longest))  # RFC 8216bis section 4.4.3.1
@@ -225,18 +279,18 @@ def _head(track: Track, plan: Plan, *, finished: bool) -> list[str]:
         "#EXT-X-MEDIA-SEQUENCE:0",
         f"#EXT-X-PLAYLIST-TYPE:{'VOD' if finished else 'EVENT'}",
         "#EXT-X-INDEPENDENT-SEGMENTS",
-        f'#EXT-X-MAP:URI="{_INIT}"',
+        *([f'#EXT-X-MAP:URI="{_INIT}"'] if track.init else []),
     ]
 
 
 def _check_finished(track: Track, plan: Plan, *, finished: bool) -> None:
     there = len(track.segments)
     if finished and there != plan.segment_count:
-        raise ValueError(f"{track.init.rendition!r} has {there} segments in a row, and its plan {plan.segment_count}")
+        raise ValueError(f"{track.rendition!r} has {there} segments in a row, and its plan {plan.segment_count}")
 
 
-def _file(index: int) -> str:
-    return f"{_SEGMENT_HEAD}{index:05d}{_SEGMENT_TAIL}"
+def _file(index: int, file: SegmentFile) -> str:
+    return f"{_SEGMENT_HEAD}{index:05d}.{file}"
 
 
 def _tag(name: str, attributes: Mapping[str, str]) -> str:

@@ -8,9 +8,8 @@
 A plan depends on nothing but its arguments, so that whoever makes it again has the same one.
 """
 
-import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from mamkit.transcode.errors import MediaUnsupportedError
@@ -25,11 +24,11 @@ from mamkit.transcode.models import (
     VideoStream,
 )
 from mamkit.transcode.planning._copying import Copied, copied, lowered
-from mamkit.transcode.planning._languages import web_tag
 from mamkit.transcode.planning._rates import output_rate
+from mamkit.transcode.planning._tracks import audio_renditions, subtitle_renditions
 from mamkit.transcode.planning.ladder import DEFAULT_LADDER, Ladder
 
-__all__ = ["AAC_FRAME_SAMPLES", "audio_frame_range", "display_size", "frame_range", "make_plan"]
+__all__ = ["AAC_FRAME_SAMPLES", "audio_frame_range", "display_size", "frame_range", "make_plan", "segment_span"]
 
 AAC_FRAME_SAMPLES = 1024
 """Samples in a frame of AAC-LC (ISO/IEC 14496-3 section 4.5.1.1)."""
@@ -40,7 +39,6 @@ _FIRST_AUDIO_SEGMENTS = 10  # one minute of sound is encoded in about a second, 
 _AUDIO_SEGMENTS = 100  # ten minutes
 _EARLY_SOUND = Fraction(1, 4)  # seconds; less is how transport streams are multiplexed, more is meant to be heard
 _NO_FRAME_OF_ITS_OWN = Fraction(1, 4)  # of a frame: what an end rounded to milliseconds may be late
-_KEPT_SAMPLE_RATES = (44_100, 48_000)
 
 
 def make_plan(
@@ -78,7 +76,7 @@ def make_plan(
     if not codecs:
         raise ValueError("a film needs a codec")
     shown = max(info.video, key=lambda stream: stream.width * stream.height, default=None)
-    audio = tuple(_audio_renditions(info.audio, ladder))
+    audio = tuple(audio_renditions(info.audio, ladder))
     if shown is None:
         return _plan_sound(info, audio, artwork=artwork)
     rate = output_rate(shown.frame_rate, variable=shown.variable_frame_rate)
@@ -89,6 +87,7 @@ def make_plan(
     if first_sound < origin - _EARLY_SOUND:
         origin -= math.ceil((origin - first_sound) * rate) / rate
     end = max((_end(info, shown), *(_end(info, stream) for stream in info.audio)))
+    subtitles = tuple(subtitle_renditions(info.subtitles))
     renditions = _renditions(ladder, display_size(shown), rate, codecs)
     found = copied(shown, renditions[0], rate, origin=origin, end=end) if copy else "that was asked for"
     if isinstance(found, Copied):
@@ -119,7 +118,10 @@ def make_plan(
         cuts=cuts,
         video=renditions,
         audio=audio,
-        parts=_parts(segment_count, part_segments, picture=True, sound=bool(audio), artwork=artwork),
+        subtitles=subtitles,
+        parts=_parts(
+            segment_count, part_segments, picture=True, sound=bool(audio), words=bool(subtitles), artwork=artwork
+        ),
         notes=(note,),
     )
 
@@ -147,8 +149,18 @@ def audio_frame_range(plan: Plan, rendition: AudioRendition, segment: int) -> ra
     """
     _check_segment(plan, segment)
     frames_a_second = Fraction(rendition.sample_rate, AAC_FRAME_SAMPLES)
-    start, stop = (_segment_start(plan, index) for index in (segment, segment + 1))
+    start, stop = segment_span(plan, segment)
     return range(math.ceil(start * frames_a_second), math.ceil(stop * frames_a_second))
+
+
+def segment_span(plan: Plan, segment: int) -> tuple[Fraction, Fraction]:
+    """Return when a segment starts and stops, seconds on the output's clock.
+
+    Raises:
+        IndexError: The plan has no such segment.
+    """
+    _check_segment(plan, segment)
+    return _segment_start(plan, segment), _segment_start(plan, segment + 1)
 
 
 def display_size(stream: VideoStream) -> tuple[int, int]:
@@ -192,7 +204,7 @@ def _plan_sound(info: MediaInfo, audio: tuple[AudioRendition, ...], *, artwork: 
         segment_count=segment_count,
         video=(),
         audio=audio,
-        parts=_parts(segment_count, _AUDIO_SEGMENTS, picture=False, sound=True, artwork=artwork),
+        parts=_parts(segment_count, _AUDIO_SEGMENTS, picture=False, sound=True, words=False, artwork=artwork),
     )
 
 
@@ -213,32 +225,7 @@ def _least_frames(audio: tuple[AudioRendition, ...], frame: Fraction) -> int:
     return math.ceil(longest / frame)
 
 
-def _audio_renditions(streams: tuple[AudioStream, ...], ladder: Ladder) -> Iterator[AudioRendition]:
-    """Yield a track for each stream, the default one first, with names and titles that do not repeat."""
-    default = next((stream for stream in streams if stream.default), streams[0] if streams else None)
-    ordered = sorted(streams, key=lambda stream: (stream is not default, stream.index))
-    titles: set[str] = set()
-    for number, stream in enumerate(ordered, 1):
-        language = web_tag(stream.language)
-        title = " ".join((stream.title or language or f"Audio {number}").split())
-        if title in titles:  # RFC 8216 section 4.3.4.1.1: unique within the group
-            numbered = (f"{title} ({n})" for n in itertools.count(2))
-            title = next(candidate for candidate in numbered if candidate not in titles)
-        titles.add(title)
-        mono = stream.channels == 1
-        yield AudioRendition(
-            name="audio" if number == 1 else f"audio-{number}",
-            stream=stream.index,
-            sample_rate=stream.sample_rate if stream.sample_rate in _KEPT_SAMPLE_RATES else _KEPT_SAMPLE_RATES[-1],
-            channels=1 if mono else 2,
-            bit_rate=ladder.mono_bit_rate if mono else ladder.stereo_bit_rate,
-            language=language,
-            title=title,
-            default=number == 1,
-        )
-
-
-def _parts(segments: int, run: int, *, picture: bool, sound: bool, artwork: bool) -> tuple[Part, ...]:
+def _parts(segments: int, run: int, *, picture: bool, sound: bool, words: bool, artwork: bool) -> tuple[Part, ...]:
     """Split a film so that it can be played from the start while the rest is being made."""
     video = _spans(segments, 1, run) if picture else ()
     audio = _spans(segments, _FIRST_AUDIO_SEGMENTS, _AUDIO_SEGMENTS) if sound else ()
@@ -246,7 +233,9 @@ def _parts(segments: int, run: int, *, picture: bool, sound: bool, artwork: bool
         *(Part(index=0, kind="video", start=start, stop=stop) for start, stop in video),
         *(Part(index=0, kind="audio", start=start, stop=stop) for start, stop in audio),
     ]
-    parts.sort(key=lambda part: part.start)  # stable: video first where both start together
+    if words:  # read in one go, and needed before anything is shown
+        parts.append(Part(index=0, kind="subtitles", start=0, stop=segments))
+    parts.sort(key=lambda part: part.start)  # stable: video first where all start together
     if artwork:  # last: nobody waits for it
         parts.append(Part(index=0, kind="artwork", start=0, stop=segments))
     return tuple(part.model_copy(update={"index": index}) for index, part in enumerate(parts))

@@ -9,12 +9,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import accumulate, groupby
-from pathlib import Path
 from typing import BinaryIO
 
 from mamkit.transcode.models import Copyable, VideoStream
 from mamkit.transcode.reading._encryption import read_movie_box
 from mamkit.transcode.reading._samples import SampleTable, sample_table
+from mamkit.transcode.reading.source import Source, open_bytes, size_of
 
 __all__ = ["LONGEST_GROUP", "copyable", "nal_units"]
 
@@ -30,24 +30,24 @@ _PICTURES = {1, 2, 3, 4, _IDR}
 _HEADERS_OF_AVCC = 4  # byte with the size of the lengths: ISO/IEC 14496-15 section 5.3.3.1
 
 
-def copyable(path: Path, stream: VideoStream, track_id: int) -> Copyable | str:
+def copyable(source: Source, stream: VideoStream, track_id: int) -> Copyable | str:
     """Return what copying a stream needs to know, or in a few words why it has to be encoded.
 
     Args:
-        path: The file.
+        source: The file.
         stream: The facts of the stream.
         track_id: Number of its track in the file.
     """
     reason = _by_its_facts(stream)
     if reason:
         return reason
-    with path.open("rb") as file:
-        table = sample_table(read_movie_box(file, path.stat().st_size), track_id)
+    size = size_of(source)
+    with open_bytes(source) as file:
+        table = sample_table(read_movie_box(file, size), track_id)
         if table is None:
             return "it has no table of all its frames"
         if table.entry[0] != b"avc1":
             return f"it is stored as {table.entry[0].decode('ascii', 'replace')}"
-        size = path.stat().st_size
         if any(at + length > size for at, length in zip(table.positions, table.sizes, strict=True)):
             return "it is cut short"
         numbers = _numbers(table, stream.frame_rate)

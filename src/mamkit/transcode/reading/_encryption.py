@@ -1,7 +1,6 @@
 """The headers of an MP4 or QuickTime file, and whether it is encrypted: FFmpeg fails on some without saying why."""
 
 import re
-from pathlib import Path
 from typing import BinaryIO
 
 __all__ = ["is_encrypted", "read_movie_box"]
@@ -14,14 +13,17 @@ _MOST_HEADER_BYTES = 32 << 20
 _ENCRYPTED_TRACK = re.compile(rb"stsd.{12}(?:encv|enca|drms|drmi)", re.DOTALL)
 
 
-def is_encrypted(path: Path) -> bool:
+def is_encrypted(file: BinaryIO, size: int) -> bool:
     """Return whether a track of an MP4 or QuickTime file is encrypted; False for any other file.
+
+    Args:
+        file: The file, open.
+        size: Bytes of the file.
 
     Raises:
         OSError: The file cannot be read.
     """
-    with path.open("rb") as file:
-        movie = read_movie_box(file, path.stat().st_size)
+    movie = read_movie_box(file, size)
     return _ENCRYPTED_TRACK.search(movie) is not None
 
 

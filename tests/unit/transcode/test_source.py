@@ -1,0 +1,136 @@
+"""Sources of which ranges are read: from a store, through the parent, into a child that has no network."""
+
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mamkit.transcode import (
+    ChildProtocolError,
+    EmptyFileError,
+    MediaUnsupportedError,
+    NoMediaError,
+    Part,
+    encode_part,
+    make_plan,
+    probe,
+)
+from mamkit.transcode.containment import contain
+from mamkit.transcode.containment._wire import Message
+from mamkit.transcode.probing import probe_here
+from mamkit.transcode.reading.source import MOST_AHEAD, CachedRanges, open_bytes
+from tests.media_factory import make_clip
+from tests.unit.transcode.tree import Tree, encode
+
+
+class Ranges:
+    """A file as a store gives it, and account of what was read."""
+
+    def __init__(self, data: bytes, name: str = "film.mp4") -> None:
+        self.name, self.size = name, len(data)
+        self.asked: list[tuple[int, int]] = []
+        self._data = data
+
+    def read(self, start: int, stop: int) -> bytes:
+        assert 0 <= start < stop <= self.size
+        self.asked.append((start, stop))
+        return self._data[start:stop]
+
+    @property
+    def total(self) -> int:
+        return sum(stop - start for start, stop in self.asked)
+
+
+@pytest.mark.parametrize(("suffix", "gop"), [("mp4", 16), ("ts", 40)])
+def test_a_child_makes_the_same_of_ranges_as_of_a_file(tmp_path: Path, suffix: str, gop: int) -> None:
+    clip = make_clip(tmp_path / f"clip.{suffix}", seconds=7, rate=10, width=128, height=72, gop=gop, b_frames=2)
+    ranges = Ranges(clip.read_bytes(), clip.name)
+    info = probe(ranges)
+    assert info == probe_here(clip)
+    plan = make_plan(info)
+    assert plan.video[0].copied == (suffix == "mp4")
+    here, there = encode(clip, plan), Tree()
+    for part in plan.parts:
+        encode_part(ranges, plan, part, there)
+    assert there.segments == here.segments
+    assert there.art_files == here.art_files
+
+
+def test_a_part_reads_its_share_and_the_index(tmp_path: Path) -> None:
+    clip = make_clip(
+        tmp_path / "clip.mov", seconds=48, rate=10, width=192, height=108, codec="v210", pixel_format="yuv422p10le",
+        audio=False, picture=lambda n, width, height: bytes([n % 256]) * (3 * width * height),
+    )  # fmt: skip
+    plan = make_plan(probe_here(clip))
+    assert plan.segment_count == 8
+    for index in (0, 4, 7):
+        ranges = Ranges(clip.read_bytes(), clip.name)
+        encode_part(ranges, plan, Part(index=0, kind="video", start=index, stop=index + 1), Tree())
+        assert ranges.total <= ranges.size / 8 + 2 * MOST_AHEAD, f"part {index} read {ranges.total}"
+        assert len(ranges.asked) < 30
+
+
+def test_what_a_reader_raises_reaches_the_caller(tmp_path: Path) -> None:
+    class Gone(Ranges):
+        def read(self, start: int, stop: int) -> bytes:
+            if start:
+                raise ConnectionResetError("the store has gone")
+            return super().read(start, stop)
+
+    clip = make_clip(
+        tmp_path / "clip.mov", seconds=1, rate=10, width=320, height=180, codec="v210", pixel_format="yuv422p10le"
+    )
+    assert clip.stat().st_size > 256 << 10
+    with pytest.raises(ConnectionResetError, match="the store has gone"):
+        probe(Gone(clip.read_bytes()))
+
+
+@pytest.mark.parametrize("body", [[0, 0], [-1, 5], [5, 4], [0, 101], [0, 1, 2], "all", None, [0.0, 1.0]])
+def test_a_child_gets_no_bytes_that_are_none_of_the_source(body: object) -> None:
+    with pytest.raises(ChildProtocolError, match="must not have"):
+        contain._range(Message("read", body), Ranges(bytes(100)))
+
+
+def test_a_child_gets_no_more_at_once_than_it_needs() -> None:
+    class Endless(Ranges):
+        def __init__(self) -> None:
+            self.name, self.size = "endless", 1 << 40
+
+    assert contain._range(Message("read", [5, 5 + MOST_AHEAD]), Endless()) == (5, 5 + MOST_AHEAD)
+    with pytest.raises(ChildProtocolError):
+        contain._range(Message("read", [5, 6 + MOST_AHEAD]), Endless())
+
+
+def test_errors_name_the_source() -> None:
+    with pytest.raises(EmptyFileError, match=r"'film\.mp4' is empty"):
+        probe_here(Ranges(b""))
+    with pytest.raises(NoMediaError, match=r"'notes\.txt'"):
+        probe_here(Ranges(b"just words " * 100, "notes.txt"))
+    with pytest.raises(MediaUnsupportedError, match="still image"):
+        probe_here(Ranges(b"\x89PNG\r\n\x1a\n" + bytes(100)))
+
+
+@given(size=st.integers(1, 3 << 20), places=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1 << 20)), max_size=8))
+def test_a_file_in_front_of_ranges_reads_as_a_file(size: int, places: list[tuple[float, int]]) -> None:
+    data = (bytes(range(251)) * (size // 251 + 1))[:size]
+    real, file = io.BytesIO(data), open_bytes(CachedRanges(Ranges(data)))
+    for share, length in places:
+        assert file.seek(int(share * size)) == real.seek(int(share * size))
+        assert file.read(length) == real.read(length)
+        assert file.tell() == real.tell()
+    assert file.seek(-1, io.SEEK_END) == size - 1
+    assert file.read() == data[-1:]
+    with pytest.raises(ValueError, match="before the start"):
+        file.seek(-1)
+
+
+def test_reading_straight_on_asks_for_more_at_once() -> None:
+    ranges = Ranges(bytes(16 << 20))
+    file = open_bytes(CachedRanges(ranges))
+    while file.read(32 << 10):
+        pass
+    assert len(ranges.asked) <= 10
+    assert ranges.total == ranges.size
+    assert max(stop - start for start, stop in ranges.asked) == MOST_AHEAD
