@@ -34,7 +34,7 @@ from mamkit.catalog import LOGIN_ATTEMPTS, LOGIN_FLOWS, Catalog, sync_engine
 from mamkit.catalog.models import SESSIONS
 from mamkit.clock import utc_now
 from mamkit.jobs import Queue, QueueUnavailableError
-from mamkit.previews import Ingest, Publisher
+from mamkit.previews import Ingest, Publisher, Trash
 from mamkit.signing import UrlSigner, WebhookSigner
 from mamkit.storage import Zones
 from mamkit_apps.api.providers import open_providers
@@ -48,6 +48,7 @@ __all__ = ["Parts", "Wired", "build", "lifespan", "provide_parts"]
 log = logging.getLogger(__name__)
 
 FORGET_EVERY = 3600.0  # seconds between two looks for sessions, logins and jobs that have ended
+EMPTY_TRASH_EVERY = 10.0  # seconds between two looks for assets that are to be removed for good
 RECONCILE_EVERY = 10.0  # seconds between two looks for previews that a crash has left behind
 KEEP_FINISHED_JOBS = timedelta(days=7)  # long enough to ask what happened last week
 
@@ -78,6 +79,7 @@ class Parts:
     callbacks: WebhookSigner
     publisher: Publisher
     ingest: Ingest
+    trash: Trash
 
 
 Wired = NamedDependency[Parts]
@@ -127,6 +129,7 @@ def build(settings: ApiSettings) -> Parts:
         callbacks=WebhookSigner(settings.secret("callback_secret").get_secret_value().encode()),
         publisher=publisher,
         ingest=Ingest(catalog, zones, publisher),
+        trash=Trash(catalog, zones, kept_for=settings.trash_lifetime),
     )
 
 
@@ -137,7 +140,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     async with parts.catalog.begin() as session:
         await db.ensure_roles(session, ROLES)
     app.state.update(State({"parts": parts}))
-    janitors = [asyncio.create_task(_reconcile(parts)), asyncio.create_task(_forget(parts))]
+    janitors = [asyncio.create_task(work(parts)) for work in (_reconcile, _forget, _empty_trash)]
     try:
         yield
     finally:
@@ -173,6 +176,16 @@ async def _reconcile(parts: Parts) -> None:
         except Exception:  # the next round may do better, and the API must go on serving
             log.exception("looking after unfinished previews failed")
         await asyncio.sleep(RECONCILE_EVERY)
+
+
+async def _empty_trash(parts: Parts) -> None:
+    """Remove what is condemned, for as long as the application runs."""
+    while True:
+        try:
+            await parts.trash.empty()
+        except Exception:  # the next round may do better, and the API must go on serving
+            log.exception("emptying the trash failed")
+        await asyncio.sleep(EMPTY_TRASH_EVERY)
 
 
 async def _forget(parts: Parts) -> None:
