@@ -109,6 +109,15 @@ ASSETS = {
     ),
     "GET /api/assets": Row("401 200 200 200 200 404 200 401 401", query="?workspace={workspace_id}"),
     "GET /api/assets/{asset_id}": Row("401 200 200 200 200 404 200 401 401"),
+    "GET /api/facets": Row("401 200 200 200 200 404 200 401 401", query="?workspace={workspace_id}"),
+    "PATCH /api/assets/{asset_id}": Row("401 403 403 200 200 404 200 401 401", {"title": "New", "tags": ["a"]}),
+    "DELETE /api/assets/{asset_id}": Row("401 403 403 204 204 404 204 401 401"),
+    "POST /api/trash/{asset_id}/restore": Row(
+        "401 403 403 200 200 404 200 401 401", instead={"asset_id": "trashed_asset_id"}
+    ),
+    "DELETE /api/trash/{asset_id}": Row(
+        "401 403 403 202 202 404 202 401 401", instead={"asset_id": "trashed_asset_id"}
+    ),
     # The upload was promoted before.
     "POST /api/promote": Row("401 403 403 200 200 404 200 401 401", {"asset_id": "$asset_id"}),
     "GET /api/assets/{asset_id}/shares": Row("401 403 403 200 200 404 200 401 401"),

@@ -15,6 +15,7 @@ import pytest
 from litestar import Litestar
 
 from mamkit import catalog as db
+from mamkit.catalog import Asset, Version
 from mamkit.catalog.models import PreviewStatus
 from mamkit_apps.api.asgi import create_app
 from mamkit_apps.api.settings import ApiSettings
@@ -34,6 +35,7 @@ class World:
         self.users: dict[str, UUID] = {}
         self.run(self._people)
         self.things: dict[str, object] = {}
+        self.tokens: dict[str, str] = {}
 
     def run(self, do: Any) -> Any:
         """Do something in one transaction of the catalog."""
@@ -63,6 +65,20 @@ class World:
         empty = await db.create_workspace(session, name="Empty", owner_id=self.users["owner"])
         for name in ROLES[:-1]:
             await db.set_member(session, empty.id, self.users[name], name)
+        asset, version = await self._asset(session)
+        trashed, _ = await self._asset(session)
+        await db.trash_asset(session, trashed.id)
+        return {
+            "asset_id": asset.id,
+            "trashed_asset_id": trashed.id,
+            "version_id": version.id,
+            "workspace_id": self.studio,
+            "empty_workspace_id": empty.id,
+            "user_id": somebody.id,
+            "nothing": uuid4(),
+        }
+
+    async def _asset(self, session: Any) -> tuple[Asset, Version]:
         asset_id = uuid4()
         asset = await db.create_asset(
             session,
@@ -83,20 +99,17 @@ class World:
         preview = await db.create_preview(session, version.id)
         for status in READY:
             await db.set_status(session, preview, status)
-        return {
-            "asset_id": asset.id,
-            "version_id": version.id,
-            "workspace_id": self.studio,
-            "empty_workspace_id": empty.id,
-            "user_id": somebody.id,
-            "nothing": uuid4(),
-            "email": f"{uuid4().hex}@example.org",
-        }
+        return asset, version
 
     def token(self, who: str) -> str:
         """Return what somebody sends as their bearer token."""
         if who in {"nobody", "link"}:
             return ""
+        if who not in self.tokens:
+            self.tokens[who] = self._issue(who)
+        return self.tokens[who]
+
+    def _issue(self, who: str) -> str:
 
         async def issue(session: Any) -> str:
             user = await db.user_by_id(session, self.users[who])
@@ -110,11 +123,14 @@ class World:
         return str(self.run(issue))
 
     def ask(self, route: str, row: Row, who: str) -> int:
-        """Send the request of a row as somebody, to things of its own unless it only reads, and return the status."""
+        """Send the request of a row as somebody and return the status."""
         method, _, path = route.partition(" ")
-        if not self.things or (method != "GET" and "$" in f"{row.body}" + path.replace("_id}", "$")):
-            self.things = self.run(self._fresh)
-        things = {**self.things, **{name: self.things[other] for name, other in row.instead.items()}}
+        self.things = self.things or self.run(self._fresh)
+        things = {
+            "email": f"{uuid4().hex}@example.org",
+            **self.things,
+            **{name: self.things[other] for name, other in row.instead.items()},
+        }
         url = path.format(**{"name": "none", "role": "viewer", **dict.fromkeys(UNKNOWN, uuid4()), **things})
         answer = self.site.client.request(
             method,
@@ -124,6 +140,8 @@ class World:
             follow_redirects=False,
         )
         assert answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR or row.faulty, answer.text
+        if answer.is_success and method != "GET":  # the next one finds things and people as they were
+            self.things, self.tokens = {}, {}
         return answer.status_code
 
 
@@ -165,12 +183,20 @@ def test_every_row_says_what_everybody_gets() -> None:
     assert all(len(row.statuses) == len(EVERYBODY) for row in TABLE.values())
 
 
-ONCE = [("sqlite", route) for route in TABLE] + [("postgresql", route) for route in TABLE if route not in ACCOUNTS]
-"""Accounts are of no workspace: one database is enough for them."""
-
-
-@pytest.mark.parametrize(("world", "route"), ONCE, indirect=["world"], scope="module")
+@pytest.mark.parametrize("world", ["sqlite", "postgresql"], indirect=True, scope="module")
+@pytest.mark.parametrize("route", [route for route in TABLE if route not in ACCOUNTS])
 def test_everybody_gets_their_status(world: World, route: str) -> None:
+    check(world, route)
+
+
+@pytest.mark.parametrize("world", ["sqlite"], indirect=True, scope="module")
+@pytest.mark.parametrize("route", ACCOUNTS)
+def test_everybody_gets_their_status_about_accounts(world: World, route: str) -> None:
+    """Accounts are of no workspace: one database is enough for them."""
+    check(world, route)
+
+
+def check(world: World, route: str) -> None:
     row = TABLE[route]
     given = {who: world.ask(route, row, who) for who in EVERYBODY}
     assert given == dict(zip(EVERYBODY, row.statuses, strict=True))

@@ -156,7 +156,9 @@ def require(principal: Principal, action: Action, resource: Resource) -> None:
         raise PermissionDeniedError(action, decision.reason)
 
 
-async def allowed_asset(session: AsyncSession, principal: Principal, action: Action, asset_id: UUID) -> Asset:
+async def allowed_asset(
+    session: AsyncSession, principal: Principal, action: Action, asset_id: UUID, *, trashed: bool = False
+) -> Asset:
     """Return an asset to which the principal may do something.
 
     Args:
@@ -164,12 +166,13 @@ async def allowed_asset(session: AsyncSession, principal: Principal, action: Act
         principal: Who asks.
         action: Of the kind `asset`.
         asset_id: Which asset.
+        trashed: Whether it must lie in the trash.
 
     Raises:
-        AssetNotFoundError: There is no such asset, or they see nothing of it.
+        AssetNotFoundError: There is no such asset there, or they see nothing of it.
         PermissionDeniedError: They see it, and may not.
     """
-    asset = await db.asset_by_id(session, asset_id)
+    asset = await db.asset_by_id(session, asset_id, trashed=trashed)
     require(principal, action, await asset_resource(session, asset))
     return asset
 

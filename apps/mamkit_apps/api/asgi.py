@@ -1,6 +1,6 @@
 """The API's application factory."""
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
@@ -11,12 +11,14 @@ from mamkit_apps.api import (
     administration,
     api_keys,
     assets,
+    finding,
     health,
     identities,
     letters,
     passkeys,
     previews,
     second_factor,
+    trash,
     workspaces,
 )
 from mamkit_apps.api.access import provide_owner, provide_principal
@@ -68,7 +70,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             *identities.routes,
             *administration.routes,
             *workspaces.routes,
-            *assets.routes,
+            Router("/api", route_handlers=[*assets.handlers, *finding.handlers, *trash.handlers]),
             *previews.routes,
             *health.routes,
         ],

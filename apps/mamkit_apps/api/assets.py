@@ -1,19 +1,20 @@
-"""`/api/presign`, `/api/assets`, `/api/promote`: from a file on a client's disk to a master."""
+"""`/api/presign`, `/api/assets/…`, `/api/promote`: from a client's file to a master, and what is said of it."""
 
 from http import HTTPStatus
-from typing import Annotated
 from uuid import UUID
 
-from litestar import Router, get, post
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar import get, patch, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, JSONBody
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit import catalog as db
 from mamkit.auth import Principal, Resource
-from mamkit.catalog import WorkspaceNotFoundError
+from mamkit.catalog import Asset, WorkspaceNotFoundError
 from mamkit_apps.api.access import Caller, allowed_asset, home_of, require, scope_of
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.schemas import (
-    AssetPage,
+    AssetChange,
     AssetView,
     NewAsset,
     PresignedView,
@@ -24,10 +25,10 @@ from mamkit_apps.api.schemas import (
 from mamkit_apps.api.wiring import Wired
 from mamkit_apps.problems import InvalidRequestError
 
-__all__ = ["routes"]
+__all__ = ["handlers", "view_of"]
 
 
-@post("/presign", status_code=HTTPStatus.OK)
+@post("/presign", tags=["assets"], status_code=HTTPStatus.OK)
 async def presign(data: JSONBody[PresignRequest], principal: Caller, parts: Wired) -> PresignedView:
     """Return a signed request that uploads one file of just this size and type, past the API, into staging."""
     _may_create(principal, data.workspace_id)
@@ -46,7 +47,7 @@ async def presign(data: JSONBody[PresignRequest], principal: Caller, parts: Wire
     )
 
 
-@post("/assets")
+@post("/assets", tags=["assets"])
 async def create_asset(data: JSONBody[NewAsset], principal: Caller, parts: Wired) -> AssetView:
     """Record the asset that an upload is to become; repeating it is harmless."""
     workspace_id = _may_create(principal, data.workspace_id)
@@ -56,37 +57,36 @@ async def create_asset(data: JSONBody[NewAsset], principal: Caller, parts: Wired
     return AssetView.of(asset)
 
 
-@get("/assets")
-async def list_assets(
-    *,
-    principal: Caller,
-    parts: Wired,
-    workspace: FromQuery[UUID | None] = None,
-    after: FromQuery[UUID | None] = None,
-    mine: FromQuery[bool] = False,
-    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
-) -> AssetPage:
-    """List the assets of a workspace, newest first: all, or with `mine` those of whoever asks."""
-    workspace_id = workspace or home_of(principal.user_id)
-    owner = principal.user_id if mine else None
-    async with parts.catalog.read(scope_of(principal)) as session:
-        await db.workspace_by_id(session, workspace_id)
-        require(principal, "asset.read", Resource(kind="asset", owner_id=owner, workspace_id=workspace_id))
-        assets = await db.page_assets(session, workspace_id=workspace_id, owner_id=owner, after=after, limit=limit + 1)
-    page = assets[:limit]
-    return AssetPage(
-        items=tuple(AssetView.of(asset) for asset in page), next=page[-1].id if len(assets) > limit else None
-    )
-
-
-@get("/assets/{asset_id:uuid}")
+@get("/assets/{asset_id:uuid}", tags=["assets"])
 async def get_asset(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -> AssetView:
     """Return one asset."""
     async with parts.catalog.read(scope_of(principal)) as session:
-        return AssetView.of(await allowed_asset(session, principal, "asset.read", asset_id))
+        asset = await allowed_asset(session, principal, "asset.read", asset_id)
+        return await view_of(session, asset)
 
 
-@post("/promote", status_code=HTTPStatus.OK, opt=answers(507))
+@patch("/assets/{asset_id:uuid}", tags=["assets"])
+async def change_asset(
+    asset_id: FromPath[UUID], data: JSONBody[AssetChange], principal: Caller, parts: Wired
+) -> AssetView:
+    """Change what is said about an asset: title, description, fields, tags."""
+    async with parts.catalog.begin(scope_of(principal)) as session:
+        asset = await allowed_asset(session, principal, "asset.update", asset_id)
+        if data.tags is not None:
+            asset = await db.tag_asset(session, asset_id, data.tags)
+        if (data.title, data.description, data.fields) != (None, None, None):
+            asset = await db.describe_asset(
+                session, asset_id, title=data.title, description=data.description, fields=data.fields
+            )
+        return await view_of(session, asset)
+
+
+async def view_of(session: AsyncSession, asset: Asset) -> AssetView:
+    """Return the view of an asset with its tags."""
+    return AssetView.of(asset, (await db.tags_of(session, [asset.id]))[asset.id])
+
+
+@post("/promote", tags=["assets"], status_code=HTTPStatus.OK, opt=answers(507))
 async def promote(data: JSONBody[PromoteRequest], principal: Caller, parts: Wired) -> VersionView:
     """Make the uploaded file the asset's next master and start its preview; repeating it is harmless."""
     async with parts.catalog.read(scope_of(principal)) as session:
@@ -109,6 +109,5 @@ def _may_create(principal: Principal, workspace_id: UUID | None) -> UUID:
     return chosen
 
 
-routes = [
-    Router("/api", route_handlers=[presign, create_asset, list_assets, get_asset, promote], tags=["assets"]),
-]
+handlers: list[HTTPRouteHandler] = [presign, create_asset, get_asset, change_asset, promote]
+"""Below `/api`."""

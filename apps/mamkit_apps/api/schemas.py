@@ -1,5 +1,6 @@
 """The bodies of requests and answers. Unknown members are refused, so that a misspelt one is noticed."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -7,12 +8,15 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from mamkit.catalog import Asset, User, Version
+from mamkit.catalog.models import AssetKind, AssetStatus
 from mamkit.previews import PreviewState
 
 __all__ = [
+    "AssetChange",
     "AssetPage",
     "AssetView",
     "Credentials",
+    "FacetsView",
     "NewAsset",
     "PlaybackUrl",
     "PresignRequest",
@@ -29,6 +33,12 @@ __all__ = [
 ]
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Tag = Annotated[str, Field(min_length=1, max_length=64)]
+Value = str | int | float | bool | None
+Fields = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[Value, Field(union_mode="left_to_right")]],
+    Field(max_length=100),
+]
 FileName = Annotated[str, Field(min_length=1, max_length=255)]
 
 
@@ -116,33 +126,78 @@ class NewAsset(Body):
     """As presigned."""
 
 
+class AssetChange(Body):
+    """What is to be said about an asset; what is missing or null stays."""
+
+    title: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    description: Annotated[str, Field(max_length=10_000)] | None = None
+    fields: Fields | None = None
+    """Names and values of your own; they replace all that there were."""
+    tags: Annotated[list[Tag], Field(max_length=100)] | None = None
+    """They replace all that there were."""
+
+
 class AssetView(Body):
-    """An asset."""
+    """An asset. What is not known of its newest version is 0 or empty."""
 
     id: UUID
     workspace_id: UUID
     user_id: UUID
     title: str
+    description: str
+    fields: dict[str, Any]
+    tags: tuple[str, ...]
+    kind: AssetKind
+    status: AssetStatus
+    duration_seconds: float
+    width: int
+    height: int
+    codec: str
+    revision: int
+    """Grows with every change that somebody makes."""
+    trashed_at: datetime | None
     created_at: datetime
+    updated_at: datetime
 
     @classmethod
-    def of(cls, asset: Asset) -> Self:
+    def of(cls, asset: Asset, tags: Iterable[str] = ()) -> Self:
         """Return the view of a row."""
         return cls(
             id=asset.id,
             workspace_id=asset.workspace_id,
             user_id=asset.user_id,
             title=asset.title,
+            description=asset.description,
+            fields=asset.fields,
+            tags=tuple(tags),
+            kind=asset.kind,
+            status=asset.status,
+            duration_seconds=asset.duration_sec,
+            width=asset.width,
+            height=asset.height,
+            codec=asset.codec,
+            revision=asset.revision,
+            trashed_at=asset.trashed_at,
             created_at=asset.created_at,
+            updated_at=asset.updated_at,
         )
 
 
 class AssetPage(Body):
-    """Assets, newest first."""
+    """Some of the assets that were asked for."""
 
     items: tuple[AssetView, ...]
-    next: UUID | None
+    next: str | None
     """To be sent as `after` for the next page; null on the last."""
+
+
+class FacetsView(Body):
+    """How many of the assets that were asked for have which value."""
+
+    counts: dict[str, dict[str, int]]
+    """By kind, codec, status, owner and tag; the most frequent values first, at most 50 each."""
+    complete: bool
+    """Whether all were counted; if not, the newest 10,000 were."""
 
 
 class PromoteRequest(Body):

@@ -64,6 +64,8 @@ class ApiSettings(ServiceSettings):
     """Longest lifetime of a signed playback URL."""
     max_upload_bytes: Annotated[int, Field(gt=0)] = 1 << 40
     """Largest upload that is presigned."""
+    trash_days: Annotated[int, Field(ge=0, le=36_500)] = 30
+    """Days for which assets lie in the trash before they are removed for good; 0: until somebody says so."""
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
@@ -103,6 +105,11 @@ class ApiSettings(ServiceSettings):
                 names=("JWT_KEY_PAIRS", "ACCESS_TOKEN_ALGORITHM"),
             )
         return pairs
+
+    @property
+    def trash_lifetime(self) -> timedelta | None:
+        """For how long assets lie in the trash; None: until somebody removes them."""
+        return timedelta(days=self.trash_days) if self.trash_days else None
 
     @property
     def sign_bounds(self) -> tuple[timedelta, timedelta]:

@@ -36,7 +36,7 @@ from mamkit.catalog.kept_answers import purge_answers
 from mamkit.catalog.models import SESSIONS
 from mamkit.clock import utc_now
 from mamkit.jobs import Queue, QueueUnavailableError
-from mamkit.previews import Ingest, Publisher
+from mamkit.previews import Ingest, Publisher, Trash
 from mamkit.signing import MemoryReplayGuard, UrlSigner, WebhookSigner
 from mamkit.storage import Zones
 from mamkit_apps.api.providers import open_providers
@@ -50,6 +50,7 @@ __all__ = ["Parts", "Wired", "build", "lifespan", "provide_parts"]
 log = logging.getLogger(__name__)
 
 FORGET_EVERY = 3600.0  # seconds between two looks for sessions, logins and jobs that have ended
+EMPTY_TRASH_EVERY = 10.0  # seconds between two looks for assets that are to be removed for good
 HASHES_AT_ONCE = 4  # 256 MiB at the default profile
 RECONCILE_EVERY = 10.0  # seconds between two looks for previews that a crash has left behind
 KEEP_FINISHED_JOBS = timedelta(days=7)  # long enough to ask what happened last week
@@ -85,6 +86,7 @@ class Parts:
     callbacks: WebhookSigner
     publisher: Publisher
     ingest: Ingest
+    trash: Trash
 
 
 Wired = NamedDependency[Parts]
@@ -139,6 +141,7 @@ def build(settings: ApiSettings) -> Parts:
         ),
         publisher=publisher,
         ingest=Ingest(catalog, zones, publisher),
+        trash=Trash(catalog, zones, kept_for=settings.trash_lifetime),
     )
 
 
@@ -149,7 +152,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     async with parts.catalog.begin() as session:
         await db.ensure_roles(session, ROLES)
     app.state.update(State({"parts": parts}))
-    janitors = [asyncio.create_task(_reconcile(parts)), asyncio.create_task(_forget(parts))]
+    janitors = [asyncio.create_task(work(parts)) for work in (_reconcile, _forget, _empty_trash)]
     try:
         yield
     finally:
@@ -186,6 +189,16 @@ async def _reconcile(parts: Parts) -> None:
         except Exception:  # the next round may do better, and the API must go on serving
             log.exception("looking after unfinished previews failed")
         await asyncio.sleep(RECONCILE_EVERY)
+
+
+async def _empty_trash(parts: Parts) -> None:
+    """Remove what is condemned, for as long as the application runs."""
+    while True:
+        try:
+            await parts.trash.empty()
+        except Exception:  # the next round may do better, and the API must go on serving
+            log.exception("emptying the trash failed")
+        await asyncio.sleep(EMPTY_TRASH_EVERY)
 
 
 async def _forget(parts: Parts) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from mamkit.catalog._facts import shown_facts
 from mamkit.catalog._rows import add, is_duplicate
 from mamkit.catalog.engine import now
 from mamkit.catalog.errors import (
@@ -18,7 +19,9 @@ from mamkit.catalog.errors import (
     VersionConflictError,
     VersionNotFoundError,
 )
+from mamkit.catalog.indexing import index
 from mamkit.catalog.models import Asset, Version
+from mamkit.catalog.words import fold
 from mamkit.ids import uuid7
 
 __all__ = [
@@ -72,8 +75,9 @@ async def create_asset(
         InvalidTextError: A text cannot be stored.
     """
     asset_id = id or uuid7()
+    moment = now(session)
     try:
-        return await add(
+        asset = await add(
             session,
             Asset,
             id=asset_id,
@@ -85,7 +89,9 @@ async def create_asset(
             sha256=sha256,
             content_type=content_type,
             original_name=original_name,
-            created_at=now(session),
+            title_key=fold(title)[:200],
+            created_at=moment,
+            updated_at=moment,
         )
     except IntegrityError as error:
         if not is_duplicate(error):
@@ -94,16 +100,26 @@ async def create_asset(
         if recorded is None or (recorded.user_id, recorded.staging_key) != (user_id, staging_key):
             raise AssetConflictError(asset_id) from error
         return recorded
+    await index(session, asset)
+    return asset
 
 
-async def asset_by_id(session: AsyncSession, asset_id: UUID) -> Asset:
+async def asset_by_id(
+    session: AsyncSession, asset_id: UUID, *, trashed: bool | None = False, for_update: bool = False
+) -> Asset:
     """Return an asset.
 
+    Args:
+        session: Of `Catalog.read` or `Catalog.begin`.
+        asset_id: Its id.
+        trashed: Whether it must lie in the trash; None: that does not matter.
+        for_update: Let nobody else change it until the transaction ends.
+
     Raises:
-        AssetNotFoundError: There is none with this id.
+        AssetNotFoundError: There is none with this id that the session sees, or it does not lie there.
     """
-    asset = await session.get(Asset, asset_id)
-    if asset is None:
+    asset = await session.get(Asset, asset_id, with_for_update=for_update, populate_existing=for_update)
+    if asset is None or asset.trashed is (not trashed if trashed is not None else None):
         raise AssetNotFoundError(asset_id)
     return asset
 
@@ -237,6 +253,13 @@ async def next_version_number(session: AsyncSession, asset_id: UUID) -> int:
 
 
 async def set_facts(session: AsyncSession, version: Version, facts: Mapping[str, Any]) -> None:
-    """Store what the probe found of a version's master, JSON values only."""
+    """Store what the probe found of a version's master, JSON values only; of the newest one the asset shows it."""
     version.facts = dict(facts)
     await session.flush()
+    latest = await latest_version(session, version.asset_id)
+    asset = await session.get(Asset, version.asset_id, with_for_update=True, populate_existing=True)
+    if asset is not None and latest is not None and latest.id == version.id:
+        for name, value in shown_facts(facts).items():
+            setattr(asset, name, value)
+        await session.flush()
+        await index(session, asset)

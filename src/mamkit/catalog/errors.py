@@ -19,6 +19,7 @@ __all__ = [
     "InvalidEmailError",
     "InvalidPageError",
     "InvalidProgressError",
+    "InvalidQueryError",
     "InvalidTextError",
     "LastOwnerError",
     "NaiveDatetimeError",
@@ -32,6 +33,7 @@ __all__ = [
     "SchemaError",
     "SchemaOutdatedError",
     "SchemaUnknownError",
+    "TrashedError",
     "UserNotFoundError",
     "VersionConflictError",
     "VersionNotFoundError",
@@ -290,6 +292,26 @@ class InvalidPageError(CatalogError, ValueError):
     def __init__(self, limit: int, *, largest: int) -> None:
         super().__init__(f"a page of {limit} was asked for; it must hold from 1 to {largest}")
         self.limit = limit
+
+
+class InvalidQueryError(CatalogError, ValueError):
+    """Assets cannot be looked for in this way; the message says why."""
+
+    code = "catalog.invalid_query"
+
+
+class TrashedError(CatalogError):
+    """An asset is in the trash, or not there, or its objects are being removed already.
+
+    Attributes:
+        asset_id: The asset.
+    """
+
+    code = "catalog.trashed"
+
+    def __init__(self, asset_id: UUID, problem: str) -> None:
+        super().__init__(f"asset {asset_id} {problem}")
+        self.asset_id = asset_id
 
 
 class InvalidTextError(CatalogError, ValueError, DontWrapMixin):

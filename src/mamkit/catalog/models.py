@@ -4,7 +4,7 @@ Rows are loaded whole and have no lazy relationships, so that they can be used a
 """
 
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 from uuid import UUID
 
 from sqlalchemy import (
@@ -29,6 +29,9 @@ from mamkit.ids import uuid7
 __all__ = [
     "SESSIONS",
     "Asset",
+    "AssetKind",
+    "AssetStatus",
+    "AssetTag",
     "AuditEvent",
     "Base",
     "Comment",
@@ -47,10 +50,13 @@ __all__ = [
 
 UserStatus = Literal["active", "disabled"]
 PreviewStatus = Literal["queued", "building", "playable", "ready", "failed"]
+AssetKind = Literal["unknown", "video", "audio"]
+AssetStatus = Literal["new", "queued", "building", "playable", "ready", "failed"]
 PartStatus = Literal["waiting", "running", "done", "failed"]
 
 _STATUS = String(16)
 _SHA256 = String(64)  # hexadecimal
+SORT_KEY = String(200).with_variant(String(200, collation="C"), "postgresql")  # by code points, on both databases
 _KEY = PlainText(1024)  # the longest key that S3 takes, bytes
 
 
@@ -147,7 +153,11 @@ class Asset(Base):
 
     __tablename__ = "assets"
     __table_args__ = (
-        Index(None, "workspace_id", "id"),  # serves the pages of a workspace
+        Index(None, "workspace_id", "trashed", "id"),  # serves the pages of a workspace: by age,
+        Index(None, "workspace_id", "trashed", "title_key", "id"),  # by title,
+        Index(None, "workspace_id", "trashed", "duration_sec", "id"),  # by length
+        one_of("kind", *get_args(AssetKind)),
+        one_of("status", *get_args(AssetStatus)),
         Index(None, "user_id", "id"),  # … and those of one owner
     )
 
@@ -163,7 +173,39 @@ class Asset(Base):
     """As the client said."""
     content_type: Mapped[str | None] = mapped_column(PlainText(255))
     original_name: Mapped[str | None] = mapped_column(PlainText(1024))
+    description: Mapped[str] = mapped_column(PlainText(10_000), default="")
+    fields: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """What the workspace notes of it: names and JSON values."""
+    title_key: Mapped[str] = mapped_column(SORT_KEY)
+    """The title as it is sorted."""
+    kind: Mapped[AssetKind] = mapped_column(_STATUS, default="unknown")
+    """This and the next five are of the newest version: as its probe found it, and how its preview is."""
+    status: Mapped[AssetStatus] = mapped_column(_STATUS, default="new")
+    duration_sec: Mapped[float] = mapped_column(default=0.0)
+    """0 where it is not known, as for the sizes."""
+    width: Mapped[int] = mapped_column(default=0)
+    """Pixels, as the picture is shown."""
+    height: Mapped[int] = mapped_column(default=0)
+    codec: Mapped[str] = mapped_column(PlainText(32), default="")
+    """Of the picture, or of the sound where there is none; FFmpeg's name."""
+    revision: Mapped[int] = mapped_column(default=1)
+    """Grows with every change that somebody makes."""
+    trashed: Mapped[bool] = mapped_column(default=False)
+    trashed_at: Mapped[datetime | None]
+    purging: Mapped[bool] = mapped_column(default=False)
+    """Whether its objects are being removed: it comes back no more."""
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class AssetTag(Base):
+    """A tag of an asset."""
+
+    __tablename__ = "asset_tags"
+    __table_args__ = (Index(None, "tag", "asset_id"),)
+
+    asset_id: Mapped[UUID] = mapped_column(ForeignKey("assets.id", ondelete="CASCADE"), primary_key=True)
+    tag: Mapped[str] = mapped_column(PlainText(64), primary_key=True)
 
 
 class Version(Base):

@@ -23,7 +23,7 @@ from mamkit.catalog.errors import (
     PreviewStateError,
     VersionNotFoundError,
 )
-from mamkit.catalog.models import PartStatus, Preview, PreviewPart, PreviewStatus
+from mamkit.catalog.models import Asset, PartStatus, Preview, PreviewPart, PreviewStatus, Version
 
 __all__ = [
     "assign_jobs",
@@ -59,11 +59,13 @@ async def create_preview(session: AsyncSession, version_id: UUID) -> Preview:
     """
     moment = now(session)
     try:
-        return await add(session, Preview, version_id=version_id, created_at=moment, updated_at=moment)
+        preview = await add(session, Preview, version_id=version_id, created_at=moment, updated_at=moment)
     except IntegrityError as error:
         if is_duplicate(error):
             return await preview_of(session, version_id)
         raise VersionNotFoundError(version_id) from error
+    await _show(session, preview)
+    return preview
 
 
 async def preview_of(session: AsyncSession, version_id: UUID, *, for_update: bool = False) -> Preview:
@@ -105,7 +107,7 @@ async def start_building(
     preview = await preview_of(session, preview.version_id, for_update=True)
     if preview.status in {"building", "playable", "ready"} and preview.plan == dict(plan):
         return await parts_of(session, preview.version_id)
-    _go(session, preview, "building")
+    await _go(session, preview, "building")
     preview.plan = dict(plan)
     await session.execute(delete(PreviewPart).where(PreviewPart.version_id == preview.version_id))
     session.add_all(
@@ -141,7 +143,7 @@ async def set_status(
     """
     preview = await preview_of(session, preview.version_id, for_update=True)
     if preview.status != status:
-        _go(session, preview, status)
+        await _go(session, preview, status)
         preview.failure_code, preview.failure = failure_code, failure
         await session.flush()
     return preview
@@ -285,7 +287,7 @@ async def unfinished_previews(
     return list(await session.scalars(query.order_by(Preview.updated_at).limit(limit)))
 
 
-def _go(session: AsyncSession, preview: Preview, status: PreviewStatus) -> None:
+async def _go(session: AsyncSession, preview: Preview, status: PreviewStatus) -> None:
     """Move a locked preview on, with the times that follow from it."""
     if status not in _NEXT[preview.status]:
         raise PreviewStateError(preview.version_id, status=preview.status, wanted=status)
@@ -299,3 +301,15 @@ def _go(session: AsyncSession, preview: Preview, status: PreviewStatus) -> None:
     preview.status = status
     preview.revision += 1
     preview.updated_at = moment
+    await _show(session, preview)
+
+
+async def _show(session: AsyncSession, preview: Preview) -> None:
+    """Let the asset show the state of the preview, if it is that of the newest version."""
+    newest = select(Version.id).where(Version.asset_id == Asset.id).order_by(Version.number.desc()).limit(1)
+    await session.execute(
+        update(Asset)
+        .where(newest.scalar_subquery() == preview.version_id)
+        .where(Asset.id == select(Version.asset_id).where(Version.id == preview.version_id).scalar_subquery())
+        .values(status=preview.status)
+    )

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 
 from mamkit.catalog.login_models import Share
-from mamkit.catalog.models import Asset, Base, Comment, Preview, PreviewPart, Version
+from mamkit.catalog.models import Asset, AssetTag, Base, Comment, Preview, PreviewPart, Version
 from mamkit.catalog.workspace_models import Membership, Workspace
 
 __all__ = ["EVERYTHING", "SCOPED", "SETTINGS", "Scope", "criteria", "narrow"]
@@ -90,6 +90,7 @@ SCOPED: Mapping[type[Base], See] = {
     Workspace: _of_workspace(Workspace.id),
     Membership: _of_workspace(Membership.workspace_id),
     Asset: _asset,
+    AssetTag: _of_asset(AssetTag.asset_id),
     Version: _version,
     Preview: _of_version(Preview.version_id),
     PreviewPart: _of_version(PreviewPart.version_id),

@@ -17,6 +17,7 @@ from mamkit.previews.errors import (
 from mamkit.previews.ingest import Ingest, PresignedUpload
 from mamkit.previews.messages import Ack, Failed, Finished, PartJob, PlanJob, Planned, Progress, Report, parse_report
 from mamkit.previews.publisher import PreviewState, Publisher
+from mamkit.previews.trash import Trash
 
 __all__ = [
     "Ack",
@@ -40,5 +41,6 @@ __all__ = [
     "Reporter",
     "StagedUploadMissingError",
     "StaleReportError",
+    "Trash",
     "parse_report",
 ]

@@ -20,6 +20,7 @@ from mamkit.catalog import (
     sync_engine,
 )
 from mamkit.catalog.models import Base
+from tests.unit.catalog.declared import declared_as_such
 
 
 @pytest.fixture
@@ -58,7 +59,9 @@ def test_alembic_finds_nothing_left_to_do(url: str) -> None:
     db.upgrade(url)
     engine = sync_engine(url)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "include_object": declared_as_such}
+        )
         assert compare_metadata(context, Base.metadata) == []
     engine.dispose()
 

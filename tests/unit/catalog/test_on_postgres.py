@@ -12,6 +12,7 @@ from mamkit import catalog as db
 from mamkit.catalog import Catalog, User, sync_engine
 from mamkit.catalog.models import Base
 from tests.servers.postgres import Postgres
+from tests.unit.catalog.declared import declared_as_such
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +50,9 @@ async def how_many(catalog: Catalog, attempt: object) -> int:
 def test_the_migrations_make_what_the_models_say(url: str) -> None:
     engine = sync_engine(url)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "include_object": declared_as_such}
+        )
         assert compare_metadata(context, Base.metadata) == []
     engine.dispose()
 

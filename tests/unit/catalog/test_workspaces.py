@@ -32,6 +32,7 @@ pytestmark = pytest.mark.anyio
 
 NOT_OF_A_WORKSPACE = {
     "api_keys": "a user's",
+    "asset_texts": "found through assets alone; a policy would keep PostgreSQL from using its index",
     "audit_events": "outlive everything, and are read by permission",
     "email_verifications": "a user's",
     "identities": "a user's",
@@ -75,6 +76,7 @@ async def two(any_catalog: Catalog) -> Two:
         asset = await db.create_asset(
             session, user_id=ada.id, workspace_id=studio.id, title="Rushes", staging_key="uploads/rushes.mov"
         )
+        session.add(db.AssetTag(asset_id=asset.id, tag="rushes"))
         version = await db.add_version(
             session, asset_id=asset.id, master_key="masters/1", preview_prefix="previews/1/", size=1, sha256="0" * 64
         )
