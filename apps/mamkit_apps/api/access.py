@@ -23,6 +23,7 @@ from mamkit.auth import (
 from mamkit.catalog import Asset, User, Version
 from mamkit.clock import utc_now
 from mamkit_apps.api.wiring import Parts, Wired
+from mamkit_apps.logs import note
 
 __all__ = ["Caller", "Owner", "asset_resource", "provide_owner", "provide_principal", "readable_version", "require"]
 
@@ -56,6 +57,7 @@ async def provide_principal(request: Request[Any, Any, Any], parts: Wired) -> Pr
         roles = await db.roles_of(session, claims.user_id)
     if user is None or user.status != "active" or user.authz_version != claims.authz_version:
         raise TokenInvalidError("the account has changed since this token was issued; log in again")
+    note(user_id=user.id)
     return Principal(user_id=user.id, roles=frozenset(roles))
 
 
@@ -95,6 +97,7 @@ async def _by_api_key(parts: Parts, token: str) -> Principal:
     if row.last_used_at is None or now - row.last_used_at > USED_EVERY:
         async with parts.catalog.begin() as session:
             await db.touch_api_key(session, row)
+    note(user_id=user.id, api_key_id=row.id)
     return Principal(user_id=user.id, roles=frozenset(roles), scopes=key.scopes)
 
 
@@ -130,5 +133,6 @@ async def readable_version(parts: Parts, principal: Principal, version_id: UUID)
     async with parts.catalog.read() as session:
         version = await db.version_by_id(session, version_id)
         asset = await db.asset_by_id(session, version.asset_id)
+    note(asset_id=asset.id, version_id=version.id)
     require(principal, "asset.read", await asset_resource(parts, asset))
     return asset, version

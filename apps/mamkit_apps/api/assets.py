@@ -4,13 +4,15 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from litestar import Router, get, post
+from litestar import Response, Router, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from mamkit import catalog as db
 from mamkit.auth import Resource
 from mamkit_apps.api.access import Caller, asset_resource, require
+from mamkit_apps.api.asset_changes import change_asset
 from mamkit_apps.api.described import answers
+from mamkit_apps.api.representation import tagged
 from mamkit_apps.api.schemas import (
     AssetPage,
     AssetView,
@@ -73,12 +75,12 @@ async def list_assets(
 
 
 @get("/assets/{asset_id:uuid}")
-async def get_asset(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -> AssetView:
+async def get_asset(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -> Response[AssetView]:
     """Return one asset."""
     async with parts.catalog.read() as session:
         asset = await db.asset_by_id(session, asset_id)
     require(principal, "asset.read", await asset_resource(parts, asset))
-    return AssetView.of(asset)
+    return tagged(AssetView.of(asset))
 
 
 @post("/promote", status_code=HTTPStatus.OK, opt=answers(507))
@@ -92,5 +94,7 @@ async def promote(data: JSONBody[PromoteRequest], principal: Caller, parts: Wire
 
 
 routes = [
-    Router("/api", route_handlers=[presign, create_asset, list_assets, get_asset, promote], tags=["assets"]),
+    Router(
+        "/api", route_handlers=[presign, create_asset, list_assets, get_asset, change_asset, promote], tags=["assets"]
+    ),
 ]

@@ -10,7 +10,7 @@ from mamkit.errors import MamkitError
 from mamkit.signing import Grant
 from mamkit.storage import ObjectInfo, RangeNotSatisfiableError
 from mamkit_apps.edge.exchange import Headers
-from mamkit_apps.edge.limits import LimitReachedError
+from mamkit_apps.limits import LimitReachedError
 from mamkit_apps.problems import document, status_of
 
 __all__ = ["Origins", "cache_control", "describe", "is_playlist", "refusal"]

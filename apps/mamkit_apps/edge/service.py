@@ -19,13 +19,14 @@ from mamkit.storage.aio import Threads
 from mamkit_apps.edge.cache import ObjectCache
 from mamkit_apps.edge.delivery import Delivery
 from mamkit_apps.edge.exchange import ClientGoneError, Exchange, Headers
-from mamkit_apps.edge.limits import Rates, SharedRate, Streams, client_address
+from mamkit_apps.edge.limits import Rates, Streams
 from mamkit_apps.edge.offload import check_offload
 from mamkit_apps.edge.policy import Origins, refusal
 from mamkit_apps.edge.renewal import renewed_cookie
 from mamkit_apps.edge.settings import EdgeSettings
 from mamkit_apps.edge.uploads import Uploads
 from mamkit_apps.edge.watch import AccessLog, Metrics
+from mamkit_apps.limits import SharedRate, client_address
 
 __all__ = ["EdgeService"]
 
