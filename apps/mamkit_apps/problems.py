@@ -67,8 +67,20 @@ from mamkit.storage import (
     StorageUnavailableError,
     UploadRejectedError,
 )
+from mamkit_apps.limits import LimitReachedError
+from mamkit_apps.logs import noted
 
-__all__ = ["STATUS", "InvalidRequestError", "document", "exception_handlers", "problem", "status_of"]
+__all__ = [
+    "STATUS",
+    "InvalidRequestError",
+    "LimitsUnavailableError",
+    "MatchRequiredError",
+    "StateChangedError",
+    "document",
+    "exception_handlers",
+    "problem",
+    "status_of",
+]
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +89,33 @@ class InvalidRequestError(MamkitError):
     """A request is well formed and still cannot be served; the message says what to change."""
 
     code = "apps.invalid_request"
+
+
+class StateChangedError(MamkitError):
+    """What is to be changed has changed since the client read it."""
+
+    code = "apps.state_changed"
+
+    def __init__(self) -> None:
+        super().__init__("it has changed since you read it; read it again, and send the new ETag in If-Match")
+
+
+class MatchRequiredError(MamkitError):
+    """A change was asked for without saying of which state."""
+
+    code = "apps.match_required"
+
+    def __init__(self) -> None:
+        super().__init__("send the ETag that you read in If-Match, so that nobody's change is lost")
+
+
+class LimitsUnavailableError(MamkitError):
+    """Logins cannot be counted at the moment, so that none is let through."""
+
+    code = "apps.limits_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("logins cannot be counted at the moment; try again in a few seconds")
 
 
 STATUS: Mapping[type[MamkitError], HTTPStatus] = {
@@ -122,11 +161,15 @@ STATUS: Mapping[type[MamkitError], HTTPStatus] = {
     WorkspaceInUseError: HTTPStatus.CONFLICT,
     RequestInProgressError: HTTPStatus.CONFLICT,
     KeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    StateChangedError: HTTPStatus.PRECONDITION_FAILED,
+    MatchRequiredError: HTTPStatus.PRECONDITION_REQUIRED,
     RangeNotSatisfiableError: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+    LimitsUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     CatalogUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     HashingUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     QueueUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     SessionStoreError: HTTPStatus.SERVICE_UNAVAILABLE,
+    LimitReachedError: HTTPStatus.TOO_MANY_REQUESTS,
     LockedOutError: HTTPStatus.TOO_MANY_REQUESTS,
     IdentityUnavailableError: HTTPStatus.BAD_GATEWAY,
     LoginStoreError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -142,8 +185,10 @@ def status_of(error: MamkitError) -> HTTPStatus | None:
 
 
 def document(status: HTTPStatus, code: str, detail: str) -> dict[str, Any]:
-    """Return the members that every problem document has."""
-    return {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, "code": code}
+    """Return the members that every problem document has, and the id of the request, to be found in the log."""
+    found = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, "code": code}
+    request_id = noted("request_id")
+    return found if request_id is None else {**found, "request_id": request_id}
 
 
 def problem(
@@ -170,11 +215,13 @@ def _from_mamkit(request: Request[Any, Any, Any], error: MamkitError) -> Respons
     status = status_of(error)
     if status is None:
         return _from_fault(request, error)
-    headers = {}
+    headers: dict[str, str] = dict(request.scope["state"].get("limit_headers", {}))
     if status is HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"  # RFC 9110 section 11.6.1
     if isinstance(error, RequestInProgressError):
         headers["retry-after"] = "1"
+    if isinstance(error, LimitReachedError):
+        headers["retry-after"] = str(ceil(error.retry_after))  # RFC 6585 section 4
     if isinstance(error, LockedOutError):
         headers["retry-after"] = str(ceil(error.retry_after.total_seconds()))  # RFC 6585 section 4
     return problem(status, error.code, str(error), headers=headers)

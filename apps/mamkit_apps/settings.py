@@ -6,19 +6,20 @@ first start. A wrong value stops the start with one line that names it.
 
 import os
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mamkit.errors import MamkitError
 from mamkit.signing import KeyRing, KeyRingError
 from mamkit_apps.secrets import key_ring, load_or_create
 
-__all__ = ["HttpUrl", "ServiceSettings", "SettingsError"]
+__all__ = ["HttpUrl", "Names", "Networks", "ServiceSettings", "SettingsError"]
 
 
 MIN_SECRET_BYTES = 32  # of key material for HMAC-SHA256: RFC 7518 section 3.2
@@ -36,6 +37,15 @@ class SettingsError(MamkitError):
     def __init__(self, message: str, *, names: tuple[str, ...]) -> None:
         super().__init__(message)
         self.names = names
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _networks(value: object) -> object:
+    parts = _split(value)
+    return tuple(ip_network(part) for part in parts) if isinstance(parts, tuple) else parts
 
 
 def _http_url(value: str) -> str:
@@ -59,6 +69,13 @@ def _redis_url(value: SecretStr) -> SecretStr:
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 """An http(s) base URL, kept without a slash at its end."""
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""A list, with commas."""
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
+"""Networks, with commas: `10.0.0.0/8,192.0.2.1`."""
 
 
 class ServiceSettings(BaseSettings):
@@ -90,6 +107,8 @@ class ServiceSettings(BaseSettings):
     """Region; None is that of the usual chain, else `us-east-1`."""
     s3_addressing: Literal["auto", "path", "virtual"] = "auto"
     """Whether the bucket stands in the path or in the host name; `auto`: in the latter at Amazon only."""
+    log_format: Literal["text", "json"] = "text"
+    """How a service writes its log to standard error: lines for people, or one JSON object a line."""
     masters_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
     """Days for which nobody can delete or replace a master; 0 leaves it to the bucket's default."""
 

@@ -14,9 +14,9 @@ from mamkit.clock import utc_now
 from mamkit.signing import Grant, UrlSigner
 from mamkit.storage import MemoryStore, StorageUnavailableError, Zones
 from mamkit_apps.edge.asgi import create_app
-from mamkit_apps.edge.limits import MemoryRate, client_address, client_name
 from mamkit_apps.edge.policy import refusal
 from mamkit_apps.edge.settings import EdgeSettings
+from mamkit_apps.limits import MemoryRate, client_address, client_name
 from mamkit_apps.settings import SettingsError
 from mamkit_apps.wiring import open_zones, url_signer
 from tests.apps.edge_request import Answer, ask
@@ -226,10 +226,10 @@ def test_a_store_that_is_away_is_worth_another_try() -> None:
 def test_a_rate_lets_as_many_pass_as_it_says() -> None:
     now = [0.0]
     rate = MemoryRate(lambda: now[0])
-    assert [rate.take("a", 2.0) == 0 for _ in range(25)] == [True] * 20 + [False] * 5
-    assert 0 < rate.take("a", 2.0) <= 0.5
+    assert [rate.take("a", 2.0).wait == 0 for _ in range(25)] == [True] * 20 + [False] * 5
+    assert 0 < rate.take("a", 2.0).wait <= 0.5
     now[0] = 1.0
-    assert [rate.take("a", 2.0) == 0 for _ in range(3)] == [True, True, False]
+    assert [rate.take("a", 2.0).wait == 0 for _ in range(3)] == [True, True, False]
 
 
 def test_memory_for_rates_is_bounded() -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mamkit_apps.edge.limits import LimitReachedError, Rates
-from mamkit_apps.edge.redis_limits import RedisRate
+from mamkit_apps.edge.limits import Rates
+from mamkit_apps.limits import LimitReachedError
+from mamkit_apps.redis_limits import RedisRate
 
 
 def redis_server() -> str | None:
@@ -51,8 +52,8 @@ def redis(tmp_path: Path) -> Iterator[str]:
 def test_two_edges_share_a_rate(redis: str) -> None:
     async def run() -> list[bool]:
         edges = [RedisRate(redis, burst=10), RedisRate(redis, burst=10)]
-        passed = [await edges[turn % 2].take("client:192.0.2.1", 1.0) == 0 for turn in range(14)]
-        assert await edges[0].take("client:192.0.2.2", 1.0) == 0
+        passed = [(await edges[turn % 2].take("client:192.0.2.1", 1.0)).wait == 0 for turn in range(14)]
+        assert (await edges[0].take("client:192.0.2.2", 1.0)).wait == 0
         for edge in edges:
             await edge.close()
         return passed

@@ -27,6 +27,7 @@ from mamkit.auth import (
 from mamkit.catalog import Asset, Scope, User, Version
 from mamkit.clock import utc_now
 from mamkit_apps.api.wiring import Parts, Wired
+from mamkit_apps.logs import note
 
 __all__ = [
     "Caller",
@@ -72,6 +73,7 @@ async def provide_principal(request: Request[Any, Any, Any], parts: Wired) -> Pr
         memberships = await db.memberships_of(session, claims.user_id)
     if user is None or user.status != "active" or user.authz_version != claims.authz_version:
         raise TokenInvalidError("the account has changed since this token was issued; log in again")
+    note(user_id=user.id)
     return _principal(user.id, roles, memberships)
 
 
@@ -112,6 +114,7 @@ async def _by_api_key(parts: Parts, token: str) -> Principal:
     if row.last_used_at is None or now - row.last_used_at > USED_EVERY:
         async with parts.catalog.begin() as session:
             await db.touch_api_key(session, row)
+    note(user_id=user.id, api_key_id=row.id)
     return replace(_principal(user.id, roles, memberships), scopes=key.scopes)
 
 
@@ -187,4 +190,5 @@ async def readable_version(parts: Parts, principal: Principal, version_id: UUID)
     async with parts.catalog.read(scope_of(principal)) as session:
         version = await db.version_by_id(session, version_id)
         asset = await allowed_asset(session, principal, "asset.read", version.asset_id)
+    note(asset_id=asset.id, version_id=version.id)
     return asset, version

@@ -1,6 +1,7 @@
 """The API's application factory."""
 
 from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
@@ -23,8 +24,11 @@ from mamkit_apps.api import (
 )
 from mamkit_apps.api.access import provide_owner, provide_principal
 from mamkit_apps.api.described import JsonPage, SwaggerPage
+from mamkit_apps.api.envelope import Envelope
 from mamkit_apps.api.idempotency import Idempotency
+from mamkit_apps.api.limits import RateLimits
 from mamkit_apps.api.logins import provide_address
+from mamkit_apps.api.representation import Representation
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import lifespan, provide_parts
 from mamkit_apps.problems import exception_handlers
@@ -33,7 +37,7 @@ from mamkit_apps.wiring import migrate
 __all__ = ["create_app", "prepare"]
 
 DESCRIPTION = "Assets, their previews, and who may see them. Errors are problem documents (RFC 9457)."
-MAX_BODY = 8 << 20  # bytes; the report of a part with many segments is the largest body, some hundred KiB
+MAX_BODY = 1 << 20  # bytes; the drawing of a comment is the largest, some hundred KiB
 
 
 def prepare(settings: ApiSettings) -> None:
@@ -60,7 +64,8 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
     Raises:
         SettingsError: A setting cannot be used.
     """
-    return Litestar(
+    settings = settings or ApiSettings.load()
+    app = Litestar(
         [
             *accounts.routes,
             *letters.routes,
@@ -74,7 +79,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             *previews.routes,
             *health.routes,
         ],
-        state=State({"settings": settings or ApiSettings.load()}),
+        state=State({"settings": settings}),
         lifespan=[lifespan],
         dependencies={
             "parts": Provide(provide_parts, sync_to_thread=False),
@@ -82,9 +87,11 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             "owner": Provide(provide_owner),
             "address": Provide(provide_address, sync_to_thread=False),
         },
-        middleware=[Idempotency()],
+        middleware=[RateLimits(), Representation(), Idempotency()],
+        cors_config=_cors(settings),
         exception_handlers=exception_handlers,
         request_max_body_size=MAX_BODY,
+        logging_config=None,  # the process decides where its log goes
         openapi_config=OpenAPIConfig(
             title="mamkit",
             version=mamkit.__version__,
@@ -93,4 +100,18 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             render_plugins=[SwaggerPage(), JsonPage()],
             path="/schema",
         ),
+    )
+    app.asgi_handler = Envelope(app.asgi_handler, https=settings.api_url.startswith("https:"))
+    return app
+
+
+def _cors(settings: ApiSettings) -> CORSConfig | None:
+    """Return what scripts of other origins may do: with a bearer token, which no browser sends by itself."""
+    if not settings.api_origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(settings.api_origins),
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["authorization", "content-type", "if-match", "if-none-match", "idempotency-key", "x-request-id"],
+        expose_headers=["etag", "x-request-id", "ratelimit", "ratelimit-policy", "retry-after", "idempotent-replayed"],
     )

@@ -3,18 +3,17 @@
 from http import HTTPStatus
 from uuid import UUID
 
-from litestar import get, patch, post
+from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from mamkit import catalog as db
 from mamkit.auth import Principal, Resource
-from mamkit.catalog import Asset, WorkspaceNotFoundError
+from mamkit.catalog import WorkspaceNotFoundError
 from mamkit_apps.api.access import Caller, allowed_asset, home_of, require, scope_of
+from mamkit_apps.api.asset_changes import change_asset, view_of
 from mamkit_apps.api.described import answers
+from mamkit_apps.api.representation import tagged
 from mamkit_apps.api.schemas import (
-    AssetChange,
     AssetView,
     NewAsset,
     PresignedView,
@@ -58,32 +57,11 @@ async def create_asset(data: JSONBody[NewAsset], principal: Caller, parts: Wired
 
 
 @get("/assets/{asset_id:uuid}", tags=["assets"])
-async def get_asset(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -> AssetView:
+async def get_asset(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -> Response[AssetView]:
     """Return one asset."""
     async with parts.catalog.read(scope_of(principal)) as session:
         asset = await allowed_asset(session, principal, "asset.read", asset_id)
-        return await view_of(session, asset)
-
-
-@patch("/assets/{asset_id:uuid}", tags=["assets"])
-async def change_asset(
-    asset_id: FromPath[UUID], data: JSONBody[AssetChange], principal: Caller, parts: Wired
-) -> AssetView:
-    """Change what is said about an asset: title, description, fields, tags."""
-    async with parts.catalog.begin(scope_of(principal)) as session:
-        asset = await allowed_asset(session, principal, "asset.update", asset_id)
-        if data.tags is not None:
-            asset = await db.tag_asset(session, asset_id, data.tags)
-        if (data.title, data.description, data.fields) != (None, None, None):
-            asset = await db.describe_asset(
-                session, asset_id, title=data.title, description=data.description, fields=data.fields
-            )
-        return await view_of(session, asset)
-
-
-async def view_of(session: AsyncSession, asset: Asset) -> AssetView:
-    """Return the view of an asset with its tags."""
-    return AssetView.of(asset, (await db.tags_of(session, [asset.id]))[asset.id])
+        return tagged(await view_of(session, asset))
 
 
 @post("/promote", tags=["assets"], status_code=HTTPStatus.OK, opt=answers(507))

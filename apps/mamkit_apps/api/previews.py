@@ -25,6 +25,7 @@ from mamkit_apps.problems import InvalidRequestError
 __all__ = ["routes"]
 
 POLL = 0.25  # seconds between two looks at the catalog for one subscriber
+MAX_REPORT = 8 << 20  # bytes; of a part with many segments, some hundred KiB
 HEARTBEAT = 10.0  # seconds of silence after which a comment shows clients and proxies that the stream lives
 
 
@@ -71,7 +72,12 @@ async def _follow(parts: Parts, version_id: UUID) -> AsyncIterator[str]:
         silent += POLL
 
 
-@post("/preview/callback", status_code=HTTPStatus.OK, opt=answers(403, 404, 507, body="application/json"))
+@post(
+    "/preview/callback",
+    status_code=HTTPStatus.OK,
+    opt=answers(403, 404, 507, body="application/json") | {"unlimited": True},
+    request_max_body_size=MAX_REPORT,
+)
 async def take_report(request: Request[Any, Any, Any], parts: Wired) -> Ack:
     """Take a report of a worker; it is signed with the callback secret and fenced by the worker's lease."""
     body = await request.body()

@@ -8,10 +8,11 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from mamkit.auth import KeyPairs, KeyPairsError
 from mamkit_apps.secrets import load_or_create
-from mamkit_apps.settings import HttpUrl, ServiceSettings, SettingsError
+from mamkit_apps.settings import HttpUrl, Names, Networks, ServiceSettings, SettingsError
 
 __all__ = ["ApiSettings"]
 
+Rate = Annotated[float, Field(ge=0, le=100_000)]
 Seconds = Annotated[int, Field(ge=1)]
 
 
@@ -66,6 +67,20 @@ class ApiSettings(ServiceSettings):
     """Largest upload that is presigned."""
     trash_days: Annotated[int, Field(ge=0, le=36_500)] = 30
     """Days for which assets lie in the trash before they are removed for good; 0: until somebody says so."""
+
+    trusted_proxies: Networks = ()
+    """Networks of the proxies whose X-Forwarded-For counts, `10.0.0.0/8,192.0.2.1`; nobody's unless they are named."""
+    api_origins: Names = ()
+    """Origins of pages, `https://video.example.com`, whose scripts may use the API; none of another origin may, unless
+    they are named."""
+    api_rate_per_user: Rate = 20
+    """Requests a second for one user, ten seconds' worth at once; 0 is no limit. A page asks some ten times."""
+    api_rate_per_key: Rate = 50
+    """The same for one API key."""
+    api_rate_per_address: Rate = 50
+    """The same for one address (an IPv6 /64) without a login; an office is one address."""
+    api_rate_login: Rate = 5
+    """The same for logging in, registering, and what else is asked by POST without a login."""
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:

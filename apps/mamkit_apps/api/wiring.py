@@ -41,6 +41,7 @@ from mamkit.signing import MemoryReplayGuard, UrlSigner, WebhookSigner
 from mamkit.storage import Zones
 from mamkit_apps.api.providers import open_providers
 from mamkit_apps.api.settings import ApiSettings
+from mamkit_apps.limits import BURST, Meter, SharedRate
 from mamkit_apps.mail import Postbox, open_mailer
 from mamkit_apps.outgoing import HttpTransport
 from mamkit_apps.wiring import open_queue, open_zones, url_signer
@@ -87,6 +88,7 @@ class Parts:
     publisher: Publisher
     ingest: Ingest
     trash: Trash
+    meter: Meter
 
 
 Wired = NamedDependency[Parts]
@@ -142,6 +144,7 @@ def build(settings: ApiSettings) -> Parts:
         publisher=publisher,
         ingest=Ingest(catalog, zones, publisher),
         trash=Trash(catalog, zones, kept_for=settings.trash_lifetime),
+        meter=Meter(_shared_rate(settings)),
     )
 
 
@@ -165,6 +168,14 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         parts.hashing.shutdown(cancel_futures=True)
         await parts.catalog.close()
         parts.engine.dispose()
+
+
+def _shared_rate(settings: ApiSettings) -> SharedRate | None:
+    if settings.redis_url is None:
+        return None
+    from mamkit_apps.redis_limits import RedisRate  # noqa: PLC0415 - of an extra that the embedded default does without
+
+    return RedisRate(settings.redis_url.get_secret_value(), burst=BURST, service="api")
 
 
 def provide_parts(state: State) -> Parts:

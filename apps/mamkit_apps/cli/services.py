@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -21,8 +21,10 @@ def _service_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--fd", type=int, hidden=True, help="Listening socket handed down by the parent.")(command)
 
 
-def _prepare(*, stop_with_parent: bool) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+def _prepare(log_format: Literal["text", "json"] = "text", *, stop_with_parent: bool) -> None:
+    from mamkit_apps.logs import configure
+
+    configure(log_format)
     for chatty in ("alembic", "httpx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if stop_with_parent:
@@ -39,8 +41,8 @@ def api(*, fd: int | None, stop_with_parent: bool) -> None:
     from mamkit_apps.api.settings import ApiSettings
     from mamkit_apps.serving import listen, serve
 
-    _prepare(stop_with_parent=stop_with_parent)
     settings = ApiSettings.load()
+    _prepare(settings.log_format, stop_with_parent=stop_with_parent)
     prepare(settings)
     serve(create_app(settings), listen(settings.host, settings.port) if fd is None else socket.socket(fileno=fd))
 
@@ -54,8 +56,8 @@ def edge(*, fd: int | None, stop_with_parent: bool) -> None:
     from mamkit_apps.edge.settings import EdgeSettings
     from mamkit_apps.serving import listen, serve
 
-    _prepare(stop_with_parent=stop_with_parent)
     settings = EdgeSettings.load()
+    _prepare(settings.log_format, stop_with_parent=stop_with_parent)
     listener = listen(settings.host, settings.port) if fd is None else socket.socket(fileno=fd)
     app = create_app(settings)
     serve(app, listener, protocol=partial(EdgeProtocol, service=app.state.edge))
@@ -68,8 +70,8 @@ def worker(*, stop_with_parent: bool) -> None:
     from mamkit_apps.worker.main import run
     from mamkit_apps.worker.settings import WorkerSettings
 
-    _prepare(stop_with_parent=stop_with_parent)
     settings = WorkerSettings.load()
+    _prepare(settings.log_format, stop_with_parent=stop_with_parent)
     listener = None
     if settings.metrics_port is not None:
         from mamkit_apps.serving import listen

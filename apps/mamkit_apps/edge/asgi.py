@@ -10,11 +10,11 @@ from litestar.datastructures import State
 from litestar.types import Receive, Scope, Send
 
 from mamkit.storage import Zones
-from mamkit_apps.edge.limits import BURST, SharedRate
-from mamkit_apps.edge.redis_limits import RedisRate
 from mamkit_apps.edge.service import EdgeService
 from mamkit_apps.edge.settings import EdgeSettings
+from mamkit_apps.limits import BURST, SharedRate
 from mamkit_apps.problems import exception_handlers
+from mamkit_apps.redis_limits import RedisRate
 from mamkit_apps.wiring import open_zones, url_signer
 
 __all__ = ["create_app"]
@@ -77,6 +77,7 @@ def create_app(settings: EdgeSettings | None = None, *, zones: Zones | None = No
         exception_handlers=exception_handlers,
         openapi_config=None,
         state=State({"edge": service}),
+        logging_config=None,
     )
 
 

@@ -19,7 +19,7 @@ from mamkit.storage.aio import Threads
 from mamkit_apps.edge.cache import Entry, ObjectCache
 from mamkit_apps.edge.delivery import Delivery
 from mamkit_apps.edge.exchange import UNWATCHED, ClientGoneError, Exchange
-from mamkit_apps.edge.limits import LimitReachedError, Rates, SharedRate, Streams, client_address
+from mamkit_apps.edge.limits import Rates, Streams
 from mamkit_apps.edge.offload import check_offload
 from mamkit_apps.edge.policy import Origins, refusal
 from mamkit_apps.edge.renewal import renewed_cookie
@@ -27,6 +27,7 @@ from mamkit_apps.edge.request import Answer, Headers, Hold, Request
 from mamkit_apps.edge.settings import EdgeSettings
 from mamkit_apps.edge.uploads import Uploads
 from mamkit_apps.edge.watch import AccessLog, Metrics
+from mamkit_apps.limits import LimitReachedError, SharedRate, client_address
 
 __all__ = ["EdgeService"]
 

@@ -1,30 +1,17 @@
 """Settings of the edge."""
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import NoDecode
+from pydantic import Field, SecretStr, model_validator
 
-from mamkit_apps.settings import ServiceSettings
+from mamkit_apps.settings import Names, Networks, ServiceSettings
 
 __all__ = ["EdgeSettings"]
 
 MIB = 1 << 20
 
 
-def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _networks(value: object) -> object:
-    parts = _split(value)
-    return tuple(ip_network(part) for part in parts) if isinstance(parts, tuple) else parts
-
-
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
 Count = Annotated[int, Field(ge=0)]
 
 

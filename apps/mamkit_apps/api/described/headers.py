@@ -11,8 +11,19 @@ __all__ = ["request_headers"]
 
 def request_headers(handler: HTTPRouteHandler) -> list[dict[str, Any]]:
     """Return the headers that requests to a handler may have."""
+    found: list[dict[str, Any]] = []
+    if handler.opt.get("match"):
+        found.append(
+            {
+                "name": "If-Match",
+                "in": "header",
+                "description": "The `ETag` of the state that is to be changed.",
+                "schema": {"type": "string", "examples": ['"6f1ed002ab5595859014ebf0951522d9"']},
+                "required": False,  # 428 says so, and not 400
+            }
+        )
     if not takes_key(handler):
-        return []
+        return found
     key = {
         "name": HEADER.title(),
         "in": "header",
@@ -20,4 +31,4 @@ def request_headers(handler: HTTPRouteHandler) -> list[dict[str, Any]]:
         "schema": {"type": "string", "pattern": KEY_PATTERN, "examples": ['"8e03978e-40d5-43dd-bc93-6894a57f9324"']},
         "required": False,
     }
-    return [key]
+    return [*found, key]

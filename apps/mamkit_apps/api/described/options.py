@@ -5,12 +5,13 @@ from typing import Any
 __all__ = ["answers"]
 
 
-def answers(*statuses: int, login: bool | None = None, body: str | None = None) -> dict[str, Any]:
+def answers(*statuses: int, login: bool | None = None, body: str | None = None, match: bool = False) -> dict[str, Any]:
     """Return the `opt` of a handler that may answer with more than the rules find.
 
     Args:
         statuses: The answers; those below 400 beside the one that the handler declares.
         login: Whether a login is needed, where that is not to be seen from its parameters.
         body: Media type of a body that the handler reads by itself.
+        match: Whether the request needs an `If-Match`.
     """
-    return {"answers": statuses, "login": login, "body": body}
+    return {"answers": statuses, "login": login, "body": body, "match": match}
