@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("apps", package="click") from error
 
-from mamkit_apps.cli import demo, doctor, jobs, media, operate, secrets, services, signing, storage
+from mamkit_apps.cli import backup, demo, doctor, jobs, media, operate, secrets, services, signing, storage
 
 __all__ = ["cli", "main"]
 
@@ -30,6 +30,7 @@ COMMANDS = (
     *media.commands,
     *operate.commands,
     *doctor.commands,
+    *backup.commands,
     *secrets.commands,
     *signing.commands,
     *storage.commands,

@@ -1,24 +1,53 @@
-"""`mamkit secrets rotate`: new keys for what is sealed in the database."""
+"""`mamkit secrets make`, `mamkit secrets rotate`: the secrets of an installation, and new keys for what is sealed."""
 
 import asyncio
 import os
+import secrets as random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mamkit.signing import KeyRing
+from mamkit_apps.secrets import load_or_create
 from mamkit_apps.settings import ServiceSettings
 
 if TYPE_CHECKING:
     from mamkit.auth import Vault
 
-__all__ = ["commands"]
+__all__ = ["KEYS", "RINGS", "commands"]
+
+RINGS = ("edge_signing_key", "jwt_secret", "sealing_keys")
+"""Secrets of which there may be several at a time."""
+
+KEYS = ("session_secret", "callback_secret")
+"""Secrets of which there is one."""
 
 
 @click.group("secrets")
 def secrets() -> None:
     """The secrets of the installation."""
+
+
+@secrets.command()
+@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
+def make(*, folder: Path | None) -> None:
+    """Make the secrets that services share: a file each in FOLDER, or else lines of an environment file.
+
+    A file that is there stays as it is. Name the files with EDGE_SIGNING_KEY_FILE and the like.
+    """
+    for name in RINGS + KEYS:
+        if folder is None:
+            click.echo(f"{name.upper()}={_new(name)}")
+            continue
+        path = folder / name
+        made = not path.exists()
+        load_or_create(path, lambda name=name: _new(name))  # type: ignore[misc] # bound at once
+        click.echo(f"{path} {'is made' if made else 'was there'}")
+
+
+def _new(name: str) -> str:
+    return KeyRing.generate().dump() if name in RINGS else random.token_urlsafe(48)
 
 
 @secrets.command()

@@ -130,6 +130,8 @@ from mamkit.catalog.models import (
     UserRole,
     Version,
 )
+from mamkit.catalog.migrate import check, current, downgrade, revisions, upgrade
+from mamkit.catalog.models import Asset, AuditEvent, Comment, Preview, PreviewPart, Role, User, UserRole, Version
 from mamkit.catalog.previews import (
     assign_jobs,
     create_preview,
@@ -296,6 +298,7 @@ __all__ = [
     "replace_password_hash",
     "restore_asset",
     "revision_of",
+    "revisions",
     "revoke_role",
     "roles_of",
     "second_factor_of",

@@ -23,7 +23,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("catalog", package="alembic") from error
 
-__all__ = ["check", "current", "downgrade", "upgrade"]
+__all__ = ["check", "current", "downgrade", "revisions", "upgrade"]
 
 _FOLDER = Path(__file__).with_name("migrations")
 _PATIENCE = 600.0  # seconds to wait for another process that migrates, which may rebuild large tables
@@ -84,6 +84,11 @@ def check(url: str) -> None:
             raise SchemaOutdatedError(current=found, head=head)
 
 
+def revisions() -> list[str]:
+    """Return the revisions that this version of mamkit knows, the newest first; that is the one it needs."""
+    return [script.revision for script in _scripts().walk_revisions()]
+
+
 @contextmanager
 def _transaction(url: str) -> Iterator[sa.Connection]:
     """Open the one transaction that may migrate."""
@@ -116,7 +121,7 @@ def _revision(connection: sa.Connection) -> str | None:
 
 def _refuse_unknown(connection: sa.Connection) -> None:
     found = _revision(connection)
-    if found is not None and found not in {script.revision for script in _scripts().walk_revisions()}:
+    if found is not None and found not in revisions():
         raise SchemaUnknownError(found)
 
 
