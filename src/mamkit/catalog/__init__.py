@@ -117,7 +117,7 @@ from mamkit.catalog.logins import (
     user_of_identity,
     verify_email,
 )
-from mamkit.catalog.migrate import check, current, downgrade, upgrade
+from mamkit.catalog.migrate import check, current, downgrade, revisions, upgrade
 from mamkit.catalog.models import (
     Asset,
     AssetTag,
@@ -130,8 +130,6 @@ from mamkit.catalog.models import (
     UserRole,
     Version,
 )
-from mamkit.catalog.migrate import check, current, downgrade, revisions, upgrade
-from mamkit.catalog.models import Asset, AuditEvent, Comment, Preview, PreviewPart, Role, User, UserRole, Version
 from mamkit.catalog.previews import (
     assign_jobs,
     create_preview,
