@@ -27,6 +27,7 @@ from mamkit.transcode.artwork import (
     storyboard_vtt,
     waveform_json,
 )
+from mamkit.transcode.children import Children
 from mamkit.transcode.contain import Cancellation, encode_part, probe
 from mamkit.transcode.errors import (
     ChildCrashedError,
@@ -78,6 +79,7 @@ from mamkit.transcode.playlists import (
     segment_name,
 )
 from mamkit.transcode.sink import Sink
+from mamkit.transcode.source import RangeSource
 
 __all__ = [
     "DEFAULT_LADDER",
@@ -96,6 +98,7 @@ __all__ = [
     "ChildMemoryError",
     "ChildProtocolError",
     "ChildTimedOutError",
+    "Children",
     "ContainmentError",
     "DestinationNotEmptyError",
     "EmptyFileError",
@@ -114,6 +117,7 @@ __all__ = [
     "Part",
     "PartResult",
     "Plan",
+    "RangeSource",
     "Report",
     "Rung",
     "Segment",

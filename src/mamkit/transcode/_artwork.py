@@ -4,7 +4,6 @@ import itertools
 import math
 from collections.abc import Generator, Iterator
 from fractions import Fraction
-from pathlib import Path
 
 from mamkit.errors import MissingExtraError
 from mamkit.transcode._decode import decodable, decode_from, seek
@@ -27,6 +26,7 @@ from mamkit.transcode.artwork import (
     waveform_json,
 )
 from mamkit.transcode.models import ArtFile, Part, Plan
+from mamkit.transcode.source import AnySource
 
 try:
     import av
@@ -41,7 +41,7 @@ _TITLES = Fraction(1, 20)  # of a film at its beginning: black, logos and titles
 _FIRST_HALF = Fraction(1, 2)  # no poster gives the end away
 
 
-def encode_artwork(source: str | Path, plan: Plan, part: Part) -> Generator[Event, None, None]:
+def encode_artwork(source: AnySource, plan: Plan, part: Part) -> Generator[Event, None, None]:
     """Make poster and storyboard of the picture, and the waveform of the first sound track.
 
     The pictures are key frames, at most 200 of them, each found by a seek. A file that cannot be sought in has a poster
@@ -69,7 +69,7 @@ def _file(name: str, data: bytes) -> EncodedArt:
     return EncodedArt(ArtFile(name=name, size=len(data)), data)
 
 
-def _pictures(source: str | Path, plan: Plan, stream: int) -> Iterator[EncodedArt | Fraction]:
+def _pictures(source: AnySource, plan: Plan, stream: int) -> Iterator[EncodedArt | Fraction]:
     board = storyboard(plan)
     studio: _Studio | None = None
     tiles: list[tuple[tuple[int, int], av.VideoFrame]] = []
@@ -131,7 +131,7 @@ def _contrast(picture: av.VideoFrame) -> float:
     return math.sqrt(max(0.0, sum(value * value for value in values) / len(values) - mean * mean))
 
 
-def _key_frames(source: str | Path, plan: Plan, board: Storyboard, stream: int) -> Iterator[av.VideoFrame]:
+def _key_frames(source: AnySource, plan: Plan, board: Storyboard, stream: int) -> Iterator[av.VideoFrame]:
     """Yield a key frame for each picture of the storyboard; stop early where the file cannot be sought in."""
     last: av.VideoFrame | None = None
     last_stamp: int | None = None
@@ -187,7 +187,7 @@ def _decoded(stream: av.VideoStream, packet: "av.Packet[av.VideoStream]") -> av.
     return None
 
 
-def _all_pictures(source: str | Path, stream: int) -> Iterator[av.VideoFrame]:
+def _all_pictures(source: AnySource, stream: int) -> Iterator[av.VideoFrame]:
     for decoded in decode_from(source, [stream], None):
         if isinstance(decoded.frame, av.VideoFrame):
             decoded.frame.pts = 0

@@ -3,7 +3,6 @@
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from fractions import Fraction
-from pathlib import Path
 
 from mamkit.errors import MissingExtraError
 from mamkit.transcode._aac import AacSegments
@@ -12,6 +11,7 @@ from mamkit.transcode._events import EncodedInit, EncodedSegment, Event
 from mamkit.transcode._timeline import Timeline
 from mamkit.transcode.models import AudioRendition, Part, Plan
 from mamkit.transcode.plan import AAC_FRAME_SAMPLES
+from mamkit.transcode.source import AnySource
 
 try:
     import av
@@ -23,7 +23,7 @@ __all__ = ["encode_audio"]
 _FRAMES_PER_BEAT = 500  # between signs of life: about 10 s of sound
 
 
-def encode_audio(source: str | Path, plan: Plan, part: Part) -> Generator[Event, None, None]:
+def encode_audio(source: AnySource, plan: Plan, part: Part) -> Generator[Event, None, None]:
     """Encode a run of audio segments of all tracks.
 
     Where a track has nothing that can be decoded there is silence.

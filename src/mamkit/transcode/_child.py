@@ -1,7 +1,10 @@
 """The child process that opens strangers' files: `python -I -m mamkit.transcode._child`, started by `contain`.
 
 It reads one request from its standard input, restricts itself, does the work in process and says what comes of it on
-its standard output. What libraries print goes to its standard error.
+its standard output. Of a film that is no file of this machine it asks for bytes there, and reads them from its standard
+input. What libraries print goes to its standard error.
+
+It may be started long before its request comes: all that takes time is imported by then.
 """
 
 import json
@@ -11,17 +14,19 @@ import time
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 
+from mamkit.transcode._pipe import Pipe, PipedSource
 from mamkit.transcode._sandbox import restrict_files, restrict_resources
-from mamkit.transcode._wire import Message, send, to_wire
+from mamkit.transcode._wire import Message, to_wire
 from mamkit.transcode.encode import encode_part_here
 from mamkit.transcode.errors import ChildMemoryError, TranscodeError
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import ArtFile, Init, Part, Plan, Segment
 from mamkit.transcode.probing import probe_here
+from mamkit.transcode.source import AnySource
 
 __all__ = ["main"]
 
@@ -31,30 +36,33 @@ _PROGRESS_EVERY = 0.25  # seconds: often enough to show that the child is alive
 class _PipeSink:
     """A `Sink` on the other side of a pipe."""
 
-    def __init__(self, pipe: BinaryIO) -> None:
+    def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
         self._told = 0.0
 
     def init(self, init: Init, data: bytes) -> None:
-        send(self._pipe, Message("init", init.model_dump(mode="json"), data))
+        self._pipe.say(Message("init", init.model_dump(mode="json"), data))
 
     def segment(self, segment: Segment, data: bytes) -> None:
-        send(self._pipe, Message("segment", segment.model_dump(mode="json"), data))
+        self._pipe.say(Message("segment", segment.model_dump(mode="json"), data))
 
     def art(self, file: ArtFile, data: bytes) -> None:
-        send(self._pipe, Message("art", file.model_dump(mode="json"), data))
+        self._pipe.say(Message("art", file.model_dump(mode="json"), data))
 
     def progress(self, done: Fraction) -> None:
         if time.monotonic() - self._told >= _PROGRESS_EVERY:
             self._told = time.monotonic()
-            send(self._pipe, Message("progress", str(done.limit_denominator(10_000))))
+            self._pipe.say(Message("progress", str(done.limit_denominator(10_000))))
 
 
 def main() -> None:
     """Do what standard input asks for."""
-    request = json.load(sys.stdin.buffer)
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return  # never needed
+    request = json.loads(line)
     # The answers go through a descriptor of their own, so that nothing that a library prints gets among them.
-    pipe = os.fdopen(os.dup(1), "wb")
+    pipe = Pipe(os.fdopen(os.dup(1), "wb"), sys.stdin.buffer)
     os.dup2(2, 1)
     limits = request["limits"]
     restrict_resources(memory=limits["memory"], seconds=limits["cpu_seconds"], parent=request["parent"])
@@ -64,14 +72,18 @@ def main() -> None:
         answer = Message("error", to_wire(error))
     except MemoryError:
         answer = Message("error", to_wire(_too_much_memory(limits["memory"])))
-    send(pipe, answer)
+    pipe.say(answer)
 
 
-def _work(request: dict[str, Any], pipe: BinaryIO) -> Message:
+def _work(request: dict[str, Any], pipe: Pipe) -> Message:
     av.logging.restore_default_callback()  # FFmpeg's own, which writes to standard error and takes no Python lock
     av.logging.set_libav_level(av.logging.ERROR)
-    source = request["source"]
-    restrict_files(source, [*sys.path, sys.prefix, sys.base_prefix, *map(_folder, (av, sys.modules[__name__]))])
+    path, size = request["source"], request["size"]
+    restrict_files(
+        path if size is None else None,
+        [*sys.path, sys.prefix, sys.base_prefix, *map(_folder, (av, sys.modules[__name__]))],
+    )
+    source: AnySource = path if size is None else PipedSource(pipe, path, size)
     if request["task"] == "probe":
         limits = Limits(
             duration=timedelta(seconds=request["limits"]["duration"]),

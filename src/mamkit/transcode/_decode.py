@@ -4,11 +4,11 @@ import heapq
 import itertools
 from collections.abc import Generator, Iterator, Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from mamkit.errors import MissingExtraError
 from mamkit.transcode._input import open_source
+from mamkit.transcode.source import AnySource
 
 try:
     import av
@@ -40,7 +40,7 @@ class Decoded(NamedTuple):
     frame: av.VideoFrame | av.AudioFrame
 
 
-def decode_from(source: str | Path, streams: Sequence[int], time: Fraction | None) -> Generator[Decoded, None, None]:
+def decode_from(source: AnySource, streams: Sequence[int], time: Fraction | None) -> Generator[Decoded, None, None]:
     """Yield the frames of some streams from a time on, in the order in which the file has them.
 
     Some frames before the time come first, so that nothing of what is shown at that time is missing: if a seek lands

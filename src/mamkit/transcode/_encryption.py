@@ -1,8 +1,9 @@
 """Whether an MP4 or QuickTime file is encrypted, found in its headers: FFmpeg fails on some without saying why."""
 
 import re
-from pathlib import Path
 from typing import BinaryIO
+
+from mamkit.transcode.source import Source
 
 __all__ = ["is_encrypted"]
 
@@ -14,14 +15,14 @@ _MOST_HEADER_BYTES = 32 << 20
 _ENCRYPTED_TRACK = re.compile(rb"stsd.{12}(?:encv|enca|drms|drmi)", re.DOTALL)
 
 
-def is_encrypted(path: Path) -> bool:
+def is_encrypted(source: Source) -> bool:
     """Return whether a track of an MP4 or QuickTime file is encrypted; False for any other file.
 
     Raises:
         OSError: The file cannot be read.
     """
-    with path.open("rb") as file:
-        movie = _movie_box(file, path.stat().st_size)
+    with source.open() as file:
+        movie = _movie_box(file, source.size)
     return _ENCRYPTED_TRACK.search(movie) is not None
 
 

@@ -4,9 +4,6 @@ FFmpeg would otherwise follow whatever a file says it is: playlists, concat scri
 name other files and hosts, and the `tty` demuxer makes a film of any text.
 """
 
-import stat
-from pathlib import Path
-
 from mamkit.errors import MissingExtraError
 from mamkit.transcode._encryption import is_encrypted
 from mamkit.transcode._signatures import SIGNATURE_BYTES, looks_like_media, looks_like_still_image
@@ -18,6 +15,7 @@ from mamkit.transcode.errors import (
     NoMediaError,
     SourceUnavailableError,
 )
+from mamkit.transcode.source import AnySource, Source, source_of
 
 try:
     import av
@@ -81,14 +79,13 @@ _OPTIONS = {
 }
 
 
-def open_source(path: str | Path) -> InputContainer:
+def open_source(source: AnySource) -> InputContainer:
     """Open a media file for reading; the caller closes it, best with `with`.
 
-    The file is opened under its literal name: `concat:…`, `http://…` or `frame%03d.png` are names of local files, and
-    nothing that the file says makes FFmpeg open another one.
+    A file is opened under its literal name, and nothing that it says makes FFmpeg open another one.
 
     Args:
-        path: A regular file.
+        source: A regular file, by its path, or another source.
 
     Raises:
         SourceUnavailableError: There is no regular file there, or it may not be read.
@@ -98,15 +95,15 @@ def open_source(path: str | Path) -> InputContainer:
         MediaUnreadableError: The file begins like media, and cannot be opened: it is cut short or broken.
         NoMediaError: The file is not media.
     """
-    path = Path(path).absolute()
-    head = _read_head(path)
+    source = source_of(source)
+    head = _read_head(source)
     if looks_like_still_image(head):
-        raise MediaUnsupportedError(f"{path.name!r} is a still image, not a film")
-    if is_encrypted(path):
-        raise MediaEncryptedError(f"{path.name!r} is encrypted; upload a copy without protection")
+        raise MediaUnsupportedError(f"{source.name!r} is a still image, not a film")
+    if is_encrypted(source):
+        raise MediaEncryptedError(f"{source.name!r} is encrypted; upload a copy without protection")
     try:
-        source = av.open(
-            f"file:{path}",
+        container = av.open(
+            source.target(),
             "r",
             options={"max_pixels": str(MAX_PIXELS)},
             container_options=_OPTIONS,
@@ -116,19 +113,19 @@ def open_source(path: str | Path) -> InputContainer:
         raise  # about this process, not about the file
     except av.ArgumentError as error:  # what FFmpeg says of a demuxer that is not on the list
         raise MediaUnsupportedError(
-            f"{path.name!r} is not of a media format that is accepted", detail=describe(error)
+            f"{source.name!r} is not of a media format that is accepted", detail=describe(error)
         ) from error
     except av.FFmpegError as error:
         if looks_like_media(head):
             raise MediaUnreadableError(
-                f"{path.name!r} is cut short or broken, and cannot be opened", detail=describe(error)
+                f"{source.name!r} is cut short or broken, and cannot be opened", detail=describe(error)
             ) from error
-        raise NoMediaError(f"{path.name!r} is not a media file", detail=describe(error)) from error
-    source.flags &= ~_GUESS_TIMES
-    for stream in source.streams.video:
+        raise NoMediaError(f"{source.name!r} is not a media file", detail=describe(error)) from error
+    container.flags &= ~_GUESS_TIMES
+    for stream in container.streams.video:
         if stream.codec_context is not None:
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-    return source
+    return container
 
 
 def describe(error: av.FFmpegError) -> str:
@@ -136,14 +133,12 @@ def describe(error: av.FFmpegError) -> str:
     return error.strerror or type(error).__name__
 
 
-def _read_head(path: Path) -> bytes:
+def _read_head(source: Source) -> bytes:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device might never end, or never answer
-            raise SourceUnavailableError(f"{str(path)!r} is not a regular file")
-        with path.open("rb") as file:
+        with source.open() as file:
             head = file.read(SIGNATURE_BYTES)
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        raise SourceUnavailableError(f"{str(path)!r} cannot be read: {error}") from error
+    except OSError as error:
+        raise SourceUnavailableError(f"{source.name!r} cannot be read: {error}") from error
     if not head:
-        raise EmptyFileError(f"{path.name!r} is empty")
+        raise EmptyFileError(f"{source.name!r} is empty")
     return head

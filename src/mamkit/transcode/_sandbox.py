@@ -66,11 +66,11 @@ def restrict_resources(*, memory: int, seconds: int, parent: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def restrict_files(source: str, code: Iterable[str]) -> bool:
-    """Give up all files but one, and all TCP, for good; return whether the kernel could be asked to.
+def restrict_files(source: str | None, code: Iterable[str]) -> bool:
+    """Give up all files but one at most, and all TCP, for good; return whether the kernel could be asked to.
 
     Args:
-        source: The file that may still be read.
+        source: The file that may still be read; None for no file at all.
         code: Folders that this process's modules and libraries lie in.
     """
     if sys.platform != "linux":
@@ -90,7 +90,8 @@ def restrict_files(source: str, code: Iterable[str]) -> bool:
     if ruleset < 0:
         return False
     try:
-        _allow(libc, ruleset, source, _READ_FILE)
+        if source is not None:
+            _allow(libc, ruleset, source, _READ_FILE)
         for folder in (*_SYSTEM, *code):
             _allow(libc, ruleset, folder, _READ_FILE | _READ_DIR | _EXECUTE)
         return bool(libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0)

@@ -9,13 +9,13 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
 
 import av
 from av.container import InputContainer
 from av.stream import Stream
 
 from mamkit.transcode._input import open_source
+from mamkit.transcode.source import Source
 
 __all__ = ["Timing", "scan"]
 
@@ -75,20 +75,20 @@ class Timing:
         return [distance for distance in spacing if abs(distance - usual) <= allowed]
 
 
-def scan(path: Path, indices: Iterable[int]) -> dict[int, Timing]:
+def scan(source: Source, indices: Iterable[int]) -> dict[int, Timing]:
     """Return the timing of streams by their index; it has no `end` where a stream has no packet with a time."""
     wanted = tuple(indices)
-    with open_source(path) as source:
-        timings = {index: Timing(tick=source.streams[index].time_base or Fraction(1)) for index in wanted}
-        large = path.stat().st_size > _READ_THROUGH
-        _read(source, timings, at_most=_HEAD_PACKETS if large else None)
+    with open_source(source) as container:
+        timings = {index: Timing(tick=container.streams[index].time_base or Fraction(1)) for index in wanted}
+        large = source.size > _READ_THROUGH
+        _read(container, timings, at_most=_HEAD_PACKETS if large else None)
     if large:
         tail = {index: Timing(tick=timing.tick) for index, timing in timings.items()}
-        with open_source(path) as source:
-            found = _read_tail(source, tail)
+        with open_source(source) as container:
+            found = _read_tail(container, tail)
         if not found:
-            with open_source(path) as source:
-                _read(source, tail, at_most=None)
+            with open_source(source) as container:
+                _read(container, tail, at_most=None)
         for index, timing in tail.items():
             timings[index].end = timing.end or timings[index].end
     return timings

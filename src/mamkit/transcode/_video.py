@@ -4,7 +4,6 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from mamkit.errors import MissingExtraError
@@ -18,6 +17,7 @@ from mamkit.transcode._sampler import sample
 from mamkit.transcode.errors import MediaUnreadableError
 from mamkit.transcode.models import Part, Plan, VideoRendition
 from mamkit.transcode.plan import frame_range
+from mamkit.transcode.source import AnySource, source_of
 
 try:
     import av
@@ -44,7 +44,7 @@ _Report = EncodedSegment | int
 """A finished segment, or how many more frames have been encoded; 0 is a sign of life."""
 
 
-def encode_video(source: str | Path, plan: Plan, part: Part) -> Generator[Event, None, None]:
+def encode_video(source: AnySource, plan: Plan, part: Part) -> Generator[Event, None, None]:
     """Encode a run of video segments in all renditions.
 
     One thread decodes, and one for each rendition scales and encodes. Few pictures wait between them, so that memory
@@ -76,7 +76,7 @@ def encode_video(source: str | Path, plan: Plan, part: Part) -> Generator[Event,
 
 
 def _decode(
-    source: str | Path,
+    source: AnySource,
     plan: Plan,
     frames: range,
     encoders: Sequence[Channel[_Shown]],
@@ -97,7 +97,7 @@ def _decode(
         for encoder in encoders:
             encoder.put(shown)
     if turn is None:
-        raise MediaUnreadableError(f"{Path(source).name!r} has no picture that can be decoded")
+        raise MediaUnreadableError(f"{source_of(source).name!r} has no picture that can be decoded")
     for encoder in encoders:
         encoder.close()
     finished.close()
@@ -111,7 +111,7 @@ def _start(plan: Plan, frames: range) -> Fraction | None:
 
 
 def _pictures(
-    source: str | Path, stream: int, start: Fraction | None, finished: Channel[_Report]
+    source: AnySource, stream: int, start: Fraction | None, finished: Channel[_Report]
 ) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     """Yield pictures with their times on the source's clock, and give signs of life."""
     for count, decoded in enumerate(decode_from(source, [stream], start)):

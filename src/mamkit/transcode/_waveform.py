@@ -4,12 +4,12 @@ import math
 from array import array
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from pathlib import Path
 
 from mamkit.errors import MissingExtraError
 from mamkit.transcode._decode import decodable, decode_from, decode_until_end, seek
 from mamkit.transcode._input import open_source
 from mamkit.transcode._still import png
+from mamkit.transcode.source import AnySource
 
 try:
     import av
@@ -43,7 +43,7 @@ class WaveformMeter:
         duration: Seconds that it lasts.
     """
 
-    def __init__(self, source: str | Path, stream: int, origin: Fraction, duration: Fraction) -> None:
+    def __init__(self, source: AnySource, stream: int, origin: Fraction, duration: Fraction) -> None:
         self._source = source
         self._stream = stream
         self._origin = origin

@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -15,13 +14,15 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._process import Cancellation, Child
+from mamkit.transcode._process import Cancellation, Child, start_process
 from mamkit.transcode._wire import Message, from_wire
 from mamkit.transcode.artwork import is_art_name
+from mamkit.transcode.children import COMMAND, Children
 from mamkit.transcode.errors import ChildMemoryError, ChildProtocolError, EncodeError, MediaError, MediaUnreadableError
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import ArtFile, Init, MediaInfo, Part, PartResult, Plan, Segment
 from mamkit.transcode.sink import Sink
+from mamkit.transcode.source import RangeSource
 
 try:
     from pydantic import BaseModel, ValidationError
@@ -32,14 +33,23 @@ __all__ = ["Cancellation", "encode_part", "probe"]
 
 M = TypeVar("M", bound=BaseModel)
 
+MOST_READ = 4 << 20  # bytes that a child may ask for at once; ours asks for 256 KiB
 
-def probe(source: str | Path, *, limits: Limits | None = None, cancelled: Cancellation | None = None) -> MediaInfo:
+
+def probe(
+    source: str | Path | RangeSource,
+    *,
+    limits: Limits | None = None,
+    cancelled: Cancellation | None = None,
+    children: Children | None = None,
+) -> MediaInfo:
     """Return the facts of a media file.
 
     Args:
-        source: A regular file.
+        source: A regular file, or a film elsewhere, which is read in this thread.
         limits: What the file may ask for; `Limits()` if None.
         cancelled: Ends the work when set.
+        children: Has a child process ready; None starts one.
 
     Raises:
         SourceUnavailableError: There is no regular file there, or it may not be read.
@@ -48,7 +58,7 @@ def probe(source: str | Path, *, limits: Limits | None = None, cancelled: Cancel
         TranscodeInterruptedError: `cancelled` was set.
     """
     limits = limits or Limits()
-    with _conversation(_request("probe", source, limits), limits, cancelled) as (child, messages):
+    with _conversation(_request("probe", source, limits), source, limits, cancelled, children) as (child, messages):
         for message in messages:
             if message.kind == "info":
                 info = _parse(MediaInfo, message)
@@ -60,25 +70,27 @@ def probe(source: str | Path, *, limits: Limits | None = None, cancelled: Cancel
 
 
 def encode_part(
-    source: str | Path,
+    source: str | Path | RangeSource,
     plan: Plan,
     part: Part,
     sink: Sink,
     *,
     limits: Limits | None = None,
     cancelled: Cancellation | None = None,
+    children: Children | None = None,
 ) -> PartResult:
     """Encode one part of a plan, and hand its segments to a sink as they are finished.
 
     The sink is called in this thread. While it works the encoders go on only as far as their queues reach.
 
     Args:
-        source: The file that the plan was made for.
+        source: The film that the plan was made for: a file, or one elsewhere, which is read in this thread.
         plan: What to make.
         part: Which run of segments, one of `plan.parts`.
         sink: Takes the bytes; an exception of its own ends the work and is raised as it is.
         limits: What the file may ask for; `Limits()` if None.
         cancelled: Ends the work when set.
+        children: Has a child process ready; None starts one.
 
     Raises:
         SourceUnavailableError: There is no regular file there, or it may not be read.
@@ -92,7 +104,7 @@ def encode_part(
     alone = plan.model_copy(update={"parts": (part,)})
     request = _request("encode", source, limits, plan=alone.model_dump(mode="json"), part=part.model_dump(mode="json"))
     receipt = _Receipt(plan, part)
-    with _conversation(request, limits, cancelled) as (_, messages):
+    with _conversation(request, source, limits, cancelled, children) as (_, messages):
         for message in messages:
             match message.kind:
                 case "init":
@@ -170,16 +182,24 @@ class _Receipt:
 
 @contextmanager
 def _conversation(
-    request: dict[str, Any], limits: Limits, cancelled: Cancellation | None
+    request: dict[str, Any],
+    source: str | Path | RangeSource,
+    limits: Limits,
+    cancelled: Cancellation | None,
+    children: Children | None,
 ) -> Iterator[tuple[Child, Iterator[Message]]]:
     """Start a child, and give what it says up to an error, which is raised."""
-    command = [sys.executable, "-I", "-B", "-m", "mamkit.transcode._child"]
-    with Child(command, json.dumps(request).encode(), limits=limits, cancelled=cancelled) as child:
-        yield child, _answers(child, limits)
+    process = start_process(COMMAND) if children is None else children.take()
+    text = json.dumps(request).encode() + b"\n"
+    with Child(process, text, limits=limits, cancelled=cancelled) as child:
+        yield child, _answers(child, source, limits)
 
 
-def _answers(child: Child, limits: Limits) -> Iterator[Message]:
+def _answers(child: Child, source: str | Path | RangeSource, limits: Limits) -> Iterator[Message]:
     for message in child.messages():
+        if message.kind == "read" and isinstance(source, RangeSource):
+            child.answer(source.read(*_range(message, source.size)))
+            continue
         if message.kind == "error":
             error = from_wire(message.body)
             if isinstance(error, (MediaUnreadableError, EncodeError)) and child.was_starved():
@@ -198,10 +218,24 @@ def _memory_error(child: Child, limits: Limits) -> ChildMemoryError:
     )
 
 
-def _request(task: Literal["probe", "encode"], source: str | Path, limits: Limits, **more: Any) -> dict[str, Any]:
+def _range(message: Message, size: int) -> tuple[int, int]:
+    """Return the bytes that a child asks for: start and size."""
+    body = message.body
+    if not isinstance(body, dict) or not all(type(body.get(name)) is int for name in ("start", "size")):
+        raise ChildProtocolError("the child asked for bytes without saying which")
+    start, count = body["start"], body["size"]
+    if not (start >= 0 and 0 < count <= MOST_READ and start + count <= size):
+        raise ChildProtocolError(f"the child asked for {count} bytes from {start} of a film of {size}")
+    return start, count
+
+
+def _request(
+    task: Literal["probe", "encode"], source: str | Path | RangeSource, limits: Limits, **more: Any
+) -> dict[str, Any]:
     return {
         "task": task,
-        "source": str(Path(source).absolute()),
+        "source": source.name if isinstance(source, RangeSource) else str(Path(source).absolute()),
+        "size": source.size if isinstance(source, RangeSource) else None,
         "parent": os.getpid(),
         "limits": {
             "duration": limits.duration.total_seconds(),

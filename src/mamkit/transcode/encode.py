@@ -4,7 +4,6 @@ Use it for files that you trust; `mamkit.transcode.contain` does the same in a c
 """
 
 from contextlib import closing
-from pathlib import Path
 
 from mamkit.transcode._artwork import encode_artwork
 from mamkit.transcode._audio import encode_audio
@@ -12,13 +11,14 @@ from mamkit.transcode._events import EncodedArt, EncodedInit, EncodedSegment
 from mamkit.transcode._video import encode_video
 from mamkit.transcode.models import ArtFile, Init, Part, PartResult, Plan, Segment
 from mamkit.transcode.sink import Sink
+from mamkit.transcode.source import AnySource
 
 __all__ = ["encode_part_here"]
 
 _ENCODERS = {"video": encode_video, "audio": encode_audio, "artwork": encode_artwork}
 
 
-def encode_part_here(source: str | Path, plan: Plan, part: Part, sink: Sink) -> PartResult:
+def encode_part_here(source: AnySource, plan: Plan, part: Part, sink: Sink) -> PartResult:
     """Encode one part of a plan, and hand everything over as soon as it is finished.
 
     Parts may be encoded in any order, by any process, and more than once: their segments join without a seam, and the

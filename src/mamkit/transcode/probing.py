@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
 from typing import cast
 
 import av
@@ -27,6 +26,7 @@ from mamkit.transcode.errors import (
 )
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import AudioStream, MediaInfo, VideoStream
+from mamkit.transcode.source import AnySource, Source, source_of
 
 __all__ = ["probe_here"]
 
@@ -68,13 +68,13 @@ class _Sample:
         return len(self.pictures) + len(self.sounds)
 
 
-def probe_here(path: str | Path, limits: Limits | None = None) -> MediaInfo:
+def probe_here(source: AnySource, limits: Limits | None = None) -> MediaInfo:
     """Return the facts of a media file. The file is parsed and decoded in this process: use it on files that you trust.
 
     A stream that cannot be decoded is left out, as long as another one can.
 
     Args:
-        path: A regular file.
+        source: A regular file, by its path, or another source.
         limits: What the file may ask for; `Limits()` if None.
 
     Raises:
@@ -86,63 +86,63 @@ def probe_here(path: str | Path, limits: Limits | None = None) -> MediaInfo:
         MediaTooLargeError: The file is beyond the limits.
         MediaUnreadableError: No stream of the file can be decoded.
     """
-    path, limits = Path(path), limits or Limits()
-    with open_source(path) as source:
-        candidates = _candidates(source, path, limits)
-        samples = _decode_first_frames(source, candidates)
-        if path.stat().st_size <= _READ_THROUGH:
-            _read_on(source, candidates, samples)
+    film, limits = source_of(source), limits or Limits()
+    with open_source(film) as container:
+        candidates = _candidates(container, film, limits)
+        samples = _decode_first_frames(container, candidates)
+        if film.size <= _READ_THROUGH:
+            _read_on(container, candidates, samples)
         usable = [stream.index for stream in candidates if len(samples[stream.index])]
         if not usable:
             raise MediaUnreadableError(
-                f"{path.name!r} is cut short or broken: no picture or sound of it can be decoded",
+                f"{film.name!r} is cut short or broken: no picture or sound of it can be decoded",
                 detail=next((sample.problem for sample in samples.values() if sample.problem), ""),
             )
-        timings = scan(path, usable)
+        timings = scan(film, usable)
         video = tuple(
             _video(stream, samples[stream.index].pictures, timings[stream.index])
-            for stream in source.streams.video
+            for stream in container.streams.video
             if stream.index in usable
         )
         audio = tuple(
             _audio(stream, samples[stream.index].sounds[0], timings[stream.index])
-            for stream in source.streams.audio
+            for stream in container.streams.audio
             if stream.index in usable
         )
         starts = [*(stream.start for stream in video), *(stream.start for stream in audio)]
         ends = [*(_end(stream) for stream in video), *(_end(stream) for stream in audio)]
         start, duration = min(starts), max(ends) - min(starts)
-        _check(path, "pixels", max((stream.width * stream.height for stream in video), default=0), limits.pixels)
-        _check(path, "seconds", float(duration), limits.duration.total_seconds())
+        _check(film, "pixels", max((stream.width * stream.height for stream in video), default=0), limits.pixels)
+        _check(film, "seconds", float(duration), limits.duration.total_seconds())
         return MediaInfo(
-            container=source.format.name,
-            size=path.stat().st_size,
+            container=container.format.name,
+            size=film.size,
             duration=duration,
             start=start,
-            bit_rate=source.bit_rate or None,
+            bit_rate=container.bit_rate or None,
             video=video,
             audio=audio,
-            subtitles=tuple(_codec(stream) for stream in source.streams.subtitles),
-            cover_art=any(_is_cover_art(stream) for stream in source.streams.video),
-            unusable=tuple(_unusable(source, usable)),
+            subtitles=tuple(_codec(stream) for stream in container.streams.subtitles),
+            cover_art=any(_is_cover_art(stream) for stream in container.streams.video),
+            unusable=tuple(_unusable(container, usable)),
         )
 
 
-def _candidates(source: InputContainer, path: Path, limits: Limits) -> list[av.VideoStream | av.AudioStream]:
+def _candidates(source: InputContainer, film: Source, limits: Limits) -> list[av.VideoStream | av.AudioStream]:
     """Return the streams of moving pictures and of sound for which there is a decoder."""
-    _check(path, "streams", len(source.streams), limits.streams)
+    _check(film, "streams", len(source.streams), limits.streams)
     found: list[av.VideoStream | av.AudioStream] = [
         *(stream for stream in source.streams.video if not _is_cover_art(stream)),
         *source.streams.audio,
     ]
     if not found:
-        raise NoMediaError(f"{path.name!r} has neither moving pictures nor sound")
+        raise NoMediaError(f"{film.name!r} has neither moving pictures nor sound")
     known = [stream for stream in found if _has_decoder(stream)]
     if not known:
-        raise MediaUnsupportedError(f"{path.name!r} has only streams of unknown codecs")
+        raise MediaUnsupportedError(f"{film.name!r} has only streams of unknown codecs")
     for stream in known:
         if isinstance(stream, av.VideoStream):
-            _check(path, "pixels", stream.codec_context.width * stream.codec_context.height, limits.pixels)
+            _check(film, "pixels", stream.codec_context.width * stream.codec_context.height, limits.pixels)
     return known
 
 
@@ -313,10 +313,10 @@ def _is_cover_art(stream: Stream) -> bool:
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
-def _check(path: Path, quantity: str, value: float, limit: float) -> None:
+def _check(film: Source, quantity: str, value: float, limit: float) -> None:
     if value > limit:
         raise MediaTooLargeError(
-            f"{path.name!r} has {value:g} {quantity}; at most {limit:g} are accepted",
+            f"{film.name!r} has {value:g} {quantity}; at most {limit:g} are accepted",
             quantity=quantity,
             value=value,
             limit=limit,
