@@ -95,7 +95,8 @@ class Fleet:
             )
 
     def _environment(self) -> dict[str, str]:
-        return os.environ | {name: f"a secret of the tests that is long enough for any use, {name}" for name in SECRETS} | {
+        secrets = {name: f"a secret of the tests that is long enough for any use, {name}" for name in SECRETS}
+        return os.environ | secrets | {
             "DATA_DIR": str(self.folder / "data"),
             "DATABASE_URL": self.database,
             "REDIS_URL": self.redis.url,

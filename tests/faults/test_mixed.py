@@ -37,7 +37,7 @@ ROUNDS = int(os.environ.get("MAMKIT_MIXED_ROUNDS", "2"))
 FIRST_SEED = int(os.environ.get("MAMKIT_MIXED_SEED", "0"))
 HLS_CHECK = os.environ.get("MAMKIT_HLS_CHECK")
 TROUBLE = 7.0  # seconds of each round in which things go wrong
-PATIENCE = 150.0  # seconds for a preview to become ready after that, on a busy machine
+PATIENCE = 300.0  # seconds for a preview to become ready after that, on a busy machine
 WIDTH, HEIGHT = 192, 108
 
 
@@ -55,7 +55,7 @@ class Film:
 def films(tmp_path_factory: pytest.TempPathFactory) -> list[Film]:
     """Two films, each also transcoded in peace: parts come out the same whoever makes them, and how often."""
     found = []
-    for seconds in (21, 33):
+    for seconds in (13, 27):
         folder = tmp_path_factory.mktemp("film")
         path = make_clip(folder / "film.mp4", seconds=seconds, width=WIDTH, height=HEIGHT, b_frames=2)
         transcode(path, folder / "out", artwork=False)
@@ -90,13 +90,17 @@ def test_no_preview_is_lost_whatever_fails(
         lost = one_round(fleet, films, tmp_path / str(seed), seed)
         losses += [f"round {seed}: {loss}" for loss in lost]
         faults = ", ".join(f"{name} {count}" for name, count in sorted(Counter(fleet.happened).items()))
-        with capsys.disabled():
-            print(f"\nround {seed}: {len(lost)} losses, {time.monotonic() - began:.0f} s; {faults}", flush=True)
-            for loss in lost:
-                print(f"  {loss}", flush=True)
-    with capsys.disabled():
-        print(f"\n{ROUNDS} rounds of mixed faults, {len(losses)} losses", flush=True)
+        took = time.monotonic() - began
+        say(capsys, f"round {seed}: {len(lost)} losses, {took:.0f} s; {faults}", *lost)
+    say(capsys, f"{ROUNDS} rounds of mixed faults, {len(losses)} losses")
     assert not losses
+
+
+def say(capsys: pytest.CaptureFixture[str], *lines: str) -> None:
+    """Show lines although the test holds: how often nothing was lost is what it is for."""
+    with capsys.disabled():
+        sys.stdout.write("\n".join(("", *lines, "")))
+        sys.stdout.flush()
 
 
 def one_round(fleet: Fleet, films: list[Film], folder: Path, seed: int) -> list[str]:
@@ -155,9 +159,11 @@ def check(fleet: Fleet, film: Film, version_id: str, folder: Path) -> list[str]:
     promised |= {segment_name(s.rendition, s.index) for result in results for s in result.segments}
     if not media == promised == film.made.keys():
         losses.append(f"{version_id}: segments missing or too many: {media ^ promised ^ film.made.keys()}")
-    for name in media & film.made.keys():
-        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != film.made[name]:
-            losses.append(f"{version_id}: {name} is not what the film gives")
+    losses += [
+        f"{version_id}: {name} is not what the film gives"
+        for name in media & film.made.keys()
+        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != film.made[name]
+    ]
     art = {file.name for result in results for file in result.art}
     if art - found.keys() or not art:
         losses.append(f"{version_id}: artwork is missing: {art - found.keys()}")
@@ -174,11 +180,10 @@ def check(fleet: Fleet, film: Film, version_id: str, folder: Path) -> list[str]:
 
 def play(film: Film, plan: Plan, folder: Path) -> list[str]:
     """Return what a player would find wrong that follows the playlists."""
-    renditions = []
-    for video in plan.video:
-        renditions.append(
-            Rendition(name=video.name, kind="video", width=video.width, height=video.height, path=folder / "v.mp4")
-        )
+    renditions = [
+        Rendition(name=video.name, kind="video", width=video.width, height=video.height, path=folder / "v.mp4")
+        for video in plan.video
+    ]
     renditions += [Rendition(name=audio.name, kind="audio", path=folder / "a.mp4") for audio in plan.audio]
     for rendition in renditions:
         text = (folder / rendition.name / "index.m3u8").read_text()

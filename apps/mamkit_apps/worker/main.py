@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+from contextlib import closing
 from datetime import timedelta
 from types import FrameType
 
@@ -90,7 +91,7 @@ def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> N
         report=HttpReporter(settings.api_url, WebhookSigner(_callback_key(settings))),
         lease=settings.lease,
     )
-    with monitor(metered, listener):
+    with monitor(metered, listener), closing(worker):
         _work(worker, queue, stop)
 
 
@@ -98,6 +99,7 @@ def _work(worker: PreviewWorker, queue: Queue, stop: threading.Event) -> None:
     """Take job after job; say once that the queue cannot be reached, and once that it can again."""
     trouble = ""
     while not stop.is_set():
+        worker.prepare()
         try:
             if not worker.run_once(stop) and not stop.is_set():
                 _rest(queue, stop)

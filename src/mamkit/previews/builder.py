@@ -7,16 +7,17 @@ out, another worker takes the job, encodes the same bytes again under the same k
 import json
 import logging
 import threading
-import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
-from fractions import Fraction
 
 from mamkit.errors import MamkitError
 from mamkit.jobs import Heartbeat, Lease, LeaseLostError, Queue, backoff
+from mamkit.previews._master import open_master
+from mamkit.previews._upload import UPLOADS, StoreSink
 from mamkit.previews.errors import ApiUnavailableError, InvalidMessageError, ReportNotTakenError, StaleReportError
-from mamkit.previews.layout import MP4_TYPE, art_key, art_type, init_key, plan_key, segment_key, segment_type
+from mamkit.previews.layout import plan_key
 from mamkit.previews.messages import (
     PART_JOB,
     PLAN_JOB,
@@ -30,18 +31,15 @@ from mamkit.previews.messages import (
     Report,
     parse_job,
 )
-from mamkit.storage import ByteRange, HasLocalPath, ObjectReader, ObjectStore, StorageUnavailableError, Zones
+from mamkit.storage import ObjectReader, StorageUnavailableError, Zones
 from mamkit.transcode import (
     DEFAULT_LADDER,
-    ArtFile,
-    Init,
+    Children,
     Ladder,
     Limits,
     MediaError,
     PartResult,
     Plan,
-    Segment,
-    Source,
     TranscodeInterruptedError,
     encode_part,
     make_plan,
@@ -61,14 +59,13 @@ Raises:
     ReportNotTakenError: The API refused the report.
 """
 
-PROGRESS_EVERY = 0.5  # seconds; a subscriber is told at most twice a second
 MOST_LEASES = 100  # of one job; with a pause of up to 5 minutes after each, a store may be away for some hours
 _NOT_OF_THE_JOB = (StorageUnavailableError, ApiUnavailableError)
 """What says nothing about the job or its file."""
 
 
 class PreviewWorker:
-    """Builds previews, one job at a time.
+    """Builds previews, one job at a time; `close` it when no more are to come.
 
     Args:
         name: Who holds the leases, e.g. host name and process id.
@@ -98,6 +95,17 @@ class PreviewWorker:
         self._lease = lease
         self._ladder = ladder
         self._limits = limits or Limits()
+        self._children = Children()
+        self._uploads = ThreadPoolExecutor(UPLOADS, thread_name_prefix="upload")
+
+    def prepare(self) -> None:
+        """Have a child process ready, so that the next job begins at once."""
+        self._children.prepare()
+
+    def close(self) -> None:
+        """End the child process that is ready, and the threads; to be called between two jobs, when no more come."""
+        self._children.close()
+        self._uploads.shutdown()
 
     def run_once(self, stop: threading.Event) -> bool:
         """Take one job and bring it to an end: done, handed back, or given up; return False if none was waiting.
@@ -181,8 +189,8 @@ class PreviewWorker:
             self._encode(lease, job, cancelled)
 
     def _plan(self, lease: Lease, job: PlanJob, cancelled: "_Either") -> None:
-        source = source_of(self._zones.masters, job.master_key)
-        info = probe(source, limits=self._limits, cancelled=cancelled)
+        with open_master(self._zones.masters, job.master_key) as source:
+            info = probe(source, limits=self._limits, cancelled=cancelled, children=self._children)
         plan = make_plan(info, ladder=self._ladder)
         self._report(
             Planned(
@@ -196,9 +204,10 @@ class PreviewWorker:
 
     def _encode(self, lease: Lease, job: PartJob, cancelled: "_Either") -> None:
         plan = read_plan(self._zones.previews, job.prefix)
-        sink = _StoreSink(
+        sink = StoreSink(
             self._zones.previews,
             job.prefix,
+            self._uploads,
             lambda done: self._report(
                 Progress(
                     version_id=job.version_id, job_id=lease.job.id, fence=lease.fence, part=job.part.index, done=done
@@ -207,44 +216,15 @@ class PreviewWorker:
         )
         if not sink.announce():
             return
-        source = source_of(self._zones.masters, job.master_key)
-        result = encode_part(source, plan, job.part, sink, limits=self._limits, cancelled=cancelled)
-        self._report(Finished(version_id=job.version_id, job_id=lease.job.id, fence=lease.fence, result=result))
-
-
-class _StoreSink:
-    """Puts segments into the store as they come, and tells the API how far the part is."""
-
-    def __init__(self, store: ObjectStore, prefix: str, tell: Callable[[Fraction], Ack]) -> None:
-        self._store = store
-        self._prefix = prefix
-        self._tell = tell
-        self._next = 0.0
-
-    def announce(self) -> bool:
-        """Say that the part has begun; return whether it is still wanted."""
-        return self._tell(Fraction(0)).wanted
-
-    def init(self, init: Init, data: bytes) -> None:
-        self._store.put(init_key(self._prefix, init), data, content_type=MP4_TYPE)
-
-    def segment(self, segment: Segment, data: bytes) -> None:
-        self._store.put(segment_key(self._prefix, segment), data, content_type=segment_type(segment))
-
-    def art(self, file: ArtFile, data: bytes) -> None:
-        self._store.put(art_key(self._prefix, file), data, content_type=art_type(file))
-
-    def progress(self, done: Fraction) -> None:
-        now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + PROGRESS_EVERY
         try:
-            ack = self._tell(done.limit_denominator(1000))
-        except ReportNotTakenError:
-            return  # progress is worth no retry; the end of the part is
-        if not ack.wanted:
-            raise TranscodeInterruptedError("the preview is no longer wanted")
+            with open_master(self._zones.masters, job.master_key) as source:
+                result = encode_part(
+                    source, plan, job.part, sink, limits=self._limits, cancelled=cancelled, children=self._children
+                )
+            sink.finish()
+        finally:
+            sink.abandon()
+        self._report(Finished(version_id=job.version_id, job_id=lease.job.id, fence=lease.fence, result=result))
 
 
 class _Either:
@@ -265,29 +245,6 @@ def read_plan(previews: ObjectReader, prefix: str) -> Plan:
     """
     with previews.get(plan_key(prefix)) as body:
         return Plan.model_validate_json(body.read())
-
-
-def source_of(store: ObjectReader, key: str) -> Source:
-    """Return an object as a source: its file where the store has one, else ranges that are read when they are needed.
-
-    Raises:
-        ObjectNotFoundError: There is none.
-    """
-    return store.local_path(key) if isinstance(store, HasLocalPath) else _StoredSource(store, key)
-
-
-class _StoredSource:
-    """A `RangeReader` of an object."""
-
-    def __init__(self, store: ObjectReader, key: str) -> None:
-        self.name = key.rpartition("/")[2]
-        self.size = store.head(key).size
-        self._store = store
-        self._key = key
-
-    def read(self, start: int, stop: int) -> bytes:
-        with self._store.get(self._key, ByteRange(start, stop)) as body:
-            return body.read()
 
 
 def _reason(error: Exception) -> str:

@@ -30,6 +30,7 @@ from mamkit.transcode.artwork.files import (
     storyboard_vtt,
     waveform_json,
 )
+from mamkit.transcode.containment.children import Children
 from mamkit.transcode.containment.contain import (
     Cancellation,
     Confinement,
@@ -115,6 +116,7 @@ __all__ = [
     "ChildMemoryError",
     "ChildProtocolError",
     "ChildTimedOutError",
+    "Children",
     "Codec",
     "Confinement",
     "ContainmentError",

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -47,8 +48,9 @@ async def work(
     stop = stop or threading.Event()
 
     def run() -> None:
-        while worker.run_once(stop) and not stop.is_set():
-            pass
+        with closing(worker):
+            while worker.run_once(stop) and not stop.is_set():
+                pass
 
     await asyncio.to_thread(run)
 

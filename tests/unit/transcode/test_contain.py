@@ -200,6 +200,12 @@ class Puppet:
         return False
 
 
+def pull(monkeypatch: pytest.MonkeyPatch, messages: list[Message]) -> None:
+    """Let a puppet say this in place of every child."""
+    monkeypatch.setattr(contain, "start_process", lambda _: None)
+    monkeypatch.setattr(contain, "Child", Puppet(messages))
+
+
 def init(rendition: str = "36p", data: bytes = b"init", **lies: object) -> Message:
     body = {
         "rendition": rendition,
@@ -250,7 +256,7 @@ def test_a_child_that_says_what_it_must_not_is_not_believed(
     plan: Plan, monkeypatch: pytest.MonkeyPatch, messages: list[Message]
 ) -> None:
     """Names and numbers come from code that a stranger's bytes ran through: none may reach a sink unchecked."""
-    monkeypatch.setattr(contain, "Child", Puppet(messages))
+    pull(monkeypatch, messages)
     sink = Memory()
     with pytest.raises(ChildProtocolError):
         encode_part("x", plan, Part(index=0, kind="video", start=0, stop=1), sink)
@@ -274,7 +280,7 @@ def art(name: str = "art/poster.jpg", data: bytes = b"jpeg", **lies: object) -> 
     ],
 )
 def test_artwork_is_checked_too(plan: Plan, monkeypatch: pytest.MonkeyPatch, messages: list[Message]) -> None:
-    monkeypatch.setattr(contain, "Child", Puppet(messages))
+    pull(monkeypatch, messages)
     sink = Memory()
     with pytest.raises(ChildProtocolError):
         encode_part("x", plan, Part(index=2, kind="artwork", start=0, stop=1), sink)
@@ -282,7 +288,7 @@ def test_artwork_is_checked_too(plan: Plan, monkeypatch: pytest.MonkeyPatch, mes
 
 
 def test_a_child_that_says_what_it_must_is_believed(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contain, "Child", Puppet([init(), Message("progress", "9/2"), segment(), DONE]))
+    pull(monkeypatch, [init(), Message("progress", "9/2"), segment(), DONE])
     sink = Memory()
     result = encode_part("x", plan, Part(index=0, kind="video", start=0, stop=1), sink)
     assert [made.index for made in result.segments] == [0]
@@ -293,6 +299,6 @@ def test_a_child_that_says_what_it_must_is_believed(plan: Plan, monkeypatch: pyt
     "messages", [[], [Message("info", {"container": "x"})], [Message("info", None)], [DONE], [Message("error", 1)]]
 )
 def test_facts_that_are_none_are_not_believed(monkeypatch: pytest.MonkeyPatch, messages: list[Message]) -> None:
-    monkeypatch.setattr(contain, "Child", Puppet(messages))
+    pull(monkeypatch, messages)
     with pytest.raises(ChildProtocolError):
         probe("x")

@@ -19,7 +19,7 @@ from mamkit.transcode import (
     TranscodeInterruptedError,
 )
 from mamkit.transcode.containment import _process as process
-from mamkit.transcode.containment._process import Cancellation, Child
+from mamkit.transcode.containment._process import Cancellation, Child, start_process
 from tests.unit.transcode.liveness import is_alive, wait_until_dead
 
 # Spelled out, not imported: a bare interpreter starts in a fraction of the time.
@@ -44,13 +44,13 @@ def child(
         stall=timedelta(seconds=stall), time=timedelta(seconds=time_in_all), segment_bytes=1 << 20, memory=1 << 30
     )
     command = [sys.executable, "-I", "-c", PREAMBLE + textwrap.dedent(script)]
-    return Child(command, request, limits=limits, cancelled=cancelled)
+    return Child(start_process(command), request, limits=limits, cancelled=cancelled)
 
 
 def test_a_request_is_read_and_answered() -> None:
     request = os.urandom(1 << 20)  # more than a pipe holds
     script = """
-        data = sys.stdin.buffer.read()
+        data = sys.stdin.buffer.read(1 << 20)
         say("length", len(data))
         say("data", None, data)
     """
@@ -58,6 +58,21 @@ def test_a_request_is_read_and_answered() -> None:
         messages = running.messages()
         assert next(messages).body == len(request)
         assert next(messages).data == request
+
+
+def test_what_a_child_asks_for_is_answered_in_order() -> None:
+    script = """
+        for size in (3, 1 << 20, 1):
+            say("read", size)
+            say("got", None, sys.stdin.buffer.read(int.from_bytes(sys.stdin.buffer.read(8))))
+    """
+    answers = [b"abc", os.urandom(1 << 20), b"x"]
+    with child(script) as running:
+        messages = running.messages()
+        for answer in answers:
+            assert next(messages).body == len(answer)
+            running.reply(answer)
+            assert next(messages).data == answer
 
 
 def test_a_child_that_reads_no_request_is_heard_all_the_same() -> None:
@@ -222,5 +237,5 @@ def test_an_exception_of_the_listener_ends_the_child() -> None:
 
 
 def test_a_program_that_is_not_there_is_an_error() -> None:
-    with pytest.raises(ContainmentError, match="could be started"), Child(["/no/such/program"], b"", limits=Limits()):
-        pytest.fail("it started")
+    with pytest.raises(ContainmentError, match="could be started"):
+        start_process(["/no/such/program"])

@@ -1,7 +1,8 @@
 """The child process that opens strangers' files: `python -I -m mamkit.transcode.containment._child`.
 
 `contain` starts it. It reads one request from its standard input, restricts itself, does the work in process and says
-what comes of it on its standard output. What libraries print goes to its standard error.
+what comes of it on its standard output. What libraries print goes to its standard error. It may be started long before
+its request comes: all that takes time is imported by then.
 """
 
 import json
@@ -85,7 +86,10 @@ class _PipeSink:
 
 def main() -> None:
     """Do what standard input asks for."""
-    request = json.loads(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return  # it was kept ready, and never needed
+    request = json.loads(line)
     # The answers go through a descriptor of their own, so that nothing that a library prints gets among them.
     pipe = os.fdopen(os.dup(1), "wb")
     voice = _Voice(pipe)

@@ -21,7 +21,7 @@ from mamkit.transcode.errors import (
 )
 from mamkit.transcode.limits import Limits
 
-__all__ = ["Cancellation", "Child"]
+__all__ = ["Cancellation", "Child", "end_process", "start_process"]
 
 _BLOCK = 1 << 20  # bytes read at once
 _TICK = 0.1  # seconds between looks at the clocks, and at whether to stop
@@ -32,6 +32,38 @@ _STARVED = re.compile(rb"Cannot allocate memory|get_buffer\(\) failed")  # FFmpe
 _GRACE = 5.0  # seconds that a child which has closed its output may take to be gone
 
 
+def start_process(command: Sequence[str]) -> "subprocess.Popen[bytes]":
+    """Start a process in a session of its own, with an empty environment and with no files but three pipes.
+
+    Raises:
+        ContainmentError: The system starts no more processes.
+    """
+    pipe = subprocess.PIPE
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            bufsize=0,
+            cwd="/",
+            env={"SVT_LOG": "1"},  # of SVT-AV1: errors only
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ContainmentError(f"no child process could be started: {error}") from error
+
+
+def end_process(process: "subprocess.Popen[bytes]") -> None:
+    """End a process and whatever it has started, and forget its pipes."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; gone, says macOS
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+
+
 class Cancellation(Protocol):
     """What tells that work is no longer wanted: a `threading.Event`, or anything with its `is_set`."""
 
@@ -40,33 +72,27 @@ class Cancellation(Protocol):
 
 
 class Child:
-    """A process in a session of its own, without environment and with no files but three pipes; a context manager.
+    """A process that does one piece of work; a context manager.
 
     Leaving the `with` block ends it and whatever it has started.
 
     Args:
-        command: The program and its arguments.
-        request: What is written to its standard input, which is then closed unless it will be answered.
+        process: As `start_process` made it.
+        request: What is written to its standard input; `reply` writes more.
         limits: How long it may take, and how much it may say at once.
-        answered: Whether `reply` will be used.
         cancelled: Ends it when set.
-
-    Raises:
-        ContainmentError: On entering: the system starts no more processes.
     """
 
     def __init__(
         self,
-        command: Sequence[str],
+        process: "subprocess.Popen[bytes]",
         request: bytes,
         *,
         limits: Limits,
         cancelled: Cancellation | None = None,
-        answered: bool = False,
     ) -> None:
-        self._command = command
+        self._process = process
         self._unsent = request
-        self._answered = answered
         self._limits = limits
         self._cancelled = cancelled
         self._receiver = Receiver(limits.segment_bytes)
@@ -76,20 +102,6 @@ class Child:
         self._silent = False
 
     def __enter__(self) -> Self:
-        pipe = subprocess.PIPE
-        try:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=pipe,
-                stdout=pipe,
-                stderr=pipe,
-                bufsize=0,
-                cwd="/",
-                env={"SVT_LOG": "1"},  # of SVT-AV1: errors only
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ContainmentError(f"no child process could be started: {error}") from error
         self._stdin, self._stdout, self._stderr = (
             cast("BinaryIO", stream) for stream in (self._process.stdin, self._process.stdout, self._process.stderr)
         )
@@ -104,16 +116,14 @@ class Child:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._kill()
         self._selector.close()
-        for stream in (self._stdin, self._stdout, self._stderr):
-            stream.close()
+        end_process(self._process)
 
     def reply(self, data: bytes) -> None:
         """Put bytes on its standard input, behind their number in eight bytes, while its messages are waited for."""
         idle = not self._unsent
         self._unsent += len(data).to_bytes(8) + data
-        if idle and not self._stdin.closed:
+        if idle:
             self._selector.register(self._stdin, selectors.EVENT_WRITE, self._write_request)
 
     def last_words(self) -> str:
@@ -185,11 +195,6 @@ class Child:
             f"the child ended with exit status {status} and without an answer{last}", exit_status=status, stderr=words
         )
 
-    def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; gone, says macOS
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
     def _write_request(self) -> None:
         try:
             written = os.write(self._stdin.fileno(), self._unsent)
@@ -200,8 +205,6 @@ class Child:
         self._unsent = self._unsent[written:]
         if not self._unsent:
             self._selector.unregister(self._stdin)
-            if not self._answered:
-                self._stdin.close()
 
     def _read_messages(self) -> None:
         block = self._read(self._stdout)

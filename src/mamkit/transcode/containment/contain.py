@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
@@ -16,9 +15,10 @@ from typing import Any, Literal, TypeVar
 
 from mamkit.errors import MissingExtraError
 from mamkit.transcode.artwork.files import is_art_name
-from mamkit.transcode.containment._process import Cancellation, Child
+from mamkit.transcode.containment._process import Cancellation, Child, start_process
 from mamkit.transcode.containment._sandbox import NET_SINCE, landlock_version
 from mamkit.transcode.containment._wire import Message, from_wire
+from mamkit.transcode.containment.children import COMMAND, Children
 from mamkit.transcode.errors import (
     ChildMemoryError,
     ChildProtocolError,
@@ -55,13 +55,20 @@ def confinement() -> Confinement:
     return "network" if version >= NET_SINCE else "files" if version > 0 else "limits"
 
 
-def probe(source: Source, *, limits: Limits | None = None, cancelled: Cancellation | None = None) -> MediaInfo:
+def probe(
+    source: Source,
+    *,
+    limits: Limits | None = None,
+    cancelled: Cancellation | None = None,
+    children: Children | None = None,
+) -> MediaInfo:
     """Return the facts of a media file.
 
     Args:
         source: A regular file, or what ranges are read from, by this process alone.
         limits: What the file may ask for; `Limits()` if None.
         cancelled: Ends the work when set.
+        children: Has a child process ready; None starts one.
 
     Raises:
         SourceUnavailableError: There is no regular file there, or it may not be read.
@@ -70,7 +77,7 @@ def probe(source: Source, *, limits: Limits | None = None, cancelled: Cancellati
         TranscodeInterruptedError: `cancelled` was set.
     """
     limits = limits or Limits()
-    with _conversation(_request("probe", source, limits), source, limits, cancelled) as (child, messages):
+    with _conversation(_request("probe", source, limits), source, limits, cancelled, children) as (child, messages):
         for message in messages:
             if message.kind == "info":
                 info = _parse(MediaInfo, message)
@@ -90,6 +97,7 @@ def encode_part(
     devices: Mapping[Codec, Device] | None = None,
     limits: Limits | None = None,
     cancelled: Cancellation | None = None,
+    children: Children | None = None,
 ) -> PartResult:
     """Encode one part of a plan, and hand its segments to a sink as they are finished.
 
@@ -104,6 +112,7 @@ def encode_part(
             a film must agree, because each encoder writes headers of its own.
         limits: What the file may ask for; `Limits()` if None.
         cancelled: Ends the work when set.
+        children: Has a child process ready; None starts one.
 
     Raises:
         SourceUnavailableError: There is no regular file there, or it may not be read.
@@ -124,7 +133,7 @@ def encode_part(
         devices=dict(devices or {}),
     )
     receipt = _Receipt(plan, part)
-    with _conversation(request, source, limits, cancelled) as (_, messages):
+    with _conversation(request, source, limits, cancelled, children) as (_, messages):
         for message in messages:
             match message.kind:
                 case "init":
@@ -255,13 +264,16 @@ class _Receipt:
 
 @contextmanager
 def _conversation(
-    request: dict[str, Any], source: Source, limits: Limits, cancelled: Cancellation | None
+    request: dict[str, Any],
+    source: Source,
+    limits: Limits,
+    cancelled: Cancellation | None,
+    children: Children | None = None,
 ) -> Iterator[tuple[Child, Iterator[Message]]]:
     """Start a child, and give what it says up to an error, which is raised."""
-    command = [sys.executable, "-I", "-B", "-m", "mamkit.transcode.containment._child"]
+    process = start_process(COMMAND) if children is None else children.take()
     ranges = None if isinstance(source, (str, Path)) else source
-    line = json.dumps(request).encode() + b"\n"
-    with Child(command, line, limits=limits, cancelled=cancelled, answered=ranges is not None) as child:
+    with Child(process, json.dumps(request).encode() + b"\n", limits=limits, cancelled=cancelled) as child:
         yield child, _answers(child, ranges, limits)
 
 

@@ -8,8 +8,9 @@
 A plan depends on nothing but its arguments, so that whoever makes it again has the same one.
 """
 
+import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from mamkit.transcode.errors import MediaUnsupportedError
@@ -35,10 +36,15 @@ AAC_FRAME_SAMPLES = 1024
 
 _GOP = Fraction(2)  # seconds between key frames: HLS Authoring Specification, rule 1.13
 _GOPS_IN_SEGMENT = 3  # 6 s: rule 7.5
-_FIRST_AUDIO_SEGMENTS = 10  # one minute of sound is encoded in about a second, and playback can start
+_FIRST_AUDIO_SEGMENTS = 4  # 24 s of sound are encoded in some tenths of a second, and playback can start
 _AUDIO_SEGMENTS = 100  # ten minutes
 _EARLY_SOUND = Fraction(1, 4)  # seconds; less is how transport streams are multiplexed, more is meant to be heard
 _NO_FRAME_OF_ITS_OWN = Fraction(1, 4)  # of a frame: what an end rounded to milliseconds may be late
+
+# What the last parts of a film are: a share of its segments, such a number of them at most, in parts of such a share of
+# a large one. With the last 600 segments so, a hundred workers end within one segment's time of each other. Parts as
+# small everywhere would cost more: each begins with a new process, and with decoding up to its first picture.
+_TAIL = ((Fraction(1, 4), 300, 2), (Fraction(1, 8), 150, 3), (Fraction(1, 8), 150, 6))
 
 
 def make_plan(
@@ -59,7 +65,8 @@ def make_plan(
     Args:
         info: The facts of the source.
         ladder: Which sizes and bit rates to offer.
-        part_segments: Video segments (about 6 s each) in a part; the first part has one, so that playback starts early.
+        part_segments: Video segments (about 6 s each) in a large part. The first part has one, so that playback starts
+            early, and towards the end they get smaller, so that many workers are done at about the same time.
         artwork: Whether the last part is one for poster, storyboard and waveform.
         copy: Whether a picture that already is what the largest rendition would be is copied instead of encoded; the
             other renditions then follow its boundaries. `Plan.notes` says what was done, and why.
@@ -227,24 +234,37 @@ def _least_frames(audio: tuple[AudioRendition, ...], frame: Fraction) -> int:
 
 def _parts(segments: int, run: int, *, picture: bool, sound: bool, words: bool, artwork: bool) -> tuple[Part, ...]:
     """Split a film so that it can be played from the start while the rest is being made."""
-    video = _spans(segments, 1, run) if picture else ()
-    audio = _spans(segments, _FIRST_AUDIO_SEGMENTS, _AUDIO_SEGMENTS) if sound else ()
+    video = _spans(segments, 1, _sizes(segments - 1, run)) if picture else ()
+    audio = _spans(segments, _FIRST_AUDIO_SEGMENTS, itertools.repeat(_AUDIO_SEGMENTS)) if sound else ()
     parts = [
         *(Part(index=0, kind="video", start=start, stop=stop) for start, stop in video),
         *(Part(index=0, kind="audio", start=start, stop=stop) for start, stop in audio),
     ]
     if words:  # read in one go, and needed before anything is shown
         parts.append(Part(index=0, kind="subtitles", start=0, stop=segments))
-    parts.sort(key=lambda part: part.start)  # stable: video first where all start together
+    # The first picture before the first sound, and later on no picture before the sound that goes with it.
+    parts.sort(key=lambda part: (part.start, (part.kind == "audio") == (part.start == 0)))
     if artwork:  # last: nobody waits for it
         parts.append(Part(index=0, kind="artwork", start=0, stop=segments))
     return tuple(part.model_copy(update={"index": index}) for index, part in enumerate(parts))
 
 
-def _spans(segments: int, first: int, run: int) -> Iterable[tuple[int, int]]:
-    """Cut `range(segments)` into a first run and then equal ones."""
-    starts = [0, *range(first, segments, run)]
-    return zip(starts, [*starts[1:], segments], strict=True)
+def _spans(segments: int, first: int, sizes: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Cut `range(segments)` into a first run and then runs of these sizes; the last one may be shorter."""
+    start = 0
+    for size in itertools.chain([first], sizes):
+        if start >= segments:
+            return
+        yield start, min(start + size, segments)
+        start += size
+
+
+def _sizes(segments: int, run: int) -> Iterator[int]:
+    """Yield how many of so many segments each part has: large ones first, and then ever smaller ones."""
+    tail = [(min(int(segments * share), most), -(-run // divisor)) for share, most, divisor in _TAIL]
+    large = segments - sum(count for count, _ in tail)
+    for count, size in ((large, run), *tail):
+        yield from (min(size, count - done) for done in range(0, count, size))
 
 
 def _segment_start(plan: Plan, segment: int) -> Fraction:
