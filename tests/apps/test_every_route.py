@@ -136,7 +136,7 @@ class World:
             method,
             url + row.query.format(**things),
             json=_filled(row.body, things) if method in {"POST", "PUT", "PATCH"} else None,
-            headers={"authorization": f"Bearer {token}"} if (token := self.token(who)) else {},
+            headers={"if-match": "*"} | ({"authorization": f"Bearer {token}"} if (token := self.token(who)) else {}),
             follow_redirects=False,
         )
         assert answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR or row.faulty, answer.text
