@@ -36,10 +36,22 @@ from mamkit.storage.errors import (
 from mamkit.storage.keys import check_key, master_key, metadata_key, preview_prefix, staging_key
 from mamkit.storage.local import LocalStore
 from mamkit.storage.memory import MemoryStore
-from mamkit.storage.models import ByteRange, Expected, ObjectInfo, PartsPlan, SignedForm, SignedRequest
+from mamkit.storage.models import (
+    ByteRange,
+    Expected,
+    ExpiryRule,
+    ObjectInfo,
+    OriginRule,
+    PartsPlan,
+    SignedForm,
+    SignedRequest,
+)
 from mamkit.storage.observe import ObservedStore, Operation
 from mamkit.storage.prefix import PrefixStore
 from mamkit.storage.protocols import (
+    AnswersOrigins,
+    EncryptsObjects,
+    ExpiresObjects,
     HasLocalPath,
     ObjectBody,
     ObjectReader,
@@ -58,13 +70,17 @@ from mamkit.storage.transfer import Downloaded, Progress, download_file, read_ah
 from mamkit.storage.zones import MasterRecord, Zones, clear_staged, promote
 
 __all__ = [
+    "AnswersOrigins",
     "AsyncBody",
     "AsyncStore",
     "AsyncUpload",
     "ByteRange",
     "CachedStore",
     "Downloaded",
+    "EncryptsObjects",
     "Expected",
+    "ExpiresObjects",
+    "ExpiryRule",
     "HasLocalPath",
     "InvalidKeyError",
     "InvalidMetadataError",
@@ -85,6 +101,7 @@ __all__ = [
     "ObjectWriter",
     "ObservedStore",
     "Operation",
+    "OriginRule",
     "PartsPlan",
     "PrefixStore",
     "Progress",

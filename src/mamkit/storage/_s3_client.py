@@ -27,10 +27,17 @@ from mamkit.storage._s3_wire import (
     to_error,
 )
 from mamkit.storage._sigv4 import UNSIGNED
-from mamkit.storage.errors import ObjectExistsError, StorageError, StorageUnavailableError, UnsupportedOperationError
+from mamkit.storage.errors import (
+    InvalidKeyError,
+    ObjectExistsError,
+    StorageError,
+    StorageUnavailableError,
+    UnsupportedOperationError,
+)
+from mamkit.storage.keys import check_key
 from mamkit.storage.models import ObjectInfo
 
-__all__ = ["RESERVED", "S3Client"]
+__all__ = ["RESERVED", "S3Client", "check_own_key"]
 
 RESERVED = ".mamkit/"
 """What keys start with that a store uses for itself."""
@@ -354,6 +361,18 @@ class S3Client:
             with suppress(StorageUnavailableError):
                 self.drop_parts(parts)
         return False
+
+
+def check_own_key(key: str) -> str:
+    """Return the key, if it is one that callers may use.
+
+    Raises:
+        InvalidKeyError: It is none, or the store's own.
+    """
+    check_key(key)
+    if key.startswith(RESERVED):
+        raise InvalidKeyError(key, f"keys that start with {RESERVED!r} are the store's own")
+    return key
 
 
 def _is_seaweed(headers: Mapping[str, str]) -> bool:

@@ -12,10 +12,12 @@ from heapq import heappop, heappush
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
-from mamkit.storage._s3_wire import text_of
+from mamkit.storage._s3_client import S3Client, check_own_key
+from mamkit.storage._s3_wire import parse_xml, refusals, text_of
+from mamkit.storage.errors import InvalidKeyError
 from mamkit.storage.models import ObjectInfo
 
-__all__ = ["list_flat", "list_folders"]
+__all__ = ["list_objects"]
 
 _UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -23,7 +25,31 @@ Fetch = Callable[[Mapping[str, str]], ET.Element]
 """Asks for one page ("ListObjectsV2") and returns the document."""
 
 
-def list_flat(fetch: Fetch, prefix: str, after: str) -> Iterator[ObjectInfo]:
+def list_objects(client: S3Client, prefix: str, after: str) -> Iterator[ObjectInfo]:
+    """Yield the objects whose keys start with `prefix` and sort after `after`, without their facts.
+
+    Others leave folder markers, and keys that no store of ours takes: they are passed over, as the store's own are.
+
+    Raises:
+        StorageError: The server says no.
+    """
+    server = ""
+
+    def fetch(query: Mapping[str, str]) -> ET.Element:
+        nonlocal server
+        answer = client.transport.request("GET", "", query=query)
+        server = answer.headers.get("server", "")
+        return parse_xml(answer.data)
+
+    with refusals(prefix or client.name):
+        fetch({"list-type": "2", "prefix": prefix, "max-keys": "1"})
+        list_all = _list_folders if server.startswith("SeaweedFS") else _list_flat
+        for info in list_all(fetch, prefix, after):
+            if _is_ours(info.key):
+                yield info
+
+
+def _list_flat(fetch: Fetch, prefix: str, after: str) -> Iterator[ObjectInfo]:
     """Yield the objects as a server lists them that keeps to the order."""
     # What XML cannot say, some servers cannot echo; a little too much is listed then, and passed over.
     start = _UNSPEAKABLE.split(after)[0]
@@ -35,7 +61,7 @@ def list_flat(fetch: Fetch, prefix: str, after: str) -> Iterator[ObjectInfo]:
                 yield info
 
 
-def list_folders(fetch: Fetch, prefix: str, after: str) -> Iterator[ObjectInfo]:
+def _list_folders(fetch: Fetch, prefix: str, after: str) -> Iterator[ObjectInfo]:
     """Yield the objects in order though the server lists folder by folder."""
     start = prefix[: prefix.rfind("/") + 1]
     count = itertools.count()  # so that entries of one place are never compared further
@@ -64,6 +90,14 @@ def list_folders(fetch: Fetch, prefix: str, after: str) -> Iterator[ObjectInfo]:
             if folder != key and (folder > after or after.startswith(folder)):
                 heappush(heap, (folder, next(count), None))
         heappush(heap, (last, next(count), entry))
+
+
+def _is_ours(key: str) -> bool:
+    try:
+        check_own_key(key)
+    except InvalidKeyError:
+        return False
+    return True
 
 
 def _pages(fetch: Fetch, query: Mapping[str, str]) -> Iterator[ET.Element]:

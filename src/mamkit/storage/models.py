@@ -2,11 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mamkit.storage.errors import InvalidRangeError, RangeNotSatisfiableError
 
-__all__ = ["ByteRange", "Expected", "ObjectInfo", "PartsPlan", "SignedForm", "SignedRequest"]
+__all__ = [
+    "ByteRange",
+    "Expected",
+    "ExpiryRule",
+    "ObjectInfo",
+    "OriginRule",
+    "PartsPlan",
+    "SignedForm",
+    "SignedRequest",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,3 +140,30 @@ class PartsPlan:
         """
         start = self.range_of(number).start
         return min(start + self.part_size, self.size) - start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiryRule:
+    """What a store removes by itself; times are whole days, since that is what stores count."""
+
+    name: str
+    """Tells the rule from the others of the store."""
+    prefix: str = ""
+    """What the keys of the objects start with; empty for all."""
+    expire_after: timedelta | None = None
+    """Age at which an object goes; None keeps it."""
+    abort_parts_after: timedelta | None = None
+    """Age at which an upload in parts goes that nobody has completed; None keeps it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OriginRule:
+    """What pages of other web sites may ask of a store (CORS, the Fetch standard section 3.2)."""
+
+    origins: tuple[str, ...]
+    """Web sites, as `https://example.com`; `*` is every one."""
+    methods: tuple[str, ...]
+    exposed: tuple[str, ...] = ("ETag", "Content-Length", "Content-Range", "Accept-Ranges")
+    """Headers of the answer that the page may read."""
+    max_age: timedelta = timedelta(days=1)
+    """How long a browser need not ask again."""

@@ -1,6 +1,6 @@
 """A store in a bucket of Amazon S3, or of a server that speaks its protocol."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -18,11 +18,11 @@ except ImportError as error:
 from mamkit.storage._body import FileBody, found_range
 from mamkit.storage._facts import check_facts
 from mamkit.storage._s3_body import S3Body
-from mamkit.storage._s3_client import RESERVED, S3Client
+from mamkit.storage._s3_client import S3Client, check_own_key
 from mamkit.storage._s3_copies import S3Copies
 from mamkit.storage._s3_http import Answer, Patience, Transport
 from mamkit.storage._s3_leftovers import S3Leftovers
-from mamkit.storage._s3_list import list_flat, list_folders
+from mamkit.storage._s3_list import list_objects
 from mamkit.storage._s3_locks import S3Locks
 from mamkit.storage._s3_options import (
     S3Features,
@@ -33,24 +33,33 @@ from mamkit.storage._s3_options import (
     endpoint_of,
     region_of,
 )
+from mamkit.storage._s3_rules import S3Rules
 from mamkit.storage._s3_signing import S3Signing
 from mamkit.storage._s3_upload import S3Upload, Wanted
-from mamkit.storage._s3_wire import RefusalError, info_from_headers, parse_xml, refusals, to_error
+from mamkit.storage._s3_wire import RefusalError, info_from_headers, refusals, to_error
 from mamkit.storage._sigv4 import Credentials, Signer
 from mamkit.storage._upload import carry, check_match, feed
 from mamkit.storage.errors import (
-    InvalidKeyError,
     ObjectChangedError,
     RangeNotSatisfiableError,
     StorageUnavailableError,
     UnsupportedOperationError,
 )
-from mamkit.storage.keys import check_key, check_prefix
-from mamkit.storage.models import ByteRange, Expected, ObjectInfo, PartsPlan, SignedForm, SignedRequest
+from mamkit.storage.keys import check_prefix
+from mamkit.storage.models import (
+    ByteRange,
+    Expected,
+    ExpiryRule,
+    ObjectInfo,
+    OriginRule,
+    PartsPlan,
+    SignedForm,
+    SignedRequest,
+)
 from mamkit.storage.protocols import ObjectReader, Upload
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
+    pass
 
 __all__ = ["Patience", "S3Features", "S3Options", "S3Store"]
 
@@ -103,11 +112,12 @@ class S3Store:
             bucket_at(options.public_endpoint or self._endpoint, bucket, options),
             clock=clock,
             part_size=options.part_size,
-            check=_check,
+            check=check_own_key,
         )
         self._pool = ThreadPoolExecutor(options.connections, thread_name_prefix="mamkit-s3")
         self._copies = S3Copies(self._client, self._pool)
         self._locks = S3Locks(self._client, clock=clock)
+        self._rules = S3Rules(bucket, options)
         self._leftovers = S3Leftovers(self._client, clock=clock)
 
     def __repr__(self) -> str:
@@ -140,11 +150,11 @@ class S3Store:
 
     def head(self, key: str) -> ObjectInfo:
         """Return the facts of an object."""
-        return self._client.info(_check(key))
+        return self._client.info(check_own_key(key))
 
     def get(self, key: str, byte_range: ByteRange | None = None) -> S3Body | FileBody:
         """Open an object, or a run of its bytes; where the connection breaks, reading goes on over another."""
-        _check(key)
+        check_own_key(key)
         if byte_range is not None and byte_range.stop == 0:
             raise RangeNotSatisfiableError(str(byte_range), self.head(key).size)
         span = None if byte_range is None else _span(byte_range)
@@ -163,7 +173,7 @@ class S3Store:
 
     def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects whose keys start with `prefix` and sort after `after`, without their facts."""
-        return self._list(check_prefix(prefix), after)
+        return list_objects(self._client, check_prefix(prefix), after)
 
     def upload(
         self,
@@ -181,7 +191,7 @@ class S3Store:
             ObjectRetainedError: The object that would be replaced is retained.
         """
         wanted = Wanted(
-            key=_check(key),
+            key=check_own_key(key),
             content_type=content_type,
             metadata=check_facts(content_type, metadata),
             if_absent=if_absent,
@@ -221,11 +231,11 @@ class S3Store:
             UnsupportedOperationError: The server cannot copy this safely: above 5 GB, of what it does in several steps.
             ObjectRetainedError: The object that would be replaced is retained.
         """
-        _check(key)
+        check_own_key(key)
         origin = origin or self
         if not isinstance(origin, S3Store) or not self._shares_server(origin):
             return carry(origin, source, self, key, if_match=if_match, if_absent=if_absent)
-        _check(source)
+        check_own_key(source)
         for attempt in range(1, _COPY_ATTEMPTS + 1):
             info = origin.head(source)
             check_match(info, if_match)
@@ -243,17 +253,17 @@ class S3Store:
 
     def delete(self, key: str) -> None:
         """Remove an object; if there is none, do nothing."""
-        self._locks.check_free(_check(key))
+        self._locks.check_free(check_own_key(key))
         with refusals(key):
             self._client.delete(key)
 
     def retain(self, key: str, *, until: datetime) -> None:
         """Refuse to replace or delete the object before `until`, by object lock in governance mode."""
-        self._locks.retain(_check(key), until)
+        self._locks.retain(check_own_key(key), until)
 
     def retained_until(self, key: str) -> datetime | None:
         """Return until when the object is retained; None if it is not."""
-        return self._locks.retained_until(_check(key))
+        return self._locks.retained_until(check_own_key(key))
 
     def remove_unfinished(self, *, older_than: timedelta) -> int:
         """Remove what nobody sees and nobody will finish, and return how many uploads that were.
@@ -314,6 +324,30 @@ class S3Store:
         """Forget the upload and its parts."""
         self._signing.abort_parts(plan)
 
+    def expiry_rules(self) -> tuple[ExpiryRule, ...]:
+        """Return the lifecycle rules of the bucket, as far as an `ExpiryRule` can say them."""
+        return self._rules.expiry_rules()
+
+    def set_expiry_rule(self, rule: ExpiryRule) -> None:
+        """Add a lifecycle rule to the bucket, in place of the one of its name."""
+        self._rules.set_expiry_rule(rule)
+
+    def encryption(self) -> str | None:
+        """Return by what the bucket encrypts new objects."""
+        return self._rules.encryption()
+
+    def set_encryption(self, algorithm: str) -> None:
+        """Let the bucket encrypt new objects by default."""
+        self._rules.set_encryption(algorithm)
+
+    def origin_rules(self) -> tuple[OriginRule, ...]:
+        """Return the CORS rules of the bucket."""
+        return self._rules.origin_rules()
+
+    def set_origin_rules(self, rules: Sequence[OriginRule]) -> None:
+        """Put these CORS rules in place of all others of the bucket."""
+        self._rules.set_origin_rules(rules)
+
     def _resume(self, info: ObjectInfo, stop: int | None, position: int) -> Answer:
         span = _span(ByteRange(position, stop))
         try:
@@ -323,22 +357,6 @@ class S3Store:
                 actual = self.head(info.key).etag
                 raise ObjectChangedError(info.key, expected=info.etag, actual=actual) from refusal
             raise to_error(refusal, info.key) from refusal
-
-    def _list(self, prefix: str, after: str) -> Iterator[ObjectInfo]:
-        server = ""
-
-        def fetch(query: Mapping[str, str]) -> "Element":
-            nonlocal server
-            answer = self._client.transport.request("GET", "", query=query)
-            server = answer.headers.get("server", "")
-            return parse_xml(answer.data)
-
-        with refusals(prefix or self._name):
-            fetch({"list-type": "2", "prefix": prefix, "max-keys": "1"})
-            list_objects = list_folders if server.startswith("SeaweedFS") else list_flat
-            for info in list_objects(fetch, prefix, after):
-                if _is_key(info.key):
-                    yield info
 
     def _shares_server(self, other: "S3Store") -> bool:
         return self is other or (self._endpoint == other._endpoint and self._identity == other._identity)
@@ -350,22 +368,6 @@ class S3Store:
                 raise UnsupportedOperationError(f"{self!r} ignores conditions of writes, so `if_absent` is not safe")
         else:
             self._locks.check_free(wanted.key)
-
-
-def _check(key: str) -> str:
-    check_key(key)
-    if key.startswith(RESERVED):
-        raise InvalidKeyError(key, f"keys that start with {RESERVED!r} are the store's own")
-    return key
-
-
-def _is_key(key: str) -> bool:
-    """Return whether this is an object for us: others leave folder markers, and keys that no store of ours takes."""
-    try:
-        _check(key)
-    except InvalidKeyError:
-        return False
-    return True
 
 
 def _span(byte_range: ByteRange) -> str:

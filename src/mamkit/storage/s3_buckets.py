@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
 from mamkit.errors import MissingExtraError
@@ -13,7 +14,20 @@ except ImportError as error:
 
 from mamkit.storage._s3_client import RESERVED
 from mamkit.storage._s3_options import S3Options, client_of
+from mamkit.storage._s3_rules import (
+    code_of,
+    cors_of,
+    encryption_of,
+    is_unsupported,
+    lifecycle_of,
+    put_lifecycle,
+    said,
+    status_of,
+    to_cors,
+    to_lifecycle,
+)
 from mamkit.storage.errors import StorageUnavailableError
+from mamkit.storage.models import ExpiryRule, OriginRule
 from mamkit.storage.s3 import S3Store
 
 __all__ = ["BucketPlan", "Finding", "State", "check_bucket", "init_bucket", "plans_for_zones"]
@@ -98,7 +112,7 @@ def check_bucket(name: str, plan: BucketPlan, options: S3Options) -> list[Findin
         client.head_bucket(Bucket=name)
         return _look(client, name, plan, options, {})
     except ClientError as error:
-        raise StorageUnavailableError(name, _said(error)) from error
+        raise StorageUnavailableError(name, said(error)) from error
     except BotoCoreError as error:
         raise StorageUnavailableError(name, str(error)) from error
     finally:
@@ -124,15 +138,15 @@ def _make(client: Any, name: str, plan: BucketPlan, options: S3Options) -> None:
     try:
         client.head_bucket(Bucket=name)
     except ClientError as error:
-        if _status(error) != 404:
-            raise StorageUnavailableError(name, _said(error)) from error
+        if status_of(error) != 404:
+            raise StorageUnavailableError(name, said(error)) from error
     else:
         return
     try:
         client.create_bucket(**arguments)
     except ClientError as error:
-        if _code(error) != "BucketAlreadyOwnedByYou":  # another process was quicker
-            raise StorageUnavailableError(name, _said(error)) from error
+        if code_of(error) != "BucketAlreadyOwnedByYou":  # another process was quicker
+            raise StorageUnavailableError(name, said(error)) from error
 
 
 def _look(
@@ -157,13 +171,13 @@ def _finding(client: Any, name: str, setting: _Setting, refused: ClientError | N
     try:
         holds, detail = setting.see(client, name)
     except ClientError as error:
-        state: State = "unsupported" if _is_unsupported(error) else "differs"
-        return Finding(bucket=name, setting=setting.name, state=state, detail=_said(refused or error))
+        state: State = "unsupported" if is_unsupported(error) else "differs"
+        return Finding(bucket=name, setting=setting.name, state=state, detail=said(refused or error))
     if holds:
         return Finding(bucket=name, setting=setting.name, state="ok", detail=detail)
     if refused is not None:
-        state = "unsupported" if _is_unsupported(refused) else "differs"
-        return Finding(bucket=name, setting=setting.name, state=state, detail=_said(refused))
+        state = "unsupported" if is_unsupported(refused) else "differs"
+        return Finding(bucket=name, setting=setting.name, state=state, detail=said(refused))
     return Finding(bucket=name, setting=setting.name, state="differs", detail=detail)
 
 
@@ -172,7 +186,7 @@ def _settings(plan: BucketPlan) -> Iterator[_Setting]:
         yield _Setting("versioning", _apply_versioning, _see_versioning)
         days = plan.lock_days
         yield _Setting("object lock", lambda c, b: _apply_lock(c, b, days), lambda c, b: _see_lock(c, b, days))
-    yield _Setting("lifecycle", lambda c, b: _apply_lifecycle(c, b, plan), lambda c, b: _see_lifecycle(c, b, plan))
+    yield _Setting("lifecycle", lambda c, b: put_lifecycle(c, b, _rules(plan)), lambda c, b: _see_lifecycle(c, b, plan))
     yield _Setting("encryption", _apply_encryption, _see_encryption)
     if plan.methods:
         yield _Setting("CORS", lambda c, b: _apply_cors(c, b, plan), lambda c, b: _see_cors(c, b, plan))
@@ -200,7 +214,7 @@ def _see_lock(client: Any, name: str, days: int) -> tuple[bool, str]:
     try:
         found = client.get_object_lock_configuration(Bucket=name)["ObjectLockConfiguration"]
     except ClientError as error:
-        if _code(error) == "ObjectLockConfigurationNotFoundError":
+        if code_of(error) == "ObjectLockConfigurationNotFoundError":
             return False, "the bucket was made without it"
         raise
     rule = found.get("Rule", {}).get("DefaultRetention", {})
@@ -208,39 +222,20 @@ def _see_lock(client: Any, name: str, days: int) -> tuple[bool, str]:
     return kept >= days, f"{rule.get('Mode', 'no default').lower()}, {kept} days"
 
 
-def _rules(plan: BucketPlan) -> list[dict[str, Any]]:
-    rules: list[dict[str, Any]] = [
-        {
-            "ID": "mamkit-unfinished",
-            "Status": "Enabled",
-            "Filter": {"Prefix": ""},
-            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": plan.abort_days},
-        },
-        {
-            "ID": "mamkit-leftovers",
-            "Status": "Enabled",
-            "Filter": {"Prefix": f"{RESERVED}parts/"},
-            "Expiration": {"Days": _LEFTOVERS},
-        },
+def _rules(plan: BucketPlan) -> list[ExpiryRule]:
+    rules = [
+        ExpiryRule(name="mamkit-unfinished", abort_parts_after=timedelta(days=plan.abort_days)),
+        ExpiryRule(name="mamkit-leftovers", prefix=f"{RESERVED}parts/", expire_after=timedelta(days=_LEFTOVERS)),
     ]
     if plan.expire_days is not None:
-        expiration = {"Days": plan.expire_days}
-        rules.append(
-            {"ID": "mamkit-expiry", "Status": "Enabled", "Filter": {"Prefix": "uploads/"}, "Expiration": expiration}
-        )
+        expire_after = timedelta(days=plan.expire_days)
+        rules.append(ExpiryRule(name="mamkit-expiry", prefix="uploads/", expire_after=expire_after))
     return rules
 
 
-def _apply_lifecycle(client: Any, name: str, plan: BucketPlan) -> None:
-    ours = _rules(plan)
-    ids = {rule["ID"] for rule in ours}
-    others = [rule for rule in _lifecycle(client, name) if rule.get("ID") not in ids]
-    client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [*others, *ours]})
-
-
 def _see_lifecycle(client: Any, name: str, plan: BucketPlan) -> tuple[bool, str]:
-    there = {rule.get("ID"): rule for rule in _lifecycle(client, name) if rule.get("Status") == "Enabled"}
-    for rule in _rules(plan):
+    there = {rule.get("ID"): rule for rule in lifecycle_of(client, name) if rule.get("Status") == "Enabled"}
+    for rule in map(to_lifecycle, _rules(plan)):
         found = there.get(rule["ID"], {})
         for kind in ("Expiration", "AbortIncompleteMultipartUpload"):
             if kind in rule and found.get(kind) != rule[kind]:
@@ -249,59 +244,28 @@ def _see_lifecycle(client: Any, name: str, plan: BucketPlan) -> tuple[bool, str]
     return True, f"unfinished uploads go after {plan.abort_days} days{expiry}"
 
 
-def _lifecycle(client: Any, name: str) -> list[dict[str, Any]]:
-    try:
-        rules: list[dict[str, Any]] = client.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
-    except ClientError as error:
-        if _code(error) == "NoSuchLifecycleConfiguration":
-            return []
-        raise
-    return rules
-
-
 def _apply_encryption(client: Any, name: str) -> None:
-    if not _has_encryption(client, name):  # a key of one's own (aws:kms) is left alone
+    if not encryption_of(client, name):  # a key of one's own (aws:kms) is left alone
         rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
         client.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]})
 
 
 def _see_encryption(client: Any, name: str) -> tuple[bool, str]:
-    algorithm = _has_encryption(client, name)
+    algorithm = encryption_of(client, name)
     return bool(algorithm), algorithm or "none by default"
 
 
-def _has_encryption(client: Any, name: str) -> str:
-    try:
-        found = client.get_bucket_encryption(Bucket=name).get("ServerSideEncryptionConfiguration", {}).get("Rules", [])
-    except ClientError as error:
-        if _code(error) == "ServerSideEncryptionConfigurationNotFoundError":
-            return ""
-        raise
-    return str(found[0].get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm", "")) if found else ""
-
-
 def _apply_cors(client: Any, name: str, plan: BucketPlan) -> None:
-    rule = {
-        "AllowedMethods": list(plan.methods),
-        "AllowedOrigins": list(plan.origins),
-        "AllowedHeaders": ["*"],
-        "ExposeHeaders": ["ETag", "Content-Length", "Content-Range", "Accept-Ranges"],
-        "MaxAgeSeconds": 86400,
-    }
+    rule = to_cors(OriginRule(origins=plan.origins, methods=plan.methods))
     client.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": [rule]})
 
 
 def _see_cors(client: Any, name: str, plan: BucketPlan) -> tuple[bool, str]:
-    try:
-        rules = client.get_bucket_cors(Bucket=name)["CORSRules"]
-    except ClientError as error:
-        if _code(error) == "NoSuchCORSConfiguration":
-            return False, "no rule"
-        raise
+    rules = cors_of(client, name)
     for rule in rules:
         if set(plan.methods) <= set(rule["AllowedMethods"]) and set(plan.origins) <= set(rule["AllowedOrigins"]):
             return True, f"{', '.join(plan.methods)} from {', '.join(plan.origins)}"
-    return False, "no rule allows it all"
+    return False, "no rule allows it all" if rules else "no rule"
 
 
 _BLOCKED = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": True, "RestrictPublicBuckets": True}
@@ -313,7 +277,7 @@ def _apply_block(client: Any, name: str) -> None:
         client.put_object(Bucket=name, Key=f"{RESERVED}open", Body=b"")
         client.delete_object(Bucket=name, Key=f"{RESERVED}open")
     except ClientError as error:
-        if _status(error) != 403:
+        if status_of(error) != 403:
             raise
         # Ceph 16 takes a write that says nothing of access for a public one.
         client.delete_public_access_block(Bucket=name)
@@ -325,7 +289,7 @@ def _see_block(client: Any, name: str) -> tuple[bool, str]:
     try:
         found = client.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
     except ClientError as error:
-        if _code(error) == "NoSuchPublicAccessBlockConfiguration":
+        if code_of(error) == "NoSuchPublicAccessBlockConfiguration":
             return False, "not blocked"
         raise
     missing = [name for name in _BLOCKED if not found.get(name)]
@@ -338,22 +302,3 @@ def _try(apply: Callable[[Any, str], object], client: Any, name: str) -> ClientE
     except ClientError as error:
         return error
     return None
-
-
-def _is_unsupported(error: ClientError) -> bool:
-    """Return whether a server does not know a setting: servers say that in several ways, but never with 403."""
-    known = {"NotImplemented", "MethodNotAllowed", "MalformedXML", "InvalidArgument", "UnsupportedOperation"}
-    return _code(error) in known or _status(error) in {405, 501}
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _status(error: ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _said(error: ClientError) -> str:
-    message = str(error.response.get("Error", {}).get("Message", ""))
-    return f"{_code(error)}: {message}".rstrip(": ")[:200] or f"HTTP status {_status(error)}"
