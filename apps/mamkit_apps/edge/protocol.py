@@ -34,7 +34,7 @@ class _Sending(NamedTuple):
 
     hold: Hold
     size: int
-    timer: asyncio.TimerHandle | None
+    timer: asyncio.TimerHandle
 
 
 class EdgeProtocol(HttpToolsProtocol):
@@ -135,11 +135,10 @@ class EdgeProtocol(HttpToolsProtocol):
             self.transport.write(b"".join([head, *answer.blocks]))
             self.on_response_complete()
             return
-        left = self._write_now([head, *answer.blocks])
-        for block in left:
-            self.transport.write(block)
-        timer = self.loop.call_later(answer.hold.seconds, self._cut_off) if left else None
+        timer = self.loop.call_later(answer.hold.seconds, self._cut_off)
         self._sending = _Sending(answer.hold, answer.size, timer)
+        for block in self._write_now([head, *answer.blocks]):
+            self.transport.write(block)
         if not self.flow.write_paused:  # the system has it all, or nearly
             self.resume_writing()
 
@@ -173,8 +172,7 @@ class EdgeProtocol(HttpToolsProtocol):
         """Tell who waits for the end of an answer how it came, and how many bytes of it the client has not taken."""
         sending, self._sending = self._sending, None
         if sending is not None:
-            if sending.timer is not None:
-                sending.timer.cancel()
+            sending.timer.cancel()
             sending.hold.release(max(0, sending.size - left), outcome)
 
     def _is_busy(self) -> bool:
