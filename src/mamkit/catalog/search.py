@@ -18,7 +18,12 @@ from sqlalchemy import Select, exists, func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit.catalog.assets import MAX_PAGE
-from mamkit.catalog.errors import InvalidPageError, InvalidQueryError
+from mamkit.catalog.errors import (
+    InvalidPageError,
+)
+from mamkit.catalog.library_errors import (
+    InvalidQueryError,
+)
 from mamkit.catalog.models import Asset, AssetKind, AssetStatus, AssetTag
 from mamkit.catalog.search_models import AssetText
 from mamkit.catalog.words import words_of, workspace_word
