@@ -204,12 +204,19 @@ def _cursor(sort: Sort, last: Asset) -> str:
     return base64.urlsafe_b64encode(json.dumps([sort, value, last.id.hex]).encode()).decode().rstrip("=")
 
 
+def _storable(value: object) -> None:
+    """Refuse with a `ValueError` what no database takes as text: NUL, and half a surrogate pair."""
+    if isinstance(value, str) and b"\0" in value.encode():
+        raise ValueError("no title is sorted by this")
+
+
 def _position(sort: Sort, cursor: str) -> Any:
     """Return what a page begins after, as the database compares it."""
     column, _ = _KEYS[sort]
     try:
         made_by, value, last = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         asset_id = UUID(hex=last)
+        _storable(value)
         fits = made_by == sort and type(value) is {None: type(None)}.get(column, str if "title" in sort else float)
     except (binascii.Error, ValueError, TypeError, AttributeError):
         fits = False
