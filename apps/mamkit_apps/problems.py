@@ -10,7 +10,7 @@ from math import ceil
 from typing import Any
 
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, InternalServerException
 from litestar.types import ExceptionHandlersMap
 
 from mamkit.auth import (
@@ -36,6 +36,7 @@ from mamkit.catalog import (
     CatalogUnavailableError,
     EmailTakenError,
     IdentityTakenError,
+    InvalidCommentError,
     InvalidEmailError,
     InvalidPageError,
     InvalidQueryError,
@@ -125,6 +126,7 @@ STATUS: Mapping[type[MamkitError], HTTPStatus] = {
     InvalidMetadataError: HTTPStatus.BAD_REQUEST,
     InvalidEmailError: HTTPStatus.BAD_REQUEST,
     InvalidPageError: HTTPStatus.BAD_REQUEST,
+    InvalidCommentError: HTTPStatus.BAD_REQUEST,
     InvalidQueryError: HTTPStatus.BAD_REQUEST,
     InvalidTextError: HTTPStatus.BAD_REQUEST,
     WeakPasswordError: HTTPStatus.BAD_REQUEST,
@@ -227,7 +229,13 @@ def _from_mamkit(request: Request[Any, Any, Any], error: MamkitError) -> Respons
     return problem(status, error.code, str(error), headers=headers)
 
 
-def _from_http(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
+def _from_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
+    faults = getattr(error.__cause__, "errors", None)
+    if isinstance(error, InternalServerException) and isinstance(faults, list):
+        # A member of a body that is wrong, and has the name of a dependency: Litestar takes it for a fault of ours.
+        extra = [{"message": str(each["msg"]), "key": ".".join(map(str, each["loc"]))} for each in faults]
+        detail = f"Validation failed for {request.method} {request.url.path}"
+        return problem(HTTPStatus.BAD_REQUEST, "http.bad_request", detail, errors=extra)
     status = HTTPStatus(error.status_code)
     code = f"http.{status.name.lower()}"
     more = {"errors": error.extra} if isinstance(error.extra, list) else {}

@@ -127,6 +127,18 @@ ASSETS = {
     "DELETE /api/assets/{asset_id}/shares/{user_id}": Row("401 403 403 204 204 404 204 401 401"),
 }
 
+COMMENTS = {  # the comment is the reviewer's
+    "GET /api/assets/{asset_id}/comments": Row("401 200 200 200 200 404 200 401 401"),
+    "POST /api/assets/{asset_id}/comments": Row(
+        "401 403 201 201 201 404 201 401 401", {"content": "too dark", "start_seconds": 1.5}
+    ),
+    "GET /api/assets/{asset_id}/comments/export": Row("401 200 200 200 200 404 200 401 401"),
+    "PATCH /api/comments/{comment_id}": Row("401 403 200 403 200 404 200 401 401", {"content": "too bright"}),
+    "DELETE /api/comments/{comment_id}": Row("401 403 204 403 204 404 204 401 401"),
+    "PUT /api/comments/{comment_id}/resolution": Row("401 403 200 200 200 404 200 401 401"),
+    "DELETE /api/comments/{comment_id}/resolution": Row("401 403 200 200 200 404 200 401 401"),
+}
+
 PREVIEWS = {
     "POST /api/preview": Row("401 403 403 202 202 404 202 401 401", {"version_id": "$version_id"}),
     "GET /api/preview/status": Row("401 200 200 200 200 404 200 401 401", query="?version_id={version_id}"),
@@ -135,4 +147,4 @@ PREVIEWS = {
     "POST /api/sign-preview": Row("401 200 200 200 200 404 200 401 401", {"version_id": "$version_id"}),
 }
 
-TABLE: dict[str, Row] = ACCOUNTS | ADMINISTRATION | WORKSPACES | ASSETS | PREVIEWS
+TABLE: dict[str, Row] = ACCOUNTS | ADMINISTRATION | WORKSPACES | ASSETS | COMMENTS | PREVIEWS

@@ -68,8 +68,10 @@ class World:
         asset, version = await self._asset(session)
         trashed, _ = await self._asset(session)
         await db.trash_asset(session, trashed.id)
+        comment = await db.add_comment(session, asset_id=asset.id, user_id=self.users["reviewer"], content="dark")
         return {
             "asset_id": asset.id,
+            "comment_id": comment.id,
             "trashed_asset_id": trashed.id,
             "version_id": version.id,
             "workspace_id": self.studio,

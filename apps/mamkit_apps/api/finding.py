@@ -21,6 +21,8 @@ from mamkit_apps.api.wiring import Wired
 
 __all__ = ["handlers"]
 
+FIRST_YEAR, LAST_YEAR = 1, 9999  # of Python's calendar
+
 Text = Annotated[str, QueryParameter(max_length=1000)]
 Tags = Annotated[list[str] | None, QueryParameter(max_items=20)]
 Seconds = Annotated[float | None, QueryParameter(ge=0)]
@@ -54,11 +56,15 @@ async def provide_query(
     """Return what is looked for; in the personal workspace of whoever asks, if none is named.
 
     Raises:
-        InvalidQueryError: A time has no time zone.
+        InvalidQueryError: A time has no time zone, or lies at the edge of the calendar.
     """
     for moment in (created_from, created_before):
-        if moment is not None and moment.utcoffset() is None:
+        if moment is None:
+            continue
+        if moment.utcoffset() is None:
             raise InvalidQueryError("a time has no time zone; end it with Z or an offset")
+        if not FIRST_YEAR < moment.year < LAST_YEAR:  # its offset could lead out of what a datetime holds
+            raise InvalidQueryError(f"a time lies out of bounds: the year {moment.year}")
     return AssetQuery(
         workspace_id=workspace or home_of(principal.user_id),
         text=q,

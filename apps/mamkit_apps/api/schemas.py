@@ -34,7 +34,7 @@ __all__ = [
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
-Value = str | int | float | bool | None
+Value = Annotated[str, Field(max_length=1000)] | int | Annotated[float, Field(allow_inf_nan=False)] | bool | None
 Fields = Annotated[
     dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[Value, Field(union_mode="left_to_right")]],
     Field(max_length=100),

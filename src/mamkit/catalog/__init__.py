@@ -31,6 +31,14 @@ from mamkit.catalog.assets import (
     versions_of,
 )
 from mamkit.catalog.audit import events_of, record
+from mamkit.catalog.comments import (
+    add_comment,
+    comment_by_id,
+    comments_of,
+    delete_comment,
+    edit_comment,
+    resolve_comment,
+)
 from mamkit.catalog.engine import Catalog, sync_engine
 from mamkit.catalog.errors import (
     AssetConflictError,
@@ -44,13 +52,10 @@ from mamkit.catalog.errors import (
     InvalidEmailError,
     InvalidPageError,
     InvalidProgressError,
-    InvalidQueryError,
     InvalidTextError,
-    LastOwnerError,
     NaiveDatetimeError,
     NotFoundError,
     PartNotFoundError,
-    PersonalWorkspaceError,
     PreviewNotFoundError,
     PreviewStateError,
     ReadOnlyError,
@@ -58,12 +63,9 @@ from mamkit.catalog.errors import (
     SchemaError,
     SchemaOutdatedError,
     SchemaUnknownError,
-    TrashedError,
     UserNotFoundError,
     VersionConflictError,
     VersionNotFoundError,
-    WorkspaceInUseError,
-    WorkspaceNotFoundError,
 )
 from mamkit.catalog.kept_answers import KeptAnswer, KeyReusedError, RequestInProgressError
 from mamkit.catalog.library import (
@@ -76,6 +78,16 @@ from mamkit.catalog.library import (
     tag_asset,
     tags_of,
     trash_asset,
+)
+from mamkit.catalog.library_errors import (
+    CommentNotFoundError,
+    InvalidCommentError,
+    InvalidQueryError,
+    LastOwnerError,
+    PersonalWorkspaceError,
+    TrashedError,
+    WorkspaceInUseError,
+    WorkspaceNotFoundError,
 )
 from mamkit.catalog.login_models import (
     LOGIN_ATTEMPTS,
@@ -150,6 +162,7 @@ from mamkit.catalog.scope import Scope
 from mamkit.catalog.search import AssetQuery, Facets, Page, facets_of, find_assets
 from mamkit.catalog.shares import share_asset, shares_of, unshare_asset
 from mamkit.catalog.users import (
+    Standing,
     bump_authz_version,
     count_users,
     create_user,
@@ -159,6 +172,7 @@ from mamkit.catalog.users import (
     revoke_role,
     roles_of,
     set_user_status,
+    standing_of,
     user_by_email,
     user_by_id,
 )
@@ -191,12 +205,14 @@ __all__ = [
     "CatalogError",
     "CatalogUnavailableError",
     "Comment",
+    "CommentNotFoundError",
     "DatabaseUrlError",
     "EmailTakenError",
     "EmailVerification",
     "Facets",
     "Identity",
     "IdentityTakenError",
+    "InvalidCommentError",
     "InvalidEmailError",
     "InvalidPageError",
     "InvalidProgressError",
@@ -227,6 +243,7 @@ __all__ = [
     "Scope",
     "SecondFactor",
     "Share",
+    "Standing",
     "TrashedError",
     "User",
     "UserNotFoundError",
@@ -239,6 +256,7 @@ __all__ = [
     "WorkspaceNotFoundError",
     "WorkspaceRole",
     "add_api_key",
+    "add_comment",
     "add_passkey",
     "add_version",
     "api_key_by_id",
@@ -247,6 +265,8 @@ __all__ = [
     "assign_jobs",
     "bump_authz_version",
     "check",
+    "comment_by_id",
+    "comments_of",
     "condemn_asset",
     "condemned_assets",
     "count_users",
@@ -256,10 +276,12 @@ __all__ = [
     "create_workspace",
     "current",
     "delete_api_key",
+    "delete_comment",
     "delete_passkey",
     "delete_workspace",
     "describe_asset",
     "downgrade",
+    "edit_comment",
     "email_is_verified",
     "ensure_roles",
     "events_of",
@@ -294,6 +316,7 @@ __all__ = [
     "rename_workspace",
     "renew_password_hash",
     "replace_password_hash",
+    "resolve_comment",
     "restore_asset",
     "revision_of",
     "revisions",
@@ -311,6 +334,7 @@ __all__ = [
     "share_asset",
     "shares_of",
     "spend_recovery_digest",
+    "standing_of",
     "start_building",
     "sync_engine",
     "tag_asset",

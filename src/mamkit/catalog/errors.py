@@ -19,13 +19,10 @@ __all__ = [
     "InvalidEmailError",
     "InvalidPageError",
     "InvalidProgressError",
-    "InvalidQueryError",
     "InvalidTextError",
-    "LastOwnerError",
     "NaiveDatetimeError",
     "NotFoundError",
     "PartNotFoundError",
-    "PersonalWorkspaceError",
     "PreviewNotFoundError",
     "PreviewStateError",
     "ReadOnlyError",
@@ -33,12 +30,9 @@ __all__ = [
     "SchemaError",
     "SchemaOutdatedError",
     "SchemaUnknownError",
-    "TrashedError",
     "UserNotFoundError",
     "VersionConflictError",
     "VersionNotFoundError",
-    "WorkspaceInUseError",
-    "WorkspaceNotFoundError",
 ]
 
 
@@ -131,49 +125,6 @@ class PartNotFoundError(NotFoundError):
 
     code = "catalog.part_not_found"
     kind = "part"
-
-
-class WorkspaceNotFoundError(NotFoundError):
-    """There is no such workspace, or whoever asks is no member of it."""
-
-    code = "catalog.workspace_not_found"
-    kind = "workspace"
-
-
-class _WorkspaceError(CatalogError):
-    """Base of what cannot be done to a workspace.
-
-    Attributes:
-        workspace_id: The workspace.
-    """
-
-    code = "catalog.workspace"
-    problem: ClassVar[str]
-
-    def __init__(self, workspace_id: UUID) -> None:
-        super().__init__(f"workspace {workspace_id} {self.problem}")
-        self.workspace_id = workspace_id
-
-
-class PersonalWorkspaceError(_WorkspaceError):
-    """A personal workspace was to be deleted or to get other members."""
-
-    code = "catalog.personal_workspace"
-    problem = "is somebody's own: it stays and has no other members; make a shared one"
-
-
-class WorkspaceInUseError(_WorkspaceError):
-    """A workspace was to be deleted that holds assets."""
-
-    code = "catalog.workspace_in_use"
-    problem = "holds assets, in its trash perhaps; purge them first"
-
-
-class LastOwnerError(_WorkspaceError):
-    """A workspace would be left without an owner."""
-
-    code = "catalog.last_owner"
-    problem = "needs an owner; make somebody else one first"
 
 
 class EmailTakenError(CatalogError):
@@ -292,26 +243,6 @@ class InvalidPageError(CatalogError, ValueError):
     def __init__(self, limit: int, *, largest: int) -> None:
         super().__init__(f"a page of {limit} was asked for; it must hold from 1 to {largest}")
         self.limit = limit
-
-
-class InvalidQueryError(CatalogError, ValueError):
-    """Assets cannot be looked for in this way; the message says why."""
-
-    code = "catalog.invalid_query"
-
-
-class TrashedError(CatalogError):
-    """An asset is in the trash, or not there, or its objects are being removed already.
-
-    Attributes:
-        asset_id: The asset.
-    """
-
-    code = "catalog.trashed"
-
-    def __init__(self, asset_id: UUID, problem: str) -> None:
-        super().__init__(f"asset {asset_id} {problem}")
-        self.asset_id = asset_id
 
 
 class InvalidTextError(CatalogError, ValueError, DontWrapMixin):

@@ -10,8 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit.catalog.assets import asset_by_id
 from mamkit.catalog.engine import now
-from mamkit.catalog.errors import TrashedError
 from mamkit.catalog.indexing import index
+from mamkit.catalog.library_errors import (
+    TrashedError,
+)
 from mamkit.catalog.models import Asset, AssetTag, Version
 from mamkit.catalog.words import fold
 

@@ -274,20 +274,31 @@ class PreviewPart(Base):
 
 
 class Comment(Base):
-    """What somebody says about a moment of an asset."""
+    """What somebody says about a moment of an asset, or answers to it."""
 
     __tablename__ = "comments"
     __table_args__ = (
         CheckConstraint("timestamp_sec >= 0", name="timestamp_sec"),
+        CheckConstraint("end_sec > timestamp_sec", name="end_sec"),
         Index(None, "asset_id", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     asset_id: Mapped[UUID] = mapped_column(ForeignKey("assets.id", ondelete="CASCADE"))
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), index=True)
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("comments.id", ondelete="CASCADE"), index=True)
+    """Which comment it answers to; None for the first of a thread."""
     timestamp_sec: Mapped[float | None]
     """Seconds from the start; None for the asset as a whole."""
+    end_sec: Mapped[float | None]
+    """Where what is meant ends, excluded; None for a moment."""
     content: Mapped[str]
+    drawing: Mapped[dict[str, Any] | None]
+    """What is drawn over the picture."""
+    resolved_at: Mapped[datetime | None]
+    """Of a thread, at its first comment."""
+    resolved_by: Mapped[UUID | None]
+    edited_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 

@@ -18,7 +18,12 @@ from sqlalchemy import Select, exists, func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit.catalog.assets import MAX_PAGE
-from mamkit.catalog.errors import InvalidPageError, InvalidQueryError
+from mamkit.catalog.errors import (
+    InvalidPageError,
+)
+from mamkit.catalog.library_errors import (
+    InvalidQueryError,
+)
 from mamkit.catalog.models import Asset, AssetKind, AssetStatus, AssetTag
 from mamkit.catalog.search_models import AssetText
 from mamkit.catalog.words import words_of, workspace_word
@@ -199,12 +204,19 @@ def _cursor(sort: Sort, last: Asset) -> str:
     return base64.urlsafe_b64encode(json.dumps([sort, value, last.id.hex]).encode()).decode().rstrip("=")
 
 
+def _storable(value: object) -> None:
+    """Refuse with a `ValueError` what no database takes as text: NUL, and half a surrogate pair."""
+    if isinstance(value, str) and b"\0" in value.encode():
+        raise ValueError("no title is sorted by this")
+
+
 def _position(sort: Sort, cursor: str) -> Any:
     """Return what a page begins after, as the database compares it."""
     column, _ = _KEYS[sort]
     try:
         made_by, value, last = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         asset_id = UUID(hex=last)
+        _storable(value)
         fits = made_by == sort and type(value) is {None: type(None)}.get(column, str if "title" in sort else float)
     except (binascii.Error, ValueError, TypeError, AttributeError):
         fits = False

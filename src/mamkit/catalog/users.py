@@ -2,9 +2,10 @@
 
 import unicodedata
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import String, Uuid, cast, func, literal, select, true, union_all
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,9 +13,11 @@ from mamkit.catalog._rows import add, is_duplicate
 from mamkit.catalog.engine import now
 from mamkit.catalog.errors import EmailTakenError, InvalidEmailError, RoleNotFoundError, UserNotFoundError
 from mamkit.catalog.models import Role, User, UserRole, UserStatus
+from mamkit.catalog.workspace_models import Membership
 from mamkit.catalog.workspaces import create_personal_workspace
 
 __all__ = [
+    "Standing",
     "bump_authz_version",
     "count_users",
     "create_user",
@@ -24,9 +27,22 @@ __all__ = [
     "revoke_role",
     "roles_of",
     "set_user_status",
+    "standing_of",
     "user_by_email",
     "user_by_id",
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Who a user is and where they may do something."""
+
+    user: User
+    roles: frozenset[str]
+    """Of the account."""
+    memberships: Mapping[UUID, str]
+    """The role in each workspace."""
+
 
 _MAX_EMAIL = 254  # characters: a path has 256 octets with its brackets (RFC 5321 section 4.5.3.1.3)
 
@@ -101,6 +117,25 @@ async def user_by_id(session: AsyncSession, user_id: UUID) -> User:
     if user is None:
         raise UserNotFoundError(user_id)
     return user
+
+
+async def standing_of(session: AsyncSession, user_id: UUID) -> Standing | None:
+    """Return a user with their roles and memberships by one query; None if there is no such user."""
+    roles = select(literal("role"), Role.name, cast(None, Uuid)).join(UserRole, UserRole.role_id == Role.id)
+    members = select(literal("member"), cast(Membership.role, String), Membership.workspace_id)
+    rights = union_all(
+        roles.where(UserRole.user_id == user_id), members.where(Membership.user_id == user_id)
+    ).subquery()
+    kind, name, workspace_id = rights.c
+    query = select(User, kind, name, workspace_id).join(rights, true(), isouter=True).where(User.id == user_id)
+    rows = (await session.execute(query)).all()
+    if not rows:
+        return None
+    return Standing(
+        user=rows[0][0],
+        roles=frozenset(row[2] for row in rows if row[1] == "role"),
+        memberships={row[3]: row[2] for row in rows if row[1] == "member"},
+    )
 
 
 async def count_users(session: AsyncSession) -> int:

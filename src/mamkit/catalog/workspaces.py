@@ -12,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit.catalog.engine import now
 from mamkit.catalog.errors import (
+    UserNotFoundError,
+)
+from mamkit.catalog.library_errors import (
     LastOwnerError,
     PersonalWorkspaceError,
-    UserNotFoundError,
     WorkspaceInUseError,
     WorkspaceNotFoundError,
 )

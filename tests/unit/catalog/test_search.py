@@ -1,6 +1,7 @@
 """Search: the same answers by both databases, in pages that neither drift nor grow slower."""
 
 import asyncio
+import base64
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -137,6 +138,9 @@ async def test_pages_hold_everything_once_while_assets_come_and_go(
 async def test_a_page_after_something_else_is_refused(any_catalog: Catalog, ada: User) -> None:
     async with any_catalog.read() as session:
         cursor = (await db.find_assets(session, AssetQuery(workspace_id=ada.id, sort="title"), limit=1)).next
+        surrogate = base64.urlsafe_b64encode(b'["title", "\\udfff", "%032x"]' % 1).decode()
+        with pytest.raises(InvalidQueryError):
+            await db.find_assets(session, AssetQuery(workspace_id=ada.id, sort="title"), after=surrogate)
         for after in (cursor, "", "x", "bnVsbA", "W10", "WyJuZXdlc3QiLG51bGwsMV0", "é"):
             with pytest.raises(InvalidQueryError):
                 await db.find_assets(session, AssetQuery(workspace_id=ada.id), after=after)

@@ -1,0 +1,239 @@
+"""The API on databases with few and with many assets, and beside a bare handler with one query.
+
+Requests go to the applications in this process, without a socket: what is measured is the work behind one. Times are
+those of one request at a time, in turns between the databases; the 95th percentile of a round counts.
+"""
+
+import asyncio
+import base64
+import json
+import logging
+import random
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from litestar import Litestar, get
+from litestar.params import FromPath
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from benchmarks._harness import Row, main, median
+from benchmarks._seed import ADA, asset_id, seed, version_id
+from mamkit import catalog as db
+from mamkit_apps.api.asgi import create_app, prepare
+from mamkit_apps.api.settings import ApiSettings
+from tests.servers import postgres
+
+GROWTH = "<= 1.3"  # of the 95th percentile from the small database to the large one
+WARM_UP = 10  # requests of each kind before any counts
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running application over a database of so many assets."""
+
+    app: Any
+    count: int
+    token: str = ""
+
+    async def send(self, method: str, path: str, body: object = None) -> bytes:
+        """Send a request as the owner of everything, and return the body of its answer."""
+        url, _, query = path.partition("?")
+        content = b"" if body is None else json.dumps(body).encode()
+        headers = [(b"host", b"bench"), (b"authorization", f"Bearer {self.token}".encode())]
+        if body is not None:
+            headers += [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+        scope: dict[str, Any] = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
+            "path": url, "raw_path": url.encode(), "query_string": query.encode(), "root_path": "", "headers": headers,
+            "client": ("127.0.0.1", 1), "server": ("bench", 80), "state": {},
+        }  # fmt: skip
+        answer: list[bytes] = []
+        status = 0
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": content, "more_body": False}
+
+        async def take(message: Mapping[str, Any]) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            answer.append(message.get("body", b""))
+
+        await self.app(scope, receive, take)
+        if status >= 300:
+            raise AssertionError(f"{method} {path}: {status} {b''.join(answer)[:300]!r}")
+        return b"".join(answer)
+
+
+Request = Callable[[Site], Awaitable[bytes]]
+
+
+def _any(site: Site) -> int:
+    return random.randrange(site.count)  # noqa: S311 - no secret
+
+
+async def _list(site: Site) -> bytes:
+    return await site.send("GET", f"/api/assets?limit=50&after={_cursor(_any(site))}")
+
+
+async def _search(site: Site) -> bytes:
+    return await site.send("GET", f"/api/assets?limit=50&q=number{_any(site)}%20h264")
+
+
+async def _search_common(site: Site) -> bytes:
+    return await site.send("GET", "/api/assets?limit=50&q=take%20h2")
+
+
+async def _get(site: Site) -> bytes:
+    return await site.send("GET", f"/api/assets/{asset_id(_any(site))}")
+
+
+async def _comment(site: Site) -> bytes:
+    return await site.send(
+        "POST", f"/api/assets/{asset_id(_any(site))}/comments", {"content": "dark", "start_seconds": 1}
+    )
+
+
+async def _sign(site: Site) -> bytes:
+    return await site.send("POST", "/api/sign-preview", {"version_id": str(version_id(_any(site)))})
+
+
+REQUESTS: dict[str, Request] = {
+    "list, a page from anywhere": _list,
+    "search, a word of one asset": _search,
+    "search, words of all": _search_common,
+    "get": _get,
+    "comment": _comment,
+    "sign": _sign,
+}
+
+
+def _cursor(number: int) -> str:
+    """Return what the page that ends with an asset says (`Page.next`)."""
+    return base64.urlsafe_b64encode(json.dumps(["newest", None, asset_id(number).hex]).encode()).decode().rstrip("=")
+
+
+def measure(quick: bool) -> list[Row]:
+    """Return all rows."""
+    logging.disable(logging.INFO)  # of the migrations
+    return asyncio.run(_measure(quick))
+
+
+async def _measure(quick: bool) -> list[Row]:
+    small, large, embedded = (1_000, 20_000, 5_000) if quick else (10_000, 1_000_000, 100_000)
+    rounds, times = (3, 20) if quick else (5, 100)
+    rows = []
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mamkit-bench-")))
+        server = stack.enter_context(postgres.running())
+        # Of somebody who is no superuser: the policies of rows are part of the work.
+        urls = {count: server.new_database(role="tenant") for count in (small, large)}
+        few, many = [await stack.enter_async_context(_site(folder, urls[count], count)) for count in (small, large)]
+        lite_few, lite_many = [
+            await stack.enter_async_context(_site(folder, f"sqlite:///{folder}/{count}.db", count))
+            for count in (small, embedded)
+        ]
+        bare = await stack.enter_async_context(_bare(urls[small], small))
+        for kind, pair in (("PostgreSQL", (few, many)), ("SQLite", (lite_few, lite_many))):
+            for name, request in REQUESTS.items():
+                rows.append(await _growth(f"{kind}: {name}", request, pair, rounds=rounds, times=times))
+        rows.append(await _beside_bare(few, bare, rounds, times))
+    return rows
+
+
+async def _growth(name: str, request: Request, sites: tuple[Site, Site], *, rounds: int, times: int) -> Row:
+    small, large = sites
+    taken: dict[int, list[float]] = {small.count: [], large.count: []}
+    for site in (small, large):
+        await _percentile(request, site, WARM_UP)
+    for turn in range(rounds):
+        for site in (small, large) if turn % 2 else (large, small):
+            taken[site.count].append(await _percentile(request, site, times))
+    return Row(
+        name=f"{name}, {large.count:,} assets",
+        ours=median(taken[large.count]) * 1000,
+        unit="ms p95",
+        peer=f"{small.count:,} assets",
+        peer_value=median(taken[small.count]) * 1000,
+        target=GROWTH,
+        paired=median(b / a for a, b in zip(taken[small.count], taken[large.count], strict=True)),
+    )
+
+
+async def _percentile(request: Request, site: Site, times: int) -> float:
+    found = []
+    for _ in range(times):
+        start = time.perf_counter()
+        await request(site)
+        found.append(time.perf_counter() - start)
+    return sorted(found)[int(len(found) * 0.95)]
+
+
+async def _beside_bare(ours: Site, bare: Site, rounds: int, times: int) -> Row:
+    rates: dict[bool, list[float]] = {True: [], False: []}
+    for site in (ours, bare):
+        await _percentile(_get, site, WARM_UP)
+    for turn in range(rounds):
+        for site in (ours, bare) if turn % 2 else (bare, ours):
+            start = time.perf_counter()
+            for _ in range(times):
+                await _get(site)
+            rates[site is ours].append(times / (time.perf_counter() - start))
+    return Row(
+        name="PostgreSQL: get, one client",
+        ours=median(rates[True]),
+        unit="1/s",
+        peer="bare Litestar handler, one query",
+        peer_value=median(rates[False]),
+        target=">= 0.5",
+        paired=median(a / b for a, b in zip(rates[True], rates[False], strict=True)),
+    )
+
+
+@asynccontextmanager
+async def _site(folder: Path, url: str, count: int) -> AsyncIterator[Site]:
+    secrets = ("edge_signing_key", "jwt_secret", "session_secret", "callback_secret", "sealing_keys")
+    settings = ApiSettings.load(data_dir=folder, database_url=url, **{name: name.ljust(64, "x") for name in secrets})
+    prepare(settings)
+    start = time.perf_counter()
+    await asyncio.to_thread(seed, url, count)
+    print(f"{count:,} assets in {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    app = create_app(settings)
+    async with app.lifespan():
+        parts = app.state.parts
+        async with parts.catalog.begin() as session:
+            await db.grant_role(session, ADA, "editor")
+            user = await db.user_by_id(session, ADA)
+        token = parts.tokens.issue(user_id=ADA, session_id=uuid4(), authz_version=user.authz_version, roles=["editor"])
+        yield Site(app, count, token)
+
+
+@asynccontextmanager
+async def _bare(url: str, count: int) -> AsyncIterator[Site]:
+    """Run what anybody would write first: no login, no permissions, one query by the primary key."""
+    engine = create_async_engine(
+        url.replace("postgresql:", "postgresql+psycopg:"), connect_args={"options": "-c mamkit.scope=all"}
+    )
+    table = sa.table("assets", sa.column("id", sa.Uuid), sa.column("title"), sa.column("created_at"))
+
+    @get("/api/assets/{found:uuid}")
+    async def one(found: FromPath[UUID]) -> dict[str, Any]:
+        async with engine.connect() as connection:
+            row = (await connection.execute(sa.select(table).where(table.c.id == found))).one()
+        return dict(row._mapping)
+
+    app = Litestar([one], openapi_config=None)
+    async with app.lifespan():
+        yield Site(app, count)
+    await engine.dispose()
+
+
+if __name__ == "__main__":
+    main("api", measure)
