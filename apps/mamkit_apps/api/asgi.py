@@ -18,6 +18,7 @@ from mamkit_apps.api import (
     passkeys,
     previews,
     second_factor,
+    uploads,
 )
 from mamkit_apps.api.access import provide_owner, provide_principal
 from mamkit_apps.api.described import JsonPage, SwaggerPage
@@ -72,6 +73,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             *identities.routes,
             *administration.routes,
             *assets.routes,
+            *uploads.routes,
             *previews.routes,
             *health.routes,
         ],

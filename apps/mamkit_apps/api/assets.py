@@ -83,6 +83,16 @@ async def get_asset(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -
     return tagged(AssetView.of(asset))
 
 
+@get("/assets/{asset_id:uuid}/versions")
+async def list_versions(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -> list[VersionView]:
+    """List the masters of an asset, newest first."""
+    async with parts.catalog.read() as session:
+        asset = await db.asset_by_id(session, asset_id)
+        versions = await db.versions_of(session, asset_id)
+    require(principal, "asset.read", await asset_resource(parts, asset))
+    return [VersionView.of(each) for each in sorted(versions, key=lambda each: each.number, reverse=True)]
+
+
 @post("/promote", status_code=HTTPStatus.OK, opt=answers(507))
 async def promote(data: JSONBody[PromoteRequest], principal: Caller, parts: Wired) -> VersionView:
     """Make the uploaded file the asset's next master and start its preview; repeating it is harmless."""
@@ -95,6 +105,8 @@ async def promote(data: JSONBody[PromoteRequest], principal: Caller, parts: Wire
 
 routes = [
     Router(
-        "/api", route_handlers=[presign, create_asset, list_assets, get_asset, change_asset, promote], tags=["assets"]
+        "/api",
+        route_handlers=[presign, create_asset, list_assets, get_asset, change_asset, list_versions, promote],
+        tags=["assets"],
     ),
 ]

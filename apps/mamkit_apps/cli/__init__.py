@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("apps", package="click") from error
 
-from mamkit_apps.cli import demo, jobs, media, operate, secrets, services, signing, storage
+from mamkit_apps.cli import demo, jobs, media, operate, remote, secrets, services, signing, storage
 
 __all__ = ["cli", "main"]
 
@@ -29,6 +29,7 @@ COMMANDS = (
     *services.commands,
     *media.commands,
     *operate.commands,
+    *remote.commands,
     *secrets.commands,
     *signing.commands,
     *storage.commands,
