@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("apps", package="click") from error
 
-from mamkit_apps.cli import demo, jobs, media, operate, remote, secrets, services, signing, storage
+from mamkit_apps.cli import demo, gc, jobs, media, operate, remote, secrets, services, signing, storage
 
 __all__ = ["cli", "main"]
 
@@ -34,6 +34,7 @@ COMMANDS = (
     *signing.commands,
     *storage.commands,
     jobs.jobs,
+    gc.gc,
 )
 for command in COMMANDS:
     cli.add_command(command)

@@ -14,6 +14,7 @@ from mamkit.previews.errors import (
     StaleReportError,
 )
 from mamkit.previews.ingest import Ingest, PresignedUpload
+from mamkit.previews.janitor import Orphan, find_orphans, remove_orphan
 from mamkit.previews.messages import Ack, Failed, Finished, PartJob, PlanJob, Planned, Progress, Report, parse_report
 from mamkit.previews.publisher import PreviewState, Publisher
 
@@ -23,6 +24,7 @@ __all__ = [
     "Finished",
     "Ingest",
     "InvalidMessageError",
+    "Orphan",
     "PartJob",
     "PartsDisagreeError",
     "PlanJob",
@@ -38,5 +40,7 @@ __all__ = [
     "Reporter",
     "StagedUploadMissingError",
     "StaleReportError",
+    "find_orphans",
     "parse_report",
+    "remove_orphan",
 ]
