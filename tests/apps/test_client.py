@@ -63,6 +63,38 @@ class BrokenOffError(Exception):
     pass
 
 
+def test_a_preview_is_signed_for_one_address_or_browser_and_shows_its_artwork(
+    client: Client, api_url: str, tmp_path: Path
+) -> None:
+    version = client.upload(make_clip(tmp_path / "film.mp4", seconds=2, width=192, height=108))
+    assert client.wait(version.id).status == "ready"
+    headers = client._credentials.header()
+
+    def sign(**more: object) -> httpx.Response:
+        body = {"version_id": str(version.id), **more}
+        return httpx.post(f"{api_url}/api/sign-preview", json=body, headers=headers)
+
+    bound = sign(bind_address=True).json()["url"]
+    assert httpx.get(bound).text.startswith("#EXTM3U")
+    elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")
+    with httpx.Client(transport=elsewhere) as stranger:
+        assert stranger.get(bound).status_code == 403
+    answer = sign(carrier="cookie", lifetime_seconds=60)
+    url, cookie = answer.json()["url"], answer.headers["set-cookie"]
+    assert "Max-Age=60" in cookie or "Max-Age=59" in cookie
+    assert "HttpOnly" in cookie
+    assert httpx.get(url).status_code == 403
+    assert httpx.get(url, headers={"cookie": cookie.partition(";")[0]}).text.startswith("#EXTM3U")
+    params = {"version_id": str(version.id)}
+    shown = httpx.get(f"{api_url}/api/preview/artwork", params=params, headers=headers).json()["items"]
+    kinds = {item["kind"]: item for item in shown}
+    assert set(kinds) >= {"poster", "storyboard"}
+    for item in shown:
+        found = httpx.get(item["url"])
+        assert (found.status_code, len(found.content)) == (200, item["size"])
+    assert httpx.get(f"{api_url}/api/preview/artwork", params=params).status_code == 401
+
+
 def test_an_upload_that_was_broken_off_is_taken_up_where_it_stopped(client: Client, tmp_path: Path) -> None:
     """The second try is the asynchronous client's: both keep the same state."""
     (small := tmp_path / "small.mp4").write_bytes(b"small")
