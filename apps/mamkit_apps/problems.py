@@ -66,6 +66,7 @@ from mamkit.storage import (
     RangeNotSatisfiableError,
     StorageFullError,
     StorageUnavailableError,
+    UnsupportedOperationError,
     UploadRejectedError,
 )
 from mamkit_apps.limits import LimitReachedError
@@ -143,6 +144,7 @@ STATUS: Mapping[type[MamkitError], HTTPStatus] = {
     PermissionDeniedError: HTTPStatus.FORBIDDEN,
     CsrfError: HTTPStatus.FORBIDDEN,
     SigningError: HTTPStatus.FORBIDDEN,
+    UnsupportedOperationError: HTTPStatus.CONFLICT,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ObjectNotFoundError: HTTPStatus.NOT_FOUND,
     AssetConflictError: HTTPStatus.CONFLICT,

@@ -9,7 +9,7 @@ import pytest
 from tests.architecture.distributions import EXTRAS, brought_by, named_by, owners, third_party
 from tests.architecture.sources import APPS, AREAS, LIBRARY, files, importable, loaded_by, module_name, tree
 
-SIBLINGS = {"storage", "signing", "auth", "transcode", "jobs", "catalog"}
+SIBLINGS = {"storage", "signing", "auth", "transcode", "jobs", "catalog", "client"}
 """The areas that never import each other; `previews` joins them and `testing` tests them."""
 
 BACKENDS = {"jobs": {"redis"}, "storage": {"s3"}, "mamkit_apps": {"redis", "s3", "postgres"}}
@@ -18,8 +18,8 @@ BACKENDS = {"jobs": {"redis"}, "storage": {"s3"}, "mamkit_apps": {"redis", "s3",
 WITHOUT_EXTRAS = ["mamkit", "mamkit.storage", "mamkit.signing", "mamkit.jobs", "mamkit.testing"]
 """What can be imported where nothing but mamkit is installed."""
 
-USED_WHERE_THERE = {"cryptography"}
-"""What clients of servers load by themselves where it happens to be installed."""
+USED_WHERE_THERE = {"cryptography", "click", "rich"}
+"""What clients of servers load by themselves where it happens to be installed; httpx has a command of its own."""
 
 NAMED = set().union(*(named_by(extra) for extra in EXTRAS))
 """The distributions that pyproject.toml names for any extra."""

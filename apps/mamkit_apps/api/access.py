@@ -23,7 +23,7 @@ from mamkit.auth import (
     decide,
     parse_api_key,
 )
-from mamkit.catalog import Asset, Scope, Standing, Version
+from mamkit.catalog import Asset, Scope, Standing, Version, WorkspaceNotFoundError
 from mamkit.clock import utc_now
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.logs import note
@@ -34,6 +34,7 @@ __all__ = [
     "allowed_asset",
     "asset_resource",
     "home_of",
+    "place_of",
     "plain_resource",
     "provide_owner",
     "provide_principal",
@@ -124,6 +125,20 @@ def _principal(standing: Standing) -> Principal:
 def home_of(user_id: UUID) -> UUID:
     """Return the id of a user's personal workspace."""
     return user_id
+
+
+def place_of(principal: Principal, workspace_id: UUID | None) -> UUID:
+    """Return the workspace of a new asset, the personal one if none is named.
+
+    Raises:
+        WorkspaceNotFoundError: The principal is no member of it.
+        PermissionDeniedError: They are, and may not create there.
+    """
+    chosen = workspace_id or home_of(principal.user_id)
+    if not principal.roles_in(chosen):
+        raise WorkspaceNotFoundError(chosen)
+    require(principal, "asset.create", Resource(kind="asset", owner_id=principal.user_id, workspace_id=chosen))
+    return chosen
 
 
 def scope_of(principal: Principal) -> Scope | None:

@@ -18,9 +18,11 @@ from mamkit_apps.api import (
     identities,
     letters,
     passkeys,
+    playback,
     previews,
     second_factor,
     trash,
+    uploads,
     workspaces,
 )
 from mamkit_apps.api.access import provide_owner, provide_principal
@@ -77,7 +79,9 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             *administration.routes,
             *workspaces.routes,
             Router("/api", route_handlers=[*assets.handlers, *finding.handlers, *trash.handlers, *comments.handlers]),
+            *uploads.routes,
             *previews.routes,
+            *playback.routes,
             *health.routes,
         ],
         state=State({"settings": settings}),

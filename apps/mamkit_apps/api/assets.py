@@ -7,9 +7,8 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 
-from mamkit.auth import Principal, Resource
-from mamkit.catalog import WorkspaceNotFoundError
-from mamkit_apps.api.access import Caller, allowed_asset, home_of, require, scope_of
+from mamkit import catalog as db
+from mamkit_apps.api.access import Caller, allowed_asset, place_of, scope_of
 from mamkit_apps.api.asset_changes import change_asset, view_of
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.representation import tagged
@@ -30,7 +29,7 @@ __all__ = ["handlers", "view_of"]
 @post("/presign", tags=["assets"], status_code=HTTPStatus.OK)
 async def presign(data: JSONBody[PresignRequest], principal: Caller, parts: Wired) -> PresignedView:
     """Return a signed request that uploads one file of just this size and type, past the API, into staging."""
-    _may_create(principal, data.workspace_id)
+    place_of(principal, data.workspace_id)
     if data.size > parts.settings.max_upload_bytes:
         raise InvalidRequestError(f"size: at most {parts.settings.max_upload_bytes} bytes can be uploaded")
     upload = parts.ingest.presign(
@@ -49,7 +48,7 @@ async def presign(data: JSONBody[PresignRequest], principal: Caller, parts: Wire
 @post("/assets", tags=["assets"])
 async def create_asset(data: JSONBody[NewAsset], principal: Caller, parts: Wired) -> AssetView:
     """Record the asset that an upload is to become; repeating it is harmless."""
-    workspace_id = _may_create(principal, data.workspace_id)
+    workspace_id = place_of(principal, data.workspace_id)
     asset = await parts.ingest.record(
         principal.user_id, data.asset_id, title=data.title, filename=data.filename, workspace_id=workspace_id
     )
@@ -64,6 +63,15 @@ async def get_asset(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -
         return tagged(await view_of(session, asset))
 
 
+@get("/assets/{asset_id:uuid}/versions", tags=["assets"])
+async def list_versions(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -> list[VersionView]:
+    """List the masters of an asset, newest first."""
+    async with parts.catalog.read(scope_of(principal)) as session:
+        await allowed_asset(session, principal, "asset.read", asset_id)
+        versions = await db.versions_of(session, asset_id)
+    return [VersionView.of(each) for each in sorted(versions, key=lambda each: each.number, reverse=True)]
+
+
 @post("/promote", tags=["assets"], status_code=HTTPStatus.OK, opt=answers(507))
 async def promote(data: JSONBody[PromoteRequest], principal: Caller, parts: Wired) -> VersionView:
     """Make the uploaded file the asset's next master and start its preview; repeating it is harmless."""
@@ -73,19 +81,5 @@ async def promote(data: JSONBody[PromoteRequest], principal: Caller, parts: Wire
     return VersionView.of(version)
 
 
-def _may_create(principal: Principal, workspace_id: UUID | None) -> UUID:
-    """Return the workspace of a new asset, the personal one if none is named.
-
-    Raises:
-        WorkspaceNotFoundError: The principal is no member of it.
-        PermissionDeniedError: They are, and may not create there.
-    """
-    chosen = workspace_id or home_of(principal.user_id)
-    if not principal.roles_in(chosen):
-        raise WorkspaceNotFoundError(chosen)
-    require(principal, "asset.create", Resource(kind="asset", owner_id=principal.user_id, workspace_id=chosen))
-    return chosen
-
-
-handlers: list[HTTPRouteHandler] = [presign, create_asset, get_asset, change_asset, promote]
+handlers: list[HTTPRouteHandler] = [presign, create_asset, get_asset, change_asset, list_versions, promote]
 """Below `/api`."""

@@ -2,23 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-from litestar import Request, Router, get, post
+from litestar import Request, Response, Router, get, post
 from litestar.params import FromQuery, JSONBody
 from litestar.response import Stream
 
 from mamkit import catalog as db
-from mamkit.clock import utc_now
 from mamkit.previews import Ack, parse_report
-from mamkit.signing import Grant
-from mamkit.transcode import INDEX_NAME
 from mamkit_apps.api.access import Caller, allowed_asset, readable_version, scope_of
 from mamkit_apps.api.described import answers
-from mamkit_apps.api.schemas import PlaybackUrl, PreviewRequest, PreviewView, SignRequest
+from mamkit_apps.api.logins import Address
+from mamkit_apps.api.playback import PlaybackRequest, lifetime_of, sign_playback
+from mamkit_apps.api.schemas import PlaybackUrl, PreviewRequest, PreviewView
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.problems import InvalidRequestError
 
@@ -86,22 +84,17 @@ async def take_report(request: Request[Any, Any, Any], parts: Wired) -> Ack:
 
 
 @post("/sign-preview", status_code=HTTPStatus.OK)
-async def sign_preview(data: JSONBody[SignRequest], principal: Caller, parts: Wired) -> PlaybackUrl:
-    """Return a URL that plays a preview until it expires, for whoever holds it."""
+async def sign_preview(
+    data: JSONBody[PlaybackRequest], principal: Caller, parts: Wired, address: Address
+) -> Response[PlaybackUrl]:
+    """Return a URL that plays a preview until it expires, for whoever holds it, or for one address or browser."""
     _, version = await readable_version(parts, principal, data.version_id)
-    shortest, longest = parts.settings.sign_bounds
-    lifetime = longest if data.lifetime_seconds is None else timedelta(seconds=data.lifetime_seconds)
-    if not shortest <= lifetime <= longest:
-        raise InvalidRequestError(
-            f"lifetime_seconds: must lie between {shortest.total_seconds():.0f} and {longest.total_seconds():.0f}"
-        )
+    lifetime_of(parts.settings, data.lifetime_seconds)
     async with parts.catalog.read() as session:
         preview = await db.preview_of(session, version.id)
     if preview.status not in {"playable", "ready"}:
         raise InvalidRequestError(f"the preview is {preview.status}, not yet playable; follow /api/preview/events")
-    grant = Grant(scope=version.preview_prefix, expires_at=utc_now() + lifetime)
-    url = parts.signer.url(parts.settings.edge_url, grant, version.preview_prefix + INDEX_NAME)
-    return PlaybackUrl(url=url, expires_at=grant.expires_at)
+    return sign_playback(parts, data, version.preview_prefix, address)
 
 
 async def _view(parts: Parts, version_id: UUID) -> PreviewView:

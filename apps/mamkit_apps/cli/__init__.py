@@ -13,7 +13,20 @@ try:
 except ImportError as error:
     raise MissingExtraError("apps", package="click") from error
 
-from mamkit_apps.cli import backup, demo, doctor, jobs, media, operate, secrets, services, signing, storage
+from mamkit_apps.cli import (
+    backup,
+    demo,
+    doctor,
+    gc,
+    jobs,
+    media,
+    operate,
+    remote,
+    secrets,
+    services,
+    signing,
+    storage,
+)
 
 __all__ = ["cli", "main"]
 
@@ -31,10 +44,12 @@ COMMANDS = (
     *operate.commands,
     *doctor.commands,
     *backup.commands,
+    *remote.commands,
     *secrets.commands,
     *signing.commands,
     *storage.commands,
     jobs.jobs,
+    gc.gc,
 )
 for command in COMMANDS:
     cli.add_command(command)

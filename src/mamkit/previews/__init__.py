@@ -15,6 +15,7 @@ from mamkit.previews.errors import (
     StaleReportError,
 )
 from mamkit.previews.ingest import Ingest, PresignedUpload
+from mamkit.previews.janitor import Orphan, find_orphans, remove_orphan
 from mamkit.previews.messages import Ack, Failed, Finished, PartJob, PlanJob, Planned, Progress, Report, parse_report
 from mamkit.previews.publisher import PreviewState, Publisher
 from mamkit.previews.trash import Trash
@@ -26,6 +27,7 @@ __all__ = [
     "Finished",
     "Ingest",
     "InvalidMessageError",
+    "Orphan",
     "PartJob",
     "PartsDisagreeError",
     "PlanJob",
@@ -42,5 +44,7 @@ __all__ = [
     "StagedUploadMissingError",
     "StaleReportError",
     "Trash",
+    "find_orphans",
     "parse_report",
+    "remove_orphan",
 ]

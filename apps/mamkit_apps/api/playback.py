@@ -1,0 +1,140 @@
+"""What playing takes: grants for a preview, and its poster, storyboard and waveform."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from ipaddress import ip_network
+from itertools import islice
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from litestar import Response, Router, get
+from litestar.params import FromQuery, QueryParameter
+from pydantic import Field
+
+from mamkit.clock import utc_now
+from mamkit.signing import Grant
+from mamkit.transcode import INDEX_NAME
+from mamkit_apps.api.access import Caller, readable_version
+from mamkit_apps.api.schemas import Body, PlaybackUrl, SignRequest
+from mamkit_apps.api.settings import ApiSettings
+from mamkit_apps.api.wiring import Parts, Wired
+from mamkit_apps.problems import InvalidRequestError
+
+__all__ = ["PlaybackRequest", "lifetime_of", "routes", "sign_playback"]
+
+ART = "art/"  # folder of the artwork below a preview's prefix
+MOST_ART = 1000  # objects; a storyboard of a day has some hundred sheets
+Kind = Literal["poster", "storyboard", "waveform"]
+KINDS: Mapping[str, Kind] = {"poster": "poster", "storyboard": "storyboard", "waveform": "waveform"}
+
+
+class PlaybackRequest(SignRequest):
+    """A preview that somebody wants to play."""
+
+    bind_address: bool = False
+    """Let only the address that this request came from use the URL. A phone that changes networks has to ask again."""
+    carrier: Literal["path", "cookie"] = "path"
+    """Where the right to play stands: in the URL, or in a cookie that the answer sets. The latter takes an API and an
+    edge with one host name."""
+
+
+class ArtworkItem(Body):
+    """A piece of artwork."""
+
+    kind: Kind
+    name: str
+    """E.g. `poster.jpg`."""
+    content_type: str
+    size: int
+    """Bytes."""
+    url: str = Field(repr=False)
+
+
+class Artwork(Body):
+    """The artwork of a version, as far as it is made."""
+
+    items: tuple[ArtworkItem, ...]
+    expires_at: datetime
+    """Of the URLs."""
+
+
+@get("/preview/artwork")
+async def artwork(
+    version_id: FromQuery[UUID],
+    principal: Caller,
+    parts: Wired,
+    lifetime_seconds: Annotated[int | None, QueryParameter(ge=1)] = None,
+) -> Artwork:
+    """List the poster, the storyboard and the waveform of a version, with URLs that show them until they expire.
+
+    The storyboard's `.vtt` names its sheets by relative addresses, which its own URL leads to.
+    """
+    _, version = await readable_version(parts, principal, version_id)
+    prefix = version.preview_prefix + ART
+    expires_at = utc_now() + lifetime_of(parts.settings, lifetime_seconds)
+    grant = Grant(scope=prefix, expires_at=expires_at)
+    store = parts.zones.previews
+    there = await asyncio.to_thread(lambda: list(islice(store.list(prefix), MOST_ART)))
+    items = [
+        ArtworkItem(
+            kind=kind,
+            name=info.key.removeprefix(prefix),
+            content_type=info.content_type,
+            size=info.size,
+            url=parts.signer.url(parts.settings.edge_url, grant, info.key),
+        )
+        for info in there
+        if (kind := KINDS.get(info.key.removeprefix(prefix).partition(".")[0].partition("_")[0])) is not None
+    ]
+    return Artwork(items=tuple(items), expires_at=grant.expires_at)
+
+
+def sign_playback(parts: Parts, asked: PlaybackRequest, prefix: str, address: str) -> Response[PlaybackUrl]:
+    """Return the URL that plays a preview, and the cookie that goes with it if one was asked for.
+
+    Args:
+        parts: Of the API.
+        asked: What for.
+        prefix: Of the preview.
+        address: Where the request came from.
+
+    Raises:
+        InvalidRequestError: The lifetime is out of bounds, the address is none, or a cookie would not reach the edge.
+    """
+    network = None
+    if asked.bind_address:
+        try:
+            network = ip_network(address)
+        except ValueError as error:
+            raise InvalidRequestError("bind_address: this request has no network address") from error
+    expires_at = utc_now() + lifetime_of(parts.settings, asked.lifetime_seconds)
+    grant = Grant(scope=prefix, expires_at=expires_at, address=network)
+    if asked.carrier == "path":
+        url = parts.signer.url(parts.settings.edge_url, grant, prefix + INDEX_NAME)
+        return Response(PlaybackUrl(url=url, expires_at=grant.expires_at))
+    edge, api = urlsplit(parts.settings.edge_url), urlsplit(parts.settings.api_url)
+    if edge.hostname != api.hostname:
+        raise InvalidRequestError("carrier: a cookie of this API would not reach the edge; ask for path")
+    https = edge.scheme == "https"  # without it, browsers take no cookie for players on other sites
+    cookie = parts.signer.cookie(parts.settings.edge_url, grant, secure=https, same_site="None" if https else "Lax")
+    url = f"{parts.settings.edge_url}/s/{prefix}{INDEX_NAME}"
+    return Response(PlaybackUrl(url=url, expires_at=grant.expires_at), headers={"set-cookie": cookie})
+
+
+def lifetime_of(settings: ApiSettings, seconds: int | None) -> timedelta:
+    """Return how long something is signed for; the longest if nothing is asked for.
+
+    Raises:
+        InvalidRequestError: It is out of the service's bounds.
+    """
+    shortest, longest = settings.sign_bounds
+    if seconds is not None and not shortest.total_seconds() <= seconds <= longest.total_seconds():
+        raise InvalidRequestError(
+            f"lifetime_seconds: must lie between {shortest.total_seconds():.0f} and {longest.total_seconds():.0f}"
+        )
+    return longest if seconds is None else timedelta(seconds=seconds)
+
+
+routes = [Router("/api", route_handlers=[artwork], tags=["previews"])]

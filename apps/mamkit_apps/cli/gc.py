@@ -1,0 +1,45 @@
+"""`mamkit gc`: remove what nothing refers to."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from mamkit_apps.cli.operate import DATA_DIR, load_settings
+from mamkit_apps.settings import ServiceSettings
+
+__all__ = ["gc"]
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Print what would be removed, and remove nothing.")
+@click.option(
+    "--older-than", type=click.IntRange(1, 3650), default=7, show_default=True,
+    help="Days; what is younger is left alone: somebody may still be at it.",
+)  # fmt: skip
+@DATA_DIR
+def gc(*, dry_run: bool, older_than: int, data_dir: Path | None) -> None:
+    """Remove uploads that were never promoted, and masters and previews of which the catalog knows nothing.
+
+    Prints one line each: zone, bytes, key and why. Safe while the services run, and to repeat.
+    """
+    asyncio.run(_collect(load_settings(data_dir), older_than=timedelta(days=older_than), dry_run=dry_run))
+
+
+async def _collect(settings: ServiceSettings, *, older_than: timedelta, dry_run: bool) -> None:
+    from mamkit.catalog import Catalog
+    from mamkit.clock import utc_now
+    from mamkit.previews import find_orphans, remove_orphan
+    from mamkit_apps.wiring import open_zones
+
+    zones = open_zones(settings)
+    count = size = 0
+    async with Catalog(settings.database) as catalog:
+        async for orphan in find_orphans(catalog, zones, now=utc_now(), older_than=older_than):
+            done = dry_run or await remove_orphan(zones, orphan)
+            kept = "" if done else " (retained; kept)"
+            click.echo(f"{orphan.zone} {orphan.size} {orphan.key}: {orphan.reason}{kept}")
+            if done:
+                count, size = count + 1, size + orphan.size
+    click.echo(f"{'would remove' if dry_run else 'removed'} {count} objects of {size} bytes", err=True)

@@ -1,0 +1,169 @@
+"""The client for asyncio."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+from mamkit.client import operations
+from mamkit.client.models import Asset, PlaybackUrl, Preview, User, Version
+from mamkit.client.steps import Call, Credentials, FileRange, Lost, Pause, Progress, Run, Steps
+from mamkit.client.synchronous import BLOCK, TIMEOUT, document
+from mamkit.client.uploads import upload
+from mamkit.errors import MissingExtraError
+
+try:
+    import httpx
+except ImportError as error:
+    raise MissingExtraError("client", package="httpx") from error
+
+__all__ = ["AsyncClient"]
+
+Result = TypeVar("Result")
+
+
+class AsyncClient:
+    """Talks to one API as one user; close it, or use it as an asynchronous context manager.
+
+    Requests that get no answer, or one that says to come back, are sent again for half a minute.
+
+    Args:
+        base_url: Of the API, e.g. `https://video.example.com`.
+        token: An API key or an access token; `log_in` does without.
+        timeout: Seconds without a sign of life after which a request counts as lost.
+    """
+
+    def __init__(self, base_url: str, *, token: str = "", timeout: float = TIMEOUT) -> None:
+        self._credentials = Credentials(base_url, token)
+        self._http = httpx.AsyncClient(timeout=timeout)
+
+    def __repr__(self) -> str:
+        return f"AsyncClient({self._credentials.base_url!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def log_in(self, email: str, password: str) -> None:
+        """Log in; the session is renewed while the client is used.
+
+        Raises:
+            ApiError: The API refused. So for every method: its status and code are attributes.
+            ApiUnavailableError: There was no answer. So for every method.
+        """
+        await self._run(operations.log_in(self._credentials, email, password))
+
+    async def me(self) -> User:
+        """Return who this client is."""
+        return await self._run(operations.me(self._credentials))
+
+    async def assets(self, *, mine: bool = False, page_size: int = 100) -> AsyncIterator[Asset]:
+        """Yield assets, newest first, asking for a page at a time.
+
+        Args:
+            mine: Those of this user alone.
+            page_size: Assets in one answer, up to 100.
+        """
+        after = None
+        while True:
+            items, after = await self._run(operations.assets_page(self._credentials, after, mine=mine, limit=page_size))
+            for item in items:
+                yield item
+            if after is None:
+                return
+
+    async def asset(self, asset_id: UUID) -> Asset:
+        """Return an asset."""
+        return await self._run(operations.get_asset(self._credentials, asset_id))
+
+    async def versions(self, asset_id: UUID) -> list[Version]:
+        """Return the masters of an asset, newest first."""
+        return await self._run(operations.versions(self._credentials, asset_id))
+
+    async def upload(
+        self,
+        path: Path,
+        *,
+        title: str = "",
+        asset_id: UUID | None = None,
+        state: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Version:
+        """Upload a file and make it a master, whose preview is then built.
+
+        Args:
+            path: The file; it must not change meanwhile.
+            title: Of a new asset; the file's name if it is empty.
+            asset_id: An asset of which it is a new version; None makes a new one.
+            state: File that keeps how far a large upload is. If it is there and is about the same bytes, the upload is
+                taken up again, and only what is missing is sent. It is removed at the end.
+            progress: Is called with the bytes that are sent and the bytes of the file.
+
+        Raises:
+            FileChangedError: The file changed meanwhile.
+            UploadBrokenError: Parts were lost; with `state`, trying again sends only them.
+            OSError: The file cannot be read.
+        """
+        steps = upload(
+            self._credentials, path, title=title or path.name, asset_id=asset_id, state=state, progress=progress
+        )
+        return await self._run(steps)
+
+    async def preview(self, version_id: UUID) -> Preview:
+        """Return how far the preview of a version is."""
+        return await self._run(operations.get_preview(self._credentials, version_id))
+
+    async def wait(self, version_id: UUID) -> Preview:
+        """Return the preview of a version once it is ready or has failed, however long that takes."""
+        return await self._run(operations.wait(self._credentials, version_id))
+
+    async def playback_url(self, version_id: UUID, *, lifetime_seconds: int | None = None) -> PlaybackUrl:
+        """Return where to play the preview of a version.
+
+        Args:
+            version_id: Its preview is playable.
+            lifetime_seconds: How long; None is the service's longest.
+        """
+        return await self._run(operations.sign(self._credentials, version_id, lifetime_seconds))
+
+    async def _run(self, steps: Steps[Result]) -> Result:
+        """Do what the steps want done."""
+        found: Any = None
+        try:
+            while True:
+                found = await self._do(steps.send(found))
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+    async def _do(self, step: Call | Pause | Run) -> Any:
+        if isinstance(step, Pause):
+            return await asyncio.sleep(step.seconds)
+        if isinstance(step, Run):
+            return await asyncio.to_thread(step.do)
+        content = None if step.body is None else _blocks(step.body)
+        try:
+            answer = await self._http.request(
+                step.method, step.url, headers=dict(step.headers), params=dict(step.params), json=step.json,
+                content=content,
+            )  # fmt: skip
+        except httpx.TransportError as error:
+            return Lost(reason=error)
+        return document(answer)
+
+
+async def _blocks(body: FileRange) -> AsyncIterator[bytes]:
+    sent = 0
+    with await asyncio.to_thread(body.path.open, "rb") as file:
+        await asyncio.to_thread(file.seek, body.start)
+        while block := await asyncio.to_thread(file.read, min(BLOCK, body.size - sent)):
+            yield block
+            sent += len(block)
+            body.sent(sent)

@@ -1,0 +1,180 @@
+"""The client for programs without an event loop."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+from mamkit.client import operations
+from mamkit.client.models import Asset, PlaybackUrl, Preview, User, Version
+from mamkit.client.steps import Answer, Call, Credentials, FileRange, Lost, Pause, Progress, Run, Steps
+from mamkit.client.uploads import upload
+from mamkit.errors import MissingExtraError
+
+try:
+    import httpx
+except ImportError as error:
+    raise MissingExtraError("client", package="httpx") from error
+
+__all__ = ["BLOCK", "TIMEOUT", "Client", "document"]
+
+BLOCK = 1 << 18  # bytes read and sent at once
+TIMEOUT = 60.0  # seconds without a sign of life; the API hashes a large upload before it answers
+
+Result = TypeVar("Result")
+
+
+class Client:
+    """Talks to one API as one user; close it, or use it as a context manager.
+
+    Requests that get no answer, or one that says to come back, are sent again for half a minute.
+
+    Args:
+        base_url: Of the API, e.g. `https://video.example.com`.
+        token: An API key or an access token; `log_in` does without.
+        timeout: Seconds without a sign of life after which a request counts as lost.
+    """
+
+    def __init__(self, base_url: str, *, token: str = "", timeout: float = TIMEOUT) -> None:
+        self._credentials = Credentials(base_url, token)
+        self._http = httpx.Client(timeout=timeout)
+
+    def __repr__(self) -> str:
+        return f"Client({self._credentials.base_url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def log_in(self, email: str, password: str) -> None:
+        """Log in; the session is renewed while the client is used.
+
+        Raises:
+            ApiError: The API refused. So for every method: its status and code are attributes.
+            ApiUnavailableError: There was no answer. So for every method.
+        """
+        self._run(operations.log_in(self._credentials, email, password))
+
+    def me(self) -> User:
+        """Return who this client is."""
+        return self._run(operations.me(self._credentials))
+
+    def assets(self, *, mine: bool = False, page_size: int = 100) -> Iterator[Asset]:
+        """Yield assets, newest first, asking for a page at a time.
+
+        Args:
+            mine: Those of this user alone.
+            page_size: Assets in one answer, up to 100.
+        """
+        after = None
+        while True:
+            items, after = self._run(operations.assets_page(self._credentials, after, mine=mine, limit=page_size))
+            yield from items
+            if after is None:
+                return
+
+    def asset(self, asset_id: UUID) -> Asset:
+        """Return an asset."""
+        return self._run(operations.get_asset(self._credentials, asset_id))
+
+    def versions(self, asset_id: UUID) -> list[Version]:
+        """Return the masters of an asset, newest first."""
+        return self._run(operations.versions(self._credentials, asset_id))
+
+    def upload(
+        self,
+        path: Path,
+        *,
+        title: str = "",
+        asset_id: UUID | None = None,
+        state: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Version:
+        """Upload a file and make it a master, whose preview is then built.
+
+        Args:
+            path: The file; it must not change meanwhile.
+            title: Of a new asset; the file's name if it is empty.
+            asset_id: An asset of which it is a new version; None makes a new one.
+            state: File that keeps how far a large upload is. If it is there and is about the same bytes, the upload is
+                taken up again, and only what is missing is sent. It is removed at the end.
+            progress: Is called with the bytes that are sent and the bytes of the file.
+
+        Raises:
+            FileChangedError: The file changed meanwhile.
+            UploadBrokenError: Parts were lost; with `state`, trying again sends only them.
+            OSError: The file cannot be read.
+        """
+        steps = upload(
+            self._credentials, path, title=title or path.name, asset_id=asset_id, state=state, progress=progress
+        )
+        return self._run(steps)
+
+    def preview(self, version_id: UUID) -> Preview:
+        """Return how far the preview of a version is."""
+        return self._run(operations.get_preview(self._credentials, version_id))
+
+    def wait(self, version_id: UUID) -> Preview:
+        """Return the preview of a version once it is ready or has failed, however long that takes."""
+        return self._run(operations.wait(self._credentials, version_id))
+
+    def playback_url(self, version_id: UUID, *, lifetime_seconds: int | None = None) -> PlaybackUrl:
+        """Return where to play the preview of a version.
+
+        Args:
+            version_id: Its preview is playable.
+            lifetime_seconds: How long; None is the service's longest.
+        """
+        return self._run(operations.sign(self._credentials, version_id, lifetime_seconds))
+
+    def _run(self, steps: Steps[Result]) -> Result:
+        """Do what the steps want done."""
+        found: Any = None
+        try:
+            while True:
+                found = self._do(steps.send(found))
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+    def _do(self, step: Call | Pause | Run) -> Any:
+        if isinstance(step, Pause):
+            return time.sleep(step.seconds)
+        if isinstance(step, Run):
+            return step.do()
+        content = None if step.body is None else _blocks(step.body)
+        try:
+            answer = self._http.request(
+                step.method, step.url, headers=dict(step.headers), params=dict(step.params), json=step.json,
+                content=content,
+            )  # fmt: skip
+        except httpx.TransportError as error:
+            return Lost(reason=error)
+        return document(answer)
+
+
+def _blocks(body: FileRange) -> Iterator[bytes]:
+    sent = 0
+    with body.path.open("rb") as file:
+        file.seek(body.start)
+        while block := file.read(min(BLOCK, body.size - sent)):
+            yield block
+            sent += len(block)
+            body.sent(sent)
+
+
+def document(answer: httpx.Response) -> Answer:
+    """Return an answer as steps take it."""
+    try:
+        found = answer.json() if answer.content else None
+    except ValueError:  # a store answers in XML
+        found = None
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    return Answer(status=answer.status_code, headers=headers, document=found)

@@ -1,0 +1,192 @@
+"""Uploading a file: in one request if it is small, in parts that can be taken up again if it is not."""
+
+import hashlib
+import json
+import mimetypes
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from uuid import UUID, uuid4
+
+from mamkit.client.errors import ApiError, FileChangedError, UploadBrokenError
+from mamkit.client.models import Version
+from mamkit.client.steps import Call, Credentials, FileRange, Progress, Run, Steps, api, store
+
+__all__ = ["UploadState", "upload"]
+
+ONE_REQUEST = 32 << 20  # bytes; below, sending it all again costs less than six more requests
+SIGNED_AT_ONCE = 20  # parts; what is signed is good for an hour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadState:
+    """What is needed to take an upload up again; a client keeps it in a file, readable by its owner alone."""
+
+    upload: str = field(repr=False)
+    """What the API answered when the upload began."""
+    asset_id: str
+    sha256: str
+    """Of the file, lower-case hexadecimal."""
+    size: int
+    """Bytes."""
+
+    @classmethod
+    def load(cls, path: Path) -> Self | None:
+        """Return what a file holds; None if there is none, or it is none of ours."""
+        try:
+            return cls(**json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def save(self, path: Path) -> None:
+        """Write it into a file, whole or not at all."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        scratch = path.with_name(f".{path.name}.{uuid4().hex}")
+        scratch.touch(mode=0o600, exist_ok=False)
+        scratch.write_text(json.dumps(asdict(self)), "utf-8")
+        scratch.replace(path)
+
+
+def upload(
+    credentials: Credentials,
+    path: Path,
+    *,
+    title: str,
+    asset_id: UUID | None,
+    state: Path | None,
+    progress: Progress | None,
+) -> Steps[Version]:
+    """Upload a file and make it a master, whose preview is then built.
+
+    Args:
+        credentials: Of whoever uploads.
+        path: The file; it must not change meanwhile.
+        title: Of a new asset.
+        asset_id: An asset of which it is a new version; None makes a new one.
+        state: File that keeps how far an upload in parts is, and is removed at its end. If it is there and is about the
+            same bytes, the upload is taken up again, and only what is missing is sent.
+        progress: Is told how far it is.
+
+    Raises:
+        ApiError: The API or the store refused.
+        ApiUnavailableError: They cannot be reached.
+        FileChangedError: The file changed.
+        UploadBrokenError: Parts were lost.
+        OSError: The file cannot be read.
+    """
+    size, sha256 = yield Run(do=lambda: _facts(path))
+    tell = progress or _nobody
+    wanted = {
+        "filename": path.name[-255:],
+        "size": size,
+        "content_type": mimetypes.guess_type(path.name)[0] or "application/octet-stream",
+        "sha256": sha256,
+    }
+    tell(0, size)
+    if size <= ONE_REQUEST and asset_id is None:
+        made = yield from _in_one(credentials, path, wanted, tell)
+    else:
+        made = yield from _in_parts(credentials, path, wanted, asset_id=asset_id, state=state, tell=tell)
+    if (yield Run(do=lambda: path.stat().st_size)) != size:
+        raise FileChangedError(path.name)
+    if asset_id is None:
+        record = {"asset_id": made, "filename": wanted["filename"], "title": title}
+        yield from api(credentials, "POST", "/api/assets", record)
+    found = yield from api(credentials, "POST", "/api/promote", {"asset_id": made, "sha256": sha256})
+    if state is not None:
+        yield Run(do=lambda: state.unlink(missing_ok=True))
+    return Version.read(found)
+
+
+def _in_one(credentials: Credentials, path: Path, wanted: Mapping[str, Any], tell: Progress) -> Steps[str]:
+    """Send the file in one request; return the asset's id."""
+    size: int = wanted["size"]
+    signed = yield from api(credentials, "POST", "/api/presign", wanted, key=uuid4().hex)
+    body = FileRange(path=path, start=0, size=size, sent=lambda sent: tell(sent, size))
+    headers = {**signed["headers"], "content-length": str(size)}
+    yield from store(Call(method=signed["method"], url=signed["url"], headers=headers, body=body))
+    return str(signed["asset_id"])
+
+
+def _in_parts(
+    credentials: Credentials,
+    path: Path,
+    wanted: Mapping[str, Any],
+    *,
+    asset_id: UUID | None,
+    state: Path | None,
+    tell: Progress,
+) -> Steps[str]:
+    """Send the parts that are not there yet, and join them; return the asset's id."""
+    size: int = wanted["size"]
+    begun, there, part_size = yield from _begun(credentials, wanted, asset_id, state)
+    token = {"upload": begun.upload}
+    count = max(1, -(-size // part_size))
+    missing = [number for number in range(1, count + 1) if number not in there]
+
+    def length(number: int) -> int:
+        return min(number * part_size, size) - (number - 1) * part_size
+
+    done = sum(length(number) for number in there)
+    tell(done, size)
+    for first in range(0, len(missing), SIGNED_AT_ONCE):
+        numbers = missing[first : first + SIGNED_AT_ONCE]
+        signed = yield from api(credentials, "POST", "/api/uploads/parts/sign", {**token, "numbers": numbers})
+        for part in signed["parts"]:
+            number, before = part["number"], done
+            body = FileRange(
+                path=path,
+                start=(number - 1) * part_size,
+                size=length(number),
+                sent=_telling(tell, before, size),
+            )
+            headers = {**part["headers"], "content-length": str(body.size)}
+            yield from store(Call(method=part["method"], url=part["url"], headers=headers, body=body))
+            done += body.size
+    try:
+        yield from api(credentials, "POST", "/api/uploads/parts/complete", token)
+    except ApiError as error:
+        left = yield from api(credentials, "POST", "/api/uploads/parts/list", token)
+        if lost := count - len(left["numbers"]):
+            raise UploadBrokenError(lost) from error
+        raise
+    return begun.asset_id
+
+
+def _begun(
+    credentials: Credentials, wanted: Mapping[str, Any], asset_id: UUID | None, state: Path | None
+) -> Steps[tuple[UploadState, frozenset[int], int]]:
+    """Return an upload that has begun, the parts that are there already, and the size of a part in bytes."""
+    if state is not None:
+        kept = yield Run(do=lambda: UploadState.load(state))
+        same = kept is not None and (kept.sha256, kept.size) == (wanted["sha256"], wanted["size"])
+        if same and str(asset_id or kept.asset_id) == kept.asset_id:
+            with suppress(ApiError):  # it is over, or somebody else's: a new one begins
+                found = yield from api(credentials, "POST", "/api/uploads/parts/list", {"upload": kept.upload})
+                return kept, frozenset(found["numbers"]), found["part_size"]
+    asked = {**wanted, "asset_id": None if asset_id is None else str(asset_id)}
+    found = yield from api(credentials, "POST", "/api/uploads/parts", asked, key=uuid4().hex)
+    begun = UploadState(
+        upload=found["upload"], asset_id=found["asset_id"], sha256=wanted["sha256"], size=wanted["size"]
+    )
+    if state is not None:
+        yield Run(do=lambda: begun.save(state))
+    return begun, frozenset(), found["part_size"]
+
+
+def _facts(path: Path) -> tuple[int, str]:
+    """Return a file's size in bytes and its SHA-256."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), digest
+
+
+def _nobody(_: int, __: int) -> None:
+    """Tell nobody."""
+
+
+def _telling(tell: Progress, before: int, size: int) -> Callable[[int], object]:
+    """Return what tells how far an upload is while a part of it is sent."""
+    return lambda sent: tell(before + sent, size)
