@@ -36,6 +36,13 @@ def probe(*, source: Path) -> None:
     show_default=True,
     help="What encodes pictures; a card is used only where it works.",
 )
+@click.option(
+    "--segments",
+    type=click.Choice(["fmp4", "ts"]),
+    default="fmp4",
+    show_default=True,
+    help="Fragmented MP4 (CMAF), or MPEG transport streams for old players.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a report as one JSON object.")
 def transcode(
     *,
@@ -45,6 +52,7 @@ def transcode(
     copy: bool,
     codecs: str,
     encoder: Literal["auto", "cpu", "nvenc"],
+    segments: Literal["fmp4", "ts"],
     as_json: bool,
 ) -> None:
     """Make a tree for HLS and DASH of a media file in a folder."""
@@ -59,6 +67,7 @@ def transcode(
             copy=copy,
             codecs=_codecs(codecs),
             encoder=encoder,
+            container=segments,
             on_progress=advance,
         )
     if as_json:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from mamkit.transcode.containment.contain import Cancellation, choose_devices, encode_part, probe
 from mamkit.transcode.errors import ContainmentError, DestinationNotEmptyError, EncodeError
 from mamkit.transcode.limits import Limits
-from mamkit.transcode.models import ArtFile, Codec, Device, Init, MediaInfo, Part, Plan, Segment
+from mamkit.transcode.models import ArtFile, Codec, Container, Device, Init, MediaInfo, Part, Plan, Segment
 from mamkit.transcode.packaging.manifest import MANIFEST_NAME, dash_manifest
 from mamkit.transcode.packaging.playlists import (
     INDEX_NAME,
@@ -61,6 +61,7 @@ def transcode(
     artwork: bool = True,
     copy: bool = True,
     codecs: Sequence[Codec] = ("h264",),
+    container: Container = "fmp4",
     encoder: Literal["auto", "cpu", "nvenc"] = "cpu",
     limits: Limits | None = None,
     on_progress: Callable[[Fraction], object] | None = None,
@@ -76,6 +77,7 @@ def transcode(
         copy: Whether the source's own packets are used for the largest rendition where they can be; `Report.notes` says
             whether that was so, and why not.
         codecs: What to encode pictures in, as for `make_plan`.
+        container: What to pack everything in, as for `make_plan`.
         encoder: What with, as for `choose_devices`. If a card fails in the middle of a film, the film is encoded on
             the processor from its beginning, because another encoder's segments need another header; `Report.notes`
             says so.
@@ -93,7 +95,7 @@ def transcode(
     if existed and any(folder.iterdir()):
         raise DestinationNotEmptyError(f"{str(folder)!r} is not empty; name a new folder")
     info = probe(source, limits=limits, cancelled=cancelled)
-    plan = make_plan(info, ladder=ladder, artwork=artwork, copy=copy, codecs=codecs)
+    plan = make_plan(info, ladder=ladder, artwork=artwork, copy=copy, codecs=codecs, container=container)
     wanted = {rendition.codec for rendition in plan.video if not rendition.copied}
     devices, notes = choose_devices(encoder, sorted(wanted), limits=limits)
     folder.mkdir(parents=True, exist_ok=True)
@@ -156,7 +158,8 @@ class _Folder:
 
     def init(self, init: Init, data: bytes) -> None:
         self.inits[init.rendition] = init
-        self._write(init_name(init.rendition), data)
+        if self._plan.container == "fmp4":  # transport streams say all in each segment
+            self._write(init_name(init.rendition), data)
 
     def segment(self, segment: Segment, data: bytes) -> None:
         self.segments.append(segment)
@@ -181,7 +184,8 @@ class _Folder:
             if name in pictures:
                 text = iframe_playlist(track, plan=self._plan, finished=True)
                 self._write(iframe_playlist_name(name), text.encode())
-        self._write(MANIFEST_NAME, dash_manifest(self._plan, tracks).encode())
+        if self._plan.container == "fmp4":
+            self._write(MANIFEST_NAME, dash_manifest(self._plan, tracks).encode())
         self._write(INDEX_NAME, multivariant_playlist(self._plan, tracks, finished=True).encode())
 
     def _write(self, name: str, data: bytes) -> None:
