@@ -1,4 +1,4 @@
-"""`mamkit probe`, `mamkit transcode`: one part of the library each, without services."""
+"""`mamkit probe`, `mamkit transcode`, `mamkit thumbnails`: one part of the library each, without services."""
 
 import json
 from pathlib import Path
@@ -78,6 +78,17 @@ def transcode(
             click.echo(note, err=True)
 
 
+@click.command()
+@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
+def thumbnails(*, source: Path, dest: Path) -> None:
+    """Make poster and thumbnail of a still image in a folder."""
+    from mamkit import transcode as media
+
+    for name in media.thumbnails(source, dest):
+        click.echo(f"{dest / name}")
+
+
 def _codecs(names: str) -> "list[Codec]":
     known: dict[str, Codec] = {"h264": "h264", "hevc": "hevc", "av1": "av1"}
     try:
@@ -86,4 +97,4 @@ def _codecs(names: str) -> "list[Codec]":
         raise click.BadParameter(f"{error.args[0]!r} is none of {', '.join(known)}", param_hint="--codec") from error
 
 
-commands = [probe, transcode]
+commands = [probe, transcode, thumbnails]

@@ -21,6 +21,7 @@ The folders follow the way of a film: `reading` it, `planning` what becomes of i
 from mamkit.transcode.artwork.files import (
     POSTER_NAME,
     STORYBOARD_NAME,
+    THUMBNAIL_NAME,
     WAVEFORM_IMAGE_NAME,
     WAVEFORM_NAME,
     Storyboard,
@@ -30,7 +31,14 @@ from mamkit.transcode.artwork.files import (
     storyboard_vtt,
     waveform_json,
 )
-from mamkit.transcode.containment.contain import Cancellation, choose_devices, encode_part, probe, try_encoder
+from mamkit.transcode.containment.contain import (
+    Cancellation,
+    choose_devices,
+    encode_part,
+    make_thumbnails,
+    probe,
+    try_encoder,
+)
 from mamkit.transcode.errors import (
     ChildCrashedError,
     ChildMemoryError,
@@ -51,7 +59,7 @@ from mamkit.transcode.errors import (
     TranscodeInterruptedError,
 )
 from mamkit.transcode.limits import Limits
-from mamkit.transcode.local import Report, transcode
+from mamkit.transcode.local import Report, thumbnails, transcode
 from mamkit.transcode.models import (
     ArtFile,
     AudioRendition,
@@ -97,6 +105,7 @@ __all__ = [
     "MANIFEST_NAME",
     "POSTER_NAME",
     "STORYBOARD_NAME",
+    "THUMBNAIL_NAME",
     "UHD_LADDER",
     "WAVEFORM_IMAGE_NAME",
     "WAVEFORM_NAME",
@@ -156,6 +165,7 @@ __all__ = [
     "iframe_playlist_name",
     "init_name",
     "make_plan",
+    "make_thumbnails",
     "media_playlist",
     "media_playlist_name",
     "multivariant_playlist",
@@ -166,6 +176,7 @@ __all__ = [
     "sheet_name",
     "storyboard",
     "storyboard_vtt",
+    "thumbnails",
     "transcode",
     "try_encoder",
     "waveform_json",

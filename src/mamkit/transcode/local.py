@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from mamkit.transcode.containment.contain import Cancellation, choose_devices, encode_part, probe
+from mamkit.transcode.containment.contain import Cancellation, choose_devices, encode_part, make_thumbnails, probe
 from mamkit.transcode.errors import ContainmentError, DestinationNotEmptyError, EncodeError
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import ArtFile, Codec, Container, Device, Init, MediaInfo, Part, Plan, Segment
@@ -29,7 +29,7 @@ from mamkit.transcode.planning.ladder import DEFAULT_LADDER, Ladder
 from mamkit.transcode.planning.plan import make_plan
 from mamkit.transcode.reading.source import Source
 
-__all__ = ["Report", "transcode"]
+__all__ = ["Report", "thumbnails", "transcode"]
 
 # How much work there is in parts of the same seconds.
 _WEIGHTS = {"video": Fraction(1), "audio": Fraction(1, 50), "subtitles": Fraction(1, 100), "artwork": Fraction(1, 50)}
@@ -139,6 +139,47 @@ def _clear(folder: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def thumbnails(
+    source: Source, dest: str | Path, *, limits: Limits | None = None, cancelled: Cancellation | None = None
+) -> tuple[str, ...]:
+    """Make poster and thumbnail of a still image in a folder; return their names in it.
+
+    Args:
+        source: A regular file, or what ranges are read from.
+        dest: A folder; files of these names in it are replaced.
+        limits: What the file may ask for.
+        cancelled: Ends the work when set.
+
+    Raises:
+        TranscodeError: As for `make_thumbnails`.
+        OSError: The folder cannot be written.
+    """
+    sink = _Pictures()
+    files = make_thumbnails(source, sink, limits=limits, cancelled=cancelled)
+    for file in files:
+        _write(Path(dest) / file.name, sink.made[file.name])
+    return tuple(file.name for file in files)
+
+
+class _Pictures:
+    """A `Sink` that keeps the two small files of a still image."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, bytes] = {}
+
+    def init(self, init: Init, data: bytes) -> None:
+        """Take nothing: an image has no segments."""
+
+    def segment(self, segment: Segment, data: bytes) -> None:
+        """Take nothing: an image has no segments."""
+
+    def art(self, file: ArtFile, data: bytes) -> None:
+        self.made[file.name] = data
+
+    def progress(self, done: Fraction) -> None:
+        """Hear nothing: it is over at once."""
+
+
 class _Folder:
     """A `Sink` that writes files, and keeps account of the parts before."""
 
@@ -189,12 +230,15 @@ class _Folder:
         self._write(INDEX_NAME, multivariant_playlist(self._plan, tracks, finished=True).encode())
 
     def _write(self, name: str, data: bytes) -> None:
-        """Write a file, to be seen whole or not at all."""
-        path = self._folder / name
-        path.parent.mkdir(exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.part")
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
+        _write(self._folder / name, data)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file, to be seen whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.part")
+    unfinished.write_bytes(data)
+    unfinished.replace(path)
 
 
 def _work(part: Part) -> Fraction:
