@@ -133,6 +133,12 @@ def package(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def corpus(session: nox.Session) -> None:
+    """Write docs/reference/corpus.md from a folder of media, named after `--`: what becomes of each file."""
+    run(session, "python", "-m", "tests.media.corpus_table", *session.posargs, "docs/reference/corpus.md")
+
+
+@nox.session(venv_backend="none", default=False)
 def pins(session: nox.Session) -> None:
     """Write the versions that are installed here into pyproject.toml, the one place from which uv reads them."""
     versions = {

@@ -1,4 +1,4 @@
-"""`mamkit probe`, `mamkit transcode`: one part of the library each, without services."""
+"""`mamkit probe`, `mamkit transcode`, `mamkit thumbnails`: one part of the library each, without services."""
 
 import json
 from pathlib import Path
@@ -36,6 +36,13 @@ def probe(*, source: Path) -> None:
     show_default=True,
     help="What encodes pictures; a card is used only where it works.",
 )
+@click.option(
+    "--segments",
+    type=click.Choice(["fmp4", "ts"]),
+    default="fmp4",
+    show_default=True,
+    help="Fragmented MP4 (CMAF), or MPEG transport streams for old players.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a report as one JSON object.")
 def transcode(
     *,
@@ -45,6 +52,7 @@ def transcode(
     copy: bool,
     codecs: str,
     encoder: Literal["auto", "cpu", "nvenc"],
+    segments: Literal["fmp4", "ts"],
     as_json: bool,
 ) -> None:
     """Make a tree for HLS and DASH of a media file in a folder."""
@@ -59,6 +67,7 @@ def transcode(
             copy=copy,
             codecs=_codecs(codecs),
             encoder=encoder,
+            container=segments,
             on_progress=advance,
         )
     if as_json:
@@ -69,6 +78,17 @@ def transcode(
             click.echo(note, err=True)
 
 
+@click.command()
+@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
+def thumbnails(*, source: Path, dest: Path) -> None:
+    """Make poster and thumbnail of a still image in a folder."""
+    from mamkit import transcode as media
+
+    for name in media.thumbnails(source, dest):
+        click.echo(f"{dest / name}")
+
+
 def _codecs(names: str) -> "list[Codec]":
     known: dict[str, Codec] = {"h264": "h264", "hevc": "hevc", "av1": "av1"}
     try:
@@ -77,4 +97,4 @@ def _codecs(names: str) -> "list[Codec]":
         raise click.BadParameter(f"{error.args[0]!r} is none of {', '.join(known)}", param_hint="--codec") from error
 
 
-commands = [probe, transcode]
+commands = [probe, transcode, thumbnails]

@@ -69,7 +69,7 @@ def write_playlists(
         texts[media_playlist_name(name)] = media_playlist(track, plan=plan, finished=finished)
         if name in pictures:
             texts[iframe_playlist_name(name)] = iframe_playlist(track, plan=plan, finished=finished)
-    if finished:
+    if finished and plan.container == "fmp4":
         manifest = dash_manifest(plan, tracks.values()).encode()
         previews.put(prefix + MANIFEST_NAME, manifest, content_type=MANIFEST_TYPE)
     texts[INDEX_NAME] = multivariant_playlist(plan, tracks.values(), finished=finished)

@@ -21,6 +21,7 @@ MANIFEST_TYPE = "application/dash+xml"  # ISO/IEC 23009-1 annex C
 SEGMENT_TYPE = "video/iso.segment"  # ISO/IEC 23000-19 annex on media types; registered by ISO/IEC 14496-12
 MP4_TYPE = "video/mp4"  # RFC 4337
 JSON_TYPE = "application/json"
+TRANSPORT_TYPE = "video/mp2t"  # RFC 3555 section 4.2.8
 VTT_TYPE = "text/vtt"
 _ART_TYPES = {"jpg": "image/jpeg", "png": "image/png", "vtt": VTT_TYPE, "json": JSON_TYPE}
 
@@ -47,7 +48,7 @@ def init_key(prefix: str, init: Init) -> str:
 
 def segment_type(segment: Segment) -> str:
     """Return of which type a media segment is."""
-    return {"m4s": SEGMENT_TYPE, "vtt": VTT_TYPE}[segment.file]
+    return {"m4s": SEGMENT_TYPE, "ts": TRANSPORT_TYPE, "vtt": VTT_TYPE}[segment.file]
 
 
 def segment_key(prefix: str, segment: Segment) -> str:

@@ -21,6 +21,7 @@ The folders follow the way of a film: `reading` it, `planning` what becomes of i
 from mamkit.transcode.artwork.files import (
     POSTER_NAME,
     STORYBOARD_NAME,
+    THUMBNAIL_NAME,
     WAVEFORM_IMAGE_NAME,
     WAVEFORM_NAME,
     Storyboard,
@@ -37,6 +38,7 @@ from mamkit.transcode.containment.contain import (
     choose_devices,
     confinement,
     encode_part,
+    make_thumbnails,
     probe,
     try_encoder,
 )
@@ -60,12 +62,13 @@ from mamkit.transcode.errors import (
     TranscodeInterruptedError,
 )
 from mamkit.transcode.limits import Limits
-from mamkit.transcode.local import Report, transcode
+from mamkit.transcode.local import Report, thumbnails, transcode
 from mamkit.transcode.models import (
     ArtFile,
     AudioRendition,
     AudioStream,
     Codec,
+    Container,
     Copyable,
     Device,
     Init,
@@ -105,6 +108,7 @@ __all__ = [
     "MANIFEST_NAME",
     "POSTER_NAME",
     "STORYBOARD_NAME",
+    "THUMBNAIL_NAME",
     "UHD_LADDER",
     "WAVEFORM_IMAGE_NAME",
     "WAVEFORM_NAME",
@@ -119,6 +123,7 @@ __all__ = [
     "Children",
     "Codec",
     "Confinement",
+    "Container",
     "ContainmentError",
     "Copyable",
     "DestinationNotEmptyError",
@@ -166,6 +171,7 @@ __all__ = [
     "iframe_playlist_name",
     "init_name",
     "make_plan",
+    "make_thumbnails",
     "media_playlist",
     "media_playlist_name",
     "multivariant_playlist",
@@ -176,6 +182,7 @@ __all__ = [
     "sheet_name",
     "storyboard",
     "storyboard_vtt",
+    "thumbnails",
     "transcode",
     "try_encoder",
     "waveform_json",

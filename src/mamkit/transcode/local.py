@@ -8,10 +8,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from mamkit.transcode.containment.contain import Cancellation, choose_devices, encode_part, probe
+from mamkit.transcode.containment.contain import Cancellation, choose_devices, encode_part, make_thumbnails, probe
 from mamkit.transcode.errors import ContainmentError, DestinationNotEmptyError, EncodeError
 from mamkit.transcode.limits import Limits
-from mamkit.transcode.models import ArtFile, Codec, Device, Init, MediaInfo, Part, Plan, Segment
+from mamkit.transcode.models import ArtFile, Codec, Container, Device, Init, MediaInfo, Part, Plan, Segment
 from mamkit.transcode.packaging.manifest import MANIFEST_NAME, dash_manifest
 from mamkit.transcode.packaging.playlists import (
     INDEX_NAME,
@@ -29,7 +29,7 @@ from mamkit.transcode.planning.ladder import DEFAULT_LADDER, Ladder
 from mamkit.transcode.planning.plan import make_plan
 from mamkit.transcode.reading.source import Source
 
-__all__ = ["Report", "transcode"]
+__all__ = ["Report", "thumbnails", "transcode"]
 
 # How much work there is in parts of the same seconds.
 _WEIGHTS = {"video": Fraction(1), "audio": Fraction(1, 50), "subtitles": Fraction(1, 100), "artwork": Fraction(1, 50)}
@@ -61,6 +61,7 @@ def transcode(
     artwork: bool = True,
     copy: bool = True,
     codecs: Sequence[Codec] = ("h264",),
+    container: Container = "fmp4",
     encoder: Literal["auto", "cpu", "nvenc"] = "cpu",
     limits: Limits | None = None,
     on_progress: Callable[[Fraction], object] | None = None,
@@ -76,6 +77,7 @@ def transcode(
         copy: Whether the source's own packets are used for the largest rendition where they can be; `Report.notes` says
             whether that was so, and why not.
         codecs: What to encode pictures in, as for `make_plan`.
+        container: What to pack everything in, as for `make_plan`.
         encoder: What with, as for `choose_devices`. If a card fails in the middle of a film, the film is encoded on
             the processor from its beginning, because another encoder's segments need another header; `Report.notes`
             says so.
@@ -93,7 +95,7 @@ def transcode(
     if existed and any(folder.iterdir()):
         raise DestinationNotEmptyError(f"{str(folder)!r} is not empty; name a new folder")
     info = probe(source, limits=limits, cancelled=cancelled)
-    plan = make_plan(info, ladder=ladder, artwork=artwork, copy=copy, codecs=codecs)
+    plan = make_plan(info, ladder=ladder, artwork=artwork, copy=copy, codecs=codecs, container=container)
     wanted = {rendition.codec for rendition in plan.video if not rendition.copied}
     devices, notes = choose_devices(encoder, sorted(wanted), limits=limits)
     folder.mkdir(parents=True, exist_ok=True)
@@ -137,6 +139,47 @@ def _clear(folder: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def thumbnails(
+    source: Source, dest: str | Path, *, limits: Limits | None = None, cancelled: Cancellation | None = None
+) -> tuple[str, ...]:
+    """Make poster and thumbnail of a still image in a folder; return their names in it.
+
+    Args:
+        source: A regular file, or what ranges are read from.
+        dest: A folder; files of these names in it are replaced.
+        limits: What the file may ask for.
+        cancelled: Ends the work when set.
+
+    Raises:
+        TranscodeError: As for `make_thumbnails`.
+        OSError: The folder cannot be written.
+    """
+    sink = _Pictures()
+    files = make_thumbnails(source, sink, limits=limits, cancelled=cancelled)
+    for file in files:
+        _write(Path(dest) / file.name, sink.made[file.name])
+    return tuple(file.name for file in files)
+
+
+class _Pictures:
+    """A `Sink` that keeps the two small files of a still image."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, bytes] = {}
+
+    def init(self, init: Init, data: bytes) -> None:
+        """Take nothing: an image has no segments."""
+
+    def segment(self, segment: Segment, data: bytes) -> None:
+        """Take nothing: an image has no segments."""
+
+    def art(self, file: ArtFile, data: bytes) -> None:
+        self.made[file.name] = data
+
+    def progress(self, done: Fraction) -> None:
+        """Hear nothing: it is over at once."""
+
+
 class _Folder:
     """A `Sink` that writes files, and keeps account of the parts before."""
 
@@ -156,7 +199,8 @@ class _Folder:
 
     def init(self, init: Init, data: bytes) -> None:
         self.inits[init.rendition] = init
-        self._write(init_name(init.rendition), data)
+        if self._plan.container == "fmp4":  # transport streams say all in each segment
+            self._write(init_name(init.rendition), data)
 
     def segment(self, segment: Segment, data: bytes) -> None:
         self.segments.append(segment)
@@ -181,16 +225,20 @@ class _Folder:
             if name in pictures:
                 text = iframe_playlist(track, plan=self._plan, finished=True)
                 self._write(iframe_playlist_name(name), text.encode())
-        self._write(MANIFEST_NAME, dash_manifest(self._plan, tracks).encode())
+        if self._plan.container == "fmp4":
+            self._write(MANIFEST_NAME, dash_manifest(self._plan, tracks).encode())
         self._write(INDEX_NAME, multivariant_playlist(self._plan, tracks, finished=True).encode())
 
     def _write(self, name: str, data: bytes) -> None:
-        """Write a file, to be seen whole or not at all."""
-        path = self._folder / name
-        path.parent.mkdir(exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.part")
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
+        _write(self._folder / name, data)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file, to be seen whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.part")
+    unfinished.write_bytes(data)
+    unfinished.replace(path)
 
 
 def _work(part: Part) -> Fraction:

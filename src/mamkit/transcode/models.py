@@ -20,6 +20,7 @@ __all__ = [
     "AudioRendition",
     "AudioStream",
     "Codec",
+    "Container",
     "Copyable",
     "Device",
     "Init",
@@ -41,8 +42,11 @@ Codec = Literal["h264", "hevc", "av1"]
 """What pictures are encoded in: H.264, which everything plays, or what takes fewer bits."""
 
 
-SegmentFile = Literal["m4s", "vtt"]
-"""What a segment is, and the end of its name: CMAF, or WebVTT."""
+SegmentFile = Literal["m4s", "ts", "vtt"]
+"""What a segment is, and the end of its name: CMAF, an MPEG transport stream, or WebVTT."""
+
+Container = Literal["fmp4", "ts"]
+"""What pictures and sound are packed in: fragmented MP4 (CMAF), or MPEG transport streams."""
 
 Device = Literal["cpu", "nvenc"]
 """What encodes pictures: the processor, or the encoder of an NVIDIA card."""
@@ -245,6 +249,7 @@ class Plan(Model):
     """Output frames per second, constant, at most 60; None without video."""
     frame_count: int
     """Output frames in all; 0 without video."""
+    container: Container = "fmp4"
     gop_frames: int
     """Frames from one key frame to the next: 2 s; 0 without video."""
     segment_frames: int

@@ -17,7 +17,10 @@ from mamkit.transcode.models import Plan
 
 __all__ = [
     "POSTER_NAME",
+    "POSTER_SIDE",
     "STORYBOARD_NAME",
+    "THUMBNAIL_NAME",
+    "THUMBNAIL_SIDE",
     "WAVEFORM_IMAGE_NAME",
     "WAVEFORM_NAME",
     "Storyboard",
@@ -30,14 +33,20 @@ __all__ = [
 ]
 
 POSTER_NAME = "art/poster.jpg"
+THUMBNAIL_NAME = "art/thumbnail.jpg"
 STORYBOARD_NAME = "art/storyboard.vtt"
 WAVEFORM_NAME = "art/waveform.json"
 WAVEFORM_IMAGE_NAME = "art/waveform.png"
 
 _SHEET = "storyboard_{:03d}.jpg"
-_NAMES = re.compile(r"art/(poster\.jpg|storyboard\.vtt|storyboard_\d{3}\.jpg|waveform\.(json|png))")
+_NAMES = re.compile(r"art/(poster\.jpg|thumbnail\.jpg|storyboard\.vtt|storyboard_\d{3}\.jpg|waveform\.(json|png))")
 
-_POSTER_SIDE = 1280  # pixels of the long side at most: what a page shows at first
+POSTER_SIDE = 1280
+"""Pixels of a poster's long side at most: what a page shows at first."""
+
+THUMBNAIL_SIDE = 320
+"""Pixels of a thumbnail's long side at most: one of many on a page."""
+
 _TILE_SIDE = 192  # pixels of the long side: as large as players show it
 _SHORTEST = 2  # seconds between pictures: a GOP of most films
 _MOST_TILES = 200  # which bounds the work, however long the film
@@ -90,7 +99,7 @@ def sheet_name(sheet: int) -> str:
 
 def poster_size(plan: Plan) -> tuple[int, int]:
     """Return width and height of the poster of a plan with a picture, pixels."""
-    return _within(plan, _POSTER_SIDE)
+    return _within(plan, POSTER_SIDE)
 
 
 def storyboard(plan: Plan) -> Storyboard:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import av
 
 import mamkit
+from mamkit.transcode.artwork._photo import encode_thumbnails
 from mamkit.transcode.containment._sandbox import restrict_files, restrict_resources
 from mamkit.transcode.containment._wire import Message, send, to_wire
 from mamkit.transcode.encode import encode_part_here
@@ -123,6 +124,11 @@ def _work(request: dict[str, Any], voice: _Voice) -> Message:
             streams=request["limits"]["streams"],
         )
         return Message("info", probe_here(source, limits).model_dump(mode="json"))
+    if request["task"] == "thumbnails":
+        sink = _PipeSink(voice)
+        for file, data in encode_thumbnails(source):
+            sink.art(file, data)
+        return Message("done", None)
     plan, part = Plan.model_validate(request["plan"]), Part.model_validate(request["part"])
     encode_part_here(source, plan, part, _PipeSink(voice), devices=devices)
     return Message("done", None)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode.artwork.files import is_art_name
+from mamkit.transcode.artwork.files import POSTER_NAME, THUMBNAIL_NAME, is_art_name
 from mamkit.transcode.containment._process import Cancellation, Child, start_process
 from mamkit.transcode.containment._sandbox import NET_SINCE, landlock_version
 from mamkit.transcode.containment._wire import Message, from_wire
@@ -38,7 +38,16 @@ try:
 except ImportError as error:
     raise MissingExtraError("transcode", package="pydantic") from error
 
-__all__ = ["Cancellation", "Confinement", "choose_devices", "confinement", "encode_part", "probe", "try_encoder"]
+__all__ = [
+    "Cancellation",
+    "Confinement",
+    "choose_devices",
+    "confinement",
+    "encode_part",
+    "make_thumbnails",
+    "probe",
+    "try_encoder",
+]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -149,6 +158,42 @@ def encode_part(
                     return receipt.result()
                 case _:
                     raise ChildProtocolError(f"the child said {message.kind!r} while it encoded")
+    raise ChildProtocolError("the child did not answer")
+
+
+def make_thumbnails(
+    source: Source, sink: Sink, *, limits: Limits | None = None, cancelled: Cancellation | None = None
+) -> tuple[ArtFile, ...]:
+    """Make poster and thumbnail of a still image, as JPEG: upright, and without anything that stood beside it.
+
+    JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF are read; HEIC is not, which cameras put together from tiles.
+
+    Args:
+        source: A regular file, or what ranges are read from, by this process alone.
+        sink: Takes the files through `art`.
+        limits: Of the child; `Limits()` if None.
+        cancelled: Ends the work when set.
+
+    Raises:
+        SourceUnavailableError: There is no regular file there, or it may not be read.
+        MediaError: The file is at fault: not an image of a kind that is accepted, broken, more than 67 million pixels.
+        EncodeError: A filter or the encoder failed.
+        ContainmentError: The child process crashed, hung or asked for too much; the subclass says which.
+        TranscodeInterruptedError: `cancelled` was set.
+    """
+    limits = limits or Limits()
+    files: dict[str, ArtFile] = {}
+    with _conversation(_request("thumbnails", source, limits), source, limits, cancelled) as (_, messages):
+        for message in messages:
+            if message.kind == "done" and files.keys() == {POSTER_NAME, THUMBNAIL_NAME}:
+                return tuple(files.values())
+            if message.kind != "art":
+                raise ChildProtocolError(f"the child said {message.kind!r} while it made thumbnails")
+            file = _parse(ArtFile, message)
+            if file.name not in {POSTER_NAME, THUMBNAIL_NAME} - files.keys() or file.size != len(message.data):
+                raise ChildProtocolError(f"the child made {file.name!r}, unasked")
+            files[file.name] = file
+            sink.art(file, message.data)
     raise ChildProtocolError("the child did not answer")
 
 
@@ -300,7 +345,9 @@ def _memory_error(child: Child, limits: Limits) -> ChildMemoryError:
     )
 
 
-def _request(task: Literal["probe", "encode", "trial"], source: Source, limits: Limits, **more: Any) -> dict[str, Any]:
+def _request(
+    task: Literal["probe", "encode", "thumbnails", "trial"], source: Source, limits: Limits, **more: Any
+) -> dict[str, Any]:
     return {
         "task": task,
         "source": str(Path(source).absolute())

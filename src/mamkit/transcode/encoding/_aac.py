@@ -9,6 +9,7 @@ from mamkit.transcode.encoding._encoder import Encoder
 from mamkit.transcode.encoding._timeline import SAMPLE_FORMAT
 from mamkit.transcode.models import AudioRendition, Part, Plan, Segment
 from mamkit.transcode.packaging.fmp4 import Sample, fragment
+from mamkit.transcode.packaging.mpegts import AacTrack
 from mamkit.transcode.planning.plan import AAC_FRAME_SAMPLES, audio_frame_range
 
 try:
@@ -40,6 +41,8 @@ class AacSegments:
 
     def __init__(self, plan: Plan, rendition: AudioRendition, part: Part) -> None:
         self._rendition = rendition
+        transport = plan.container == "ts"
+        self._transport = AacTrack(rendition.sample_rate, rendition.channels) if transport else None
         self._segments = [(index, audio_frame_range(plan, rendition, index)) for index in range(part.start, part.stop)]
         self._wanted = range(self._segments[0][1].start, self._segments[-1][1].stop)
         self._samples: list[Sample] = []
@@ -70,20 +73,26 @@ class AacSegments:
                 del self._segments[0]
 
     def _segment(self, index: int, frames: range) -> EncodedSegment:
-        made = fragment(
+        data = self._packed(index, frames)
+        facts = Segment(
+            rendition=self._rendition.name,
+            index=index,
+            duration=Fraction(len(frames) * AAC_FRAME_SAMPLES, self._rendition.sample_rate),
+            size=len(data),
+            file="ts" if self._transport else "m4s",
+        )
+        return EncodedSegment(facts, data)
+
+    def _packed(self, index: int, frames: range) -> bytes:
+        if self._transport is not None:
+            return self._transport.run(frames.start, [sample.data for sample in self._samples])
+        return fragment(
             self._samples,
             duration=AAC_FRAME_SAMPLES,
             decode_time=frames.start * AAC_FRAME_SAMPLES,
             sequence=index + 1,
             all_sync=True,
-        )
-        facts = Segment(
-            rendition=self._rendition.name,
-            index=index,
-            duration=Fraction(len(frames) * AAC_FRAME_SAMPLES, self._rendition.sample_rate),
-            size=len(made.data),
-        )
-        return EncodedSegment(facts, made.data)
+        ).data
 
     def _add_stream(self, muxer: av.container.OutputContainer) -> av.AudioStream:
         stream = muxer.add_stream("aac", rate=self._rendition.sample_rate)

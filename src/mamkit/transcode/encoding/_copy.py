@@ -69,7 +69,9 @@ class PacketSegments:
                 made = header.getvalue()
         made = without_delay(made, rendition.copy_delay * clock.frame)
         self.init = EncodedInit(facts_of(rendition.name, made), made)
-        self._writer = SegmentWriter(plan, rendition.name, segments, maker="the source", delay=rendition.copy_delay)
+        self._writer = SegmentWriter(
+            plan, rendition.name, segments, maker="the source", delay=rendition.copy_delay, header=made
+        )
 
     def copy(self) -> Generator[EncodedSegment | int, None, None]:
         """Yield the segments, and after each group how many frames that were.

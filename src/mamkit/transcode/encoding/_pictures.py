@@ -52,7 +52,14 @@ class PictureSegments:
         self._gop: list[tuple[int, bytes]] = []
         clock = Clock(plan.frame_rate)
         self.encoder = Encoder(rendition.name, clock.timescale, clock.frame, self._add_stream, delay=self._kind.delay)
-        self._writer = SegmentWriter(plan, rendition.name, segments, maker=self.encoder.name, delay=self.encoder.delay)
+        self._writer = SegmentWriter(
+            plan,
+            rendition.name,
+            segments,
+            maker=self.encoder.name,
+            delay=self.encoder.delay,
+            header=self.encoder.header,
+        )
 
     def push(self, n: int, picture: av.VideoFrame) -> Iterator[EncodedSegment]:
         """Encode frame `n`, a picture of the rendition's size in `yuv420p`; yield the segments that it completes."""

@@ -7,6 +7,7 @@ from mamkit.transcode._events import EncodedSegment
 from mamkit.transcode.errors import EncodeError
 from mamkit.transcode.models import KeyFrame, Plan, Segment
 from mamkit.transcode.packaging.fmp4 import Sample, fragment
+from mamkit.transcode.packaging.mpegts import H264Track
 from mamkit.transcode.planning.plan import frame_range
 
 __all__ = ["Clock", "SegmentWriter"]
@@ -38,9 +39,10 @@ class SegmentWriter:
         segments: Which segments, a run.
         maker: Who makes the pictures, for errors.
         delay: Frames that must be decoded before the first one can be shown.
+        header: The initialisation segment.
     """
 
-    def __init__(self, plan: Plan, rendition: str, segments: range, *, maker: str, delay: int) -> None:
+    def __init__(self, plan: Plan, rendition: str, segments: range, *, maker: str, delay: int, header: bytes) -> None:
         if plan.frame_rate is None:
             raise ValueError("the plan has no video")
         self._rendition = rendition
@@ -48,6 +50,7 @@ class SegmentWriter:
         self._clock = Clock(plan.frame_rate)
         self._maker = maker
         self._delay = delay
+        self._transport = H264Track(header, plan.frame_rate, delay) if plan.container == "ts" else None
         self._waiting = [(index, frame_range(plan, index)) for index in segments]
         self._fragments: list[bytes] = []
         self._key_frames: list[KeyFrame] = []
@@ -73,19 +76,10 @@ class SegmentWriter:
                 f"{self._maker!r} did not end its group of pictures at frame {first} or {frames.stop}",
                 encoder=self._maker,
             )
-        made = fragment(
-            [
-                Sample(data, (number - first - place + self._delay) * self._clock.frame)
-                for place, (number, data) in enumerate(group)
-            ],
-            duration=self._clock.frame,
-            decode_time=first * self._clock.frame,
-            sequence=first + 1,
-            all_sync=False,
-        )
+        data, key_frame_end = self._packed(group, first)
         offset = sum(map(len, self._fragments))
-        self._key_frames.append(KeyFrame(offset=offset, size=made.first_sample_end, time=Fraction(first) / self._rate))
-        self._fragments.append(made.data)
+        self._key_frames.append(KeyFrame(offset=offset, size=key_frame_end, time=Fraction(first) / self._rate))
+        self._fragments.append(data)
         self.next = stop
         if stop == frames.stop:
             del self._waiting[0]
@@ -100,6 +94,22 @@ class SegmentWriter:
         if self._waiting:
             raise EncodeError(f"{self._maker!r} made no segment {self._waiting[0][0]}", encoder=self._maker)
 
+    def _packed(self, group: Sequence[tuple[int, bytes]], first: int) -> tuple[bytes, int]:
+        """Return a group in the container, and where its key frame ends."""
+        if self._transport is not None:
+            return self._transport.run(group)
+        made = fragment(
+            [
+                Sample(data, (number - first - place + self._delay) * self._clock.frame)
+                for place, (number, data) in enumerate(group)
+            ],
+            duration=self._clock.frame,
+            decode_time=first * self._clock.frame,
+            sequence=first + 1,
+            all_sync=False,
+        )
+        return made.data, made.first_sample_end
+
     def _segment(self, index: int, frames: range) -> EncodedSegment:
         data = b"".join(self._fragments)
         facts = Segment(
@@ -108,6 +118,7 @@ class SegmentWriter:
             duration=len(frames) / self._rate,
             size=len(data),
             key_frames=tuple(self._key_frames),
+            file="ts" if self._transport else "m4s",
         )
         self._fragments, self._key_frames = [], []
         return EncodedSegment(facts, data)

@@ -7,6 +7,7 @@ from fractions import Fraction
 from mamkit.errors import MissingExtraError
 from mamkit.transcode._events import EncodedArt, EncodedSegment, Event
 from mamkit.transcode.models import ArtFile, Part, Plan, Segment
+from mamkit.transcode.packaging.mpegts import START
 from mamkit.transcode.packaging.webvtt import Cue, from_ass, webvtt, whole_name
 from mamkit.transcode.planning.plan import segment_span
 from mamkit.transcode.reading._input import open_source
@@ -48,7 +49,7 @@ def encode_subtitles(source: Source, plan: Plan, part: Part) -> Generator[Event,
         ended = list(_ended(sorted(cues[track.stream]), plan.duration))
         for index in range(part.start, part.stop):
             start, stop = segment_span(plan, index)
-            data = webvtt(ended, segment=(start, stop)).encode()
+            data = webvtt(ended, segment=(start, stop), shift=START if plan.container == "ts" else 0).encode()
             facts = Segment(rendition=track.name, index=index, duration=stop - start, size=len(data), file="vtt")
             yield EncodedSegment(facts, data)
         data = webvtt(ended).encode()

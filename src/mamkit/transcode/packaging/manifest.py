@@ -36,8 +36,10 @@ def dash_manifest(plan: Plan, tracks: Iterable[Track]) -> str:
         tracks: Each rendition with all its segments, in any order.
 
     Raises:
-        ValueError: A rendition of the plan has no track, or not all of its segments.
+        ValueError: A rendition of the plan has no track, or not all of its segments; or these are transport streams.
     """
+    if plan.container != "fmp4":
+        raise ValueError("a manifest names CMAF segments, and this plan has others")
     by_name = {track.rendition: track for track in tracks}
     for name in rendition_names(plan):
         there = len(by_name[name].segments) if name in by_name else 0

@@ -279,8 +279,12 @@ def _head(track: Track, plan: Plan, *, finished: bool) -> list[str]:
         "#EXT-X-MEDIA-SEQUENCE:0",
         f"#EXT-X-PLAYLIST-TYPE:{'VOD' if finished else 'EVENT'}",
         "#EXT-X-INDEPENDENT-SEGMENTS",
-        *([f'#EXT-X-MAP:URI="{_INIT}"'] if track.init else []),
+        *([f'#EXT-X-MAP:URI="{_INIT}"'] if _has_map(track) else []),
     ]
+
+
+def _has_map(track: Track) -> bool:
+    return track.init is not None and all(segment.file == "m4s" for segment in track.segments[:1])
 
 
 def _check_finished(track: Track, plan: Plan, *, finished: bool) -> None:

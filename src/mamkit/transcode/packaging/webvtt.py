@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 __all__ = ["Cue", "from_ass", "webvtt", "whole_name"]
 
-# What a player adds to the times of a file so that they are those of the segments: nothing, both begin at 0.
-_MAP = "X-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000"
+# What a player adds to the times of a file so that they are those of the segments, ticks of 90 kHz.
+_MAP = "X-TIMESTAMP-MAP=MPEGTS:{},LOCAL:00:00:00.000"
 _FIELDS = 8  # of an event in FFmpeg's form of ASS before its text
 _OVERRIDES = re.compile(r"\{([^{}]*)\}")
 _STYLE = re.compile(r"\\([ibu])([01])(?![a-z0-9])")
@@ -31,16 +31,17 @@ def whole_name(rendition: str) -> str:
     return f"art/{rendition}.vtt"
 
 
-def webvtt(cues: Iterable[Cue], *, segment: tuple[Fraction, Fraction] | None = None) -> str:
+def webvtt(cues: Iterable[Cue], *, segment: tuple[Fraction, Fraction] | None = None, shift: int = 0) -> str:
     """Return a file with cues in the order of their start.
 
     Args:
         cues: In any order.
         segment: Start and stop of a segment: then only cues that are shown in it are there, with their own times, as
             in every other segment in which they are shown.
+        shift: Seconds that the times of the segments beside it are later.
     """
     shown = sorted(cue for cue in cues if segment is None or (cue.start < segment[1] and cue.stop > segment[0]))
-    lines = ["WEBVTT", *([_MAP] if segment else []), ""]
+    lines = ["WEBVTT", *([_MAP.format(90_000 * shift)] if segment else []), ""]
     for cue in shown:
         lines += [f"{_clock(cue.start)} --> {_clock(cue.stop)}", cue.text, ""]
     return "\n".join(lines)

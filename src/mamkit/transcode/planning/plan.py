@@ -18,6 +18,7 @@ from mamkit.transcode.models import (
     AudioRendition,
     AudioStream,
     Codec,
+    Container,
     MediaInfo,
     Part,
     Plan,
@@ -55,6 +56,7 @@ def make_plan(
     artwork: bool = True,
     copy: bool = True,
     codecs: Sequence[Codec] = ("h264",),
+    container: Container = "fmp4",
 ) -> Plan:
     """Return the plan for a source.
 
@@ -73,19 +75,23 @@ def make_plan(
         codecs: What to encode pictures in: each has all sizes, and a player takes the best that it can play. H.264,
             which everything plays, comes first wherever it stands. A picture that is too small for a codec but not for
             another is not in it.
+        container: What to pack pictures and sound in. Transport streams are for players that know nothing else; they
+            hold H.264 alone, and there is no DASH manifest over them.
 
     Raises:
         MediaUnsupportedError: The picture is too small, or too narrow, for every rung of the ladder.
-        ValueError: `part_segments` is less than 1, or there is no codec.
+        ValueError: `part_segments` is less than 1, or there is no codec, or one that `container` does not hold.
     """
     if part_segments < 1:
         raise ValueError(f"a part needs at least one segment, not {part_segments}")
     if not codecs:
         raise ValueError("a film needs a codec")
+    if container == "ts" and set(codecs) != {"h264"}:  # HLS Authoring Specification, rule 1.5
+        raise ValueError("transport streams hold H.264 alone")
     shown = max(info.video, key=lambda stream: stream.width * stream.height, default=None)
     audio = tuple(audio_renditions(info.audio, ladder))
     if shown is None:
-        return _plan_sound(info, audio, artwork=artwork)
+        return _plan_sound(info, audio, artwork=artwork, container=container)
     rate = output_rate(shown.frame_rate, variable=shown.variable_frame_rate)
     gop_frames = round(_GOP * rate)
     segment_frames = _GOPS_IN_SEGMENT * gop_frames
@@ -117,6 +123,7 @@ def make_plan(
         origin=origin,
         video_stream=shown.index,
         frame_rate=rate,
+        container=container,
         frame_count=frame_count,
         gop_frames=gop_frames,
         segment_frames=segment_frames,
@@ -191,7 +198,7 @@ def _renditions(
     return tuple(found)
 
 
-def _plan_sound(info: MediaInfo, audio: tuple[AudioRendition, ...], *, artwork: bool) -> Plan:
+def _plan_sound(info: MediaInfo, audio: tuple[AudioRendition, ...], *, artwork: bool, container: Container) -> Plan:
     """Plan a source without pictures: the segments keep to the grid of the first track's AAC frames."""
     frame = Fraction(AAC_FRAME_SAMPLES, audio[0].sample_rate)
     segment = round(_GOPS_IN_SEGMENT * _GOP / frame)
@@ -204,6 +211,7 @@ def _plan_sound(info: MediaInfo, audio: tuple[AudioRendition, ...], *, artwork: 
         origin=origin,
         video_stream=None,
         frame_rate=None,
+        container=container,
         frame_count=0,
         gop_frames=0,
         segment_frames=0,

@@ -5,6 +5,7 @@ name other files and hosts, and the `tty` demuxer makes a film of any text.
 """
 
 from pathlib import Path
+from typing import BinaryIO
 
 from mamkit.errors import MissingExtraError
 from mamkit.transcode.errors import (
@@ -15,7 +16,7 @@ from mamkit.transcode.errors import (
     NoMediaError,
 )
 from mamkit.transcode.reading._encryption import is_encrypted
-from mamkit.transcode.reading._signatures import SIGNATURE_BYTES, looks_like_media, looks_like_still_image
+from mamkit.transcode.reading._signatures import SIGNATURE_BYTES, image_format, looks_like_media, looks_like_still_image
 from mamkit.transcode.reading.source import Source, name_of, open_bytes, size_of
 
 try:
@@ -24,10 +25,13 @@ try:
 except ImportError as error:
     raise MissingExtraError("transcode", package="av") from error
 
-__all__ = ["MAX_PIXELS", "describe", "open_source"]
+__all__ = ["MAX_PIXELS", "describe", "open_image", "open_source"]
 
 MAX_PIXELS = 8192 * 4608
 """Pixels of the largest picture that a decoder makes room for: 8K at 16:9."""
+
+MAX_IMAGE_PIXELS = 1 << 26
+"""Pixels of the largest still image: what the cameras of telephones make has 50 million."""
 
 # FFmpeg's names. None of these opens a second file or a host because of what it reads. Image demuxers are left out
 # (`image2` takes a `%d` in a name for a sequence), and so are all that read text.
@@ -108,7 +112,7 @@ def open_source(source: Source) -> InputContainer:
             raise MediaEncryptedError(f"{name!r} is encrypted; upload a copy without protection")
     try:
         container = av.open(
-            f"file:{Path(source).absolute()}" if isinstance(source, (str, Path)) else open_bytes(source),
+            _handle(source),
             "r",
             options={"max_pixels": str(MAX_PIXELS)},
             container_options=_OPTIONS,
@@ -131,6 +135,52 @@ def open_source(source: Source) -> InputContainer:
         if stream.codec_context is not None:
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     return container
+
+
+def open_image(source: Source) -> InputContainer:
+    """Open a still image for reading, by the one demuxer of its kind; the caller closes it.
+
+    Args:
+        source: A regular file, or what ranges are read from.
+
+    Raises:
+        SourceUnavailableError: There is no regular file there, or it may not be read.
+        EmptyFileError: The file has no bytes.
+        MediaUnsupportedError: The file is no still image of a kind that is accepted, or one put together from tiles.
+        MediaUnreadableError: The file begins like an image, and is cut short or broken.
+    """
+    name = name_of(source)
+    with open_bytes(source) as file:
+        head = file.read(SIGNATURE_BYTES)
+    if not head:
+        raise EmptyFileError(f"{name!r} is empty")
+    kind = image_format(head)
+    if kind is None:
+        raise MediaUnsupportedError(f"{name!r} is not a still image of a kind that is accepted")
+    options = {"format_whitelist": f"{kind},{_DEMUXERS[0]}", "protocol_whitelist": "file", "enable_drefs": "0"}
+    try:
+        container = av.open(
+            _handle(source),
+            "r",
+            format=kind,
+            options={"max_pixels": str(MAX_IMAGE_PIXELS)},
+            container_options=options,
+            metadata_errors="replace",
+        )
+    except MemoryError:
+        raise
+    except av.FFmpegError as error:
+        raise MediaUnreadableError(f"{name!r} is cut short or broken", detail=describe(error)) from error
+    if len(container.streams.video) != 1:
+        container.close()
+        raise MediaUnsupportedError(f"{name!r} is an image of several pieces, which is not accepted")
+    container.streams.video[0].codec_context.options = {"max_pixels": str(MAX_IMAGE_PIXELS)}
+    return container
+
+
+def _handle(source: Source) -> str | BinaryIO:
+    """Return what PyAV opens: a path that is no other protocol's, or something to read from."""
+    return f"file:{Path(source).absolute()}" if isinstance(source, (str, Path)) else open_bytes(source)
 
 
 def describe(error: av.FFmpegError) -> str:

@@ -14,7 +14,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("transcode", package="av") from error
 
-__all__ = ["Orientation", "orientation"]
+__all__ = ["Orientation", "exif_orientation", "orientation"]
 
 
 class Orientation(NamedTuple):
@@ -42,3 +42,40 @@ def orientation(picture: av.VideoFrame) -> Orientation:
     mirrored = a * d - b * c < 0
     quarters = round(math.degrees(math.atan2(b, -a if mirrored else a)) / 90) % 4
     return Orientation((0, 90, 180, 270)[quarters], mirrored)
+
+
+def exif_orientation(head: bytes) -> Orientation | None:
+    """Return what the Exif block in the first bytes of a JPEG file asks for; None where there is none.
+
+    Exif 2.32 section 4.6.4: tag 0x0112 of the first directory, from 1 to 8.
+    """
+    start = head.find(b"Exif\0\0")
+    if start < 0:
+        return None
+    tiff = head[start + 6 :]
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    try:
+        if order is None:
+            return None
+        (offset,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (count,) = struct.unpack_from(f"{order}H", tiff, offset)
+        for entry in range(count):
+            tag, _, _, value = struct.unpack_from(f"{order}HHIH", tiff, offset + 2 + 12 * entry)
+            if tag == _ORIENTATION:
+                return _EXIF.get(value)
+    except struct.error:  # cut short, or pointing outside
+        pass
+    return None
+
+
+_ORIENTATION = 0x0112
+_EXIF = {
+    1: Orientation(0, mirrored=False),
+    2: Orientation(0, mirrored=True),
+    3: Orientation(180, mirrored=False),
+    4: Orientation(180, mirrored=True),
+    5: Orientation(90, mirrored=True),
+    6: Orientation(90, mirrored=False),
+    7: Orientation(270, mirrored=True),
+    8: Orientation(270, mirrored=False),
+}

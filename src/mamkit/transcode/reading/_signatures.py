@@ -1,6 +1,6 @@
 """What the first bytes of a file say about it, without a parser that they could attack."""
 
-__all__ = ["SIGNATURE_BYTES", "looks_like_media", "looks_like_still_image"]
+__all__ = ["SIGNATURE_BYTES", "image_format", "looks_like_media", "looks_like_still_image"]
 
 SIGNATURE_BYTES = 16
 """How many bytes of a file's start the functions here look at."""
@@ -15,6 +15,15 @@ _STILL_IMAGES = (
     b"\xff\x0a",  # JPEG XL codestream, ISO/IEC 18181-2
     b"\x00\x00\x00\x0cJXL ",
 )
+
+_IMAGE_FORMATS = {
+    b"\xff\xd8\xff": "jpeg_pipe",
+    b"\x89PNG\r\n\x1a\n": "png_pipe",
+    b"GIF8": "gif",
+    b"BM": "bmp_pipe",
+    b"II*\x00": "tiff_pipe",
+    b"MM\x00*": "tiff_pipe",
+}
 
 # Major brands of ISO/IEC 23008-12 (HEIF) and AV1 image files that hold one picture, not a sequence.
 _STILL_IMAGE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif")
@@ -56,6 +65,15 @@ def looks_like_still_image(head: bytes) -> bool:
     if head[4:8] == b"ftyp":
         return head[8:12] in _STILL_IMAGE_BRANDS
     return head.startswith(_STILL_IMAGES)
+
+
+def image_format(head: bytes) -> str | None:
+    """Return FFmpeg's name of the demuxer for a still image; None where there is none that reads it alone."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp_pipe"
+    if head[4:12] == b"ftypavif":
+        return "mov"
+    return next((name for start, name in _IMAGE_FORMATS.items() if head.startswith(start)), None)
 
 
 def looks_like_media(head: bytes) -> bool:

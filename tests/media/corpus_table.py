@@ -1,0 +1,109 @@
+"""What becomes of each file of a folder of media: `python -m tests.media.corpus_table FOLDER PAGE` writes a page.
+
+Every file is transcoded as `mamkit transcode` does it. Where a checker of HLS trees lies in `../tools/hls_check.py`
+beside the folder, each tree is checked against its source, too. The exit status is 1 if anything that is made fails its
+check, or anything goes wrong in another way than by an error of its own.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from mamkit.transcode import Limits, MediaInfo, Report, TranscodeError, transcode
+
+HEAD = """# What becomes of real files
+
+Written by `uv run nox -s corpus -- FOLDER` from a folder of real media: cameras, phones, screen recorders, broadcast,
+browsers, and files that were made to do harm. A file that can be used becomes a tree that passes every check of the HLS
+authoring rules against its source; one that cannot is refused under the code of its error. No child took more than
+{slowest:.0f} s to refuse a file.
+
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One file."""
+
+    name: str
+    facts: str
+    outcome: str
+    good: bool
+    refused_in: float = 0.0
+
+
+def rows(folder: Path) -> Iterator[Row]:
+    """Transcode all files below a folder that lie in folders of their kind."""
+    check = folder.parent / "tools" / "hls_check.py"
+    for path in sorted(folder.glob("*/*")):
+        if path.is_file():
+            yield _row(path, f"{path.parent.name}/{path.name}", check)
+
+
+def _row(path: Path, name: str, check: Path) -> Row:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="mamkit-corpus-") as scratch:
+        out = Path(scratch, "out")
+        try:
+            report = transcode(path, out, artwork=False, limits=Limits(time=timedelta(minutes=30)))
+        except TranscodeError as error:
+            took = time.monotonic() - began
+            return Row(name=name, facts="", outcome=f"refused: `{error.code}`", good=took < 10, refused_in=took)
+        failed = _failed(check, report.playlist, path)
+    return Row(name=name, facts=_facts(report.info), outcome=_outcome(report, failed), good=not failed)
+
+
+def _failed(check: Path, playlist: Path, source: Path) -> list[str]:
+    if not check.exists():
+        return []
+    command = [sys.executable, str(check), str(playlist), "--source", str(source), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    try:
+        return list(json.loads(done.stdout)["failed"])
+    except (ValueError, KeyError):
+        return [done.stderr.strip().rpartition("\n")[2]]
+
+
+def _facts(info: MediaInfo) -> str:
+    found = [info.container.partition(",")[0]]
+    for video in info.video[:1]:
+        special = [video.hdr or "", "interlaced" if video.interlaced else "", f"turned {video.rotation}°"]
+        special += ["variable rate" if video.variable_frame_rate else ""]
+        found.append(f"{video.codec} {video.width}x{video.height} {float(video.frame_rate):.4g}/s")
+        found += [word for word in special if word not in {"", "turned 0°"}]
+    found += [f"{audio.codec} {audio.layout}" for audio in info.audio]
+    found += [f"subtitles {words.codec}" for words in info.subtitles]
+    return f"{', '.join(found)}; {float(info.duration):.1f} s"
+
+
+def _outcome(report: Report, failed: list[str]) -> str:
+    tracks = [f"{video.name}{' (copied)' if video.copied else ''}" for video in report.plan.video]
+    tracks += [audio.name for audio in report.plan.audio]
+    tracks += [words.name for words in report.plan.subtitles]
+    return ", ".join(tracks) + "".join(f"; **{problem}**" for problem in failed)
+
+
+def main() -> None:
+    """Write the page, and say how many files went well."""
+    folder, page = Path(sys.argv[1]), Path(sys.argv[2])
+    found: list[Row] = []
+    for row in rows(folder):
+        found.append(row)
+        sys.stderr.write(f"{'ok  ' if row.good else 'BAD '} {row.name}: {row.outcome}\n")
+    lines = ["| file | what it is | what becomes of it |", "|---|---|---|"]
+    lines += [f"| `{row.name.replace('|', '/').replace('`', '')}` | {row.facts} | {row.outcome} |" for row in found]
+    text = HEAD.format(slowest=max(1.0, max((row.refused_in for row in found), default=0.0)))
+    page.write_text(text + "\n".join(lines) + "\n")
+    bad = [row.name for row in found if not row.good]
+    sys.stderr.write(f"{len(found) - len(bad)} of {len(found)} files went well\n")
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main()
