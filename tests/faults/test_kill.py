@@ -1,4 +1,4 @@
-"""The embedded default in real processes, and `kill -9` of any at any moment: the preview becomes ready all the same."""
+"""The embedded default in real processes, and `kill -9` of any at any moment: the preview becomes ready anyway."""
 
 import contextlib
 import os
