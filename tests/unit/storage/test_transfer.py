@@ -1,6 +1,7 @@
 """Files go up and come down whole, verified, resumed and told of, from every store."""
 
 import hashlib
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from mamkit.storage._wrapper import StoreWrapper
 from mamkit.storage.s3 import S3Options
 from tests.s3_servers import store_on
 
-DATA = bytes(range(256)) * 80_000  # 20 MB: several parts
+DATA = array("I", range(5_120_000)).tobytes()  # 20 MB: several parts, each another
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
@@ -36,7 +37,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
     if request.param == "memory":
         yield MemoryStore()
         return
-    with store_on(request.getfixturevalue("weed"), "transfer", part_size=5 * 1024 * 1024) as bucket:
+    with store_on(request.getfixturevalue("weed"), "transfer", part_size=5 * 1024 * 1024, concurrency=1) as bucket:
         yield bucket
 
 
