@@ -195,6 +195,27 @@ def test_a_part_of_another_content_is_refused(place: Place) -> None:
     place.store.abort_parts(plan)
 
 
+def test_parts_that_are_not_the_whole_that_was_announced_are_refused(place: Place) -> None:
+    """On local disk when they are completed, and the upload goes on; S3 leaves that to whoever promotes it."""
+    expected = Expected(size=len(WHOLE), sha256=hashlib.sha256(WHOLE).hexdigest())
+    plan = place.store.begin_parts(KEY, content_type=TYPE, expected=expected, part_size=PART)
+    assert plan.sha256 == expected.sha256
+    if not isinstance(place.store, LocalStore):
+        place.store.abort_parts(plan)
+        return
+    for body in (WHOLE[::-1], WHOLE):
+        for number in (1, 2):
+            signed = place.store.sign_part(plan, number, expires_in=HOUR)
+            assert put(place, signed, body[(number - 1) * PART : number * PART]) in {200, 201}
+        if body != WHOLE:
+            with pytest.raises(UploadRejectedError) as raised:
+                place.store.complete_parts(plan)
+            assert raised.value.what == "sha256"
+            with pytest.raises(ObjectNotFoundError):
+                place.store.head(KEY)
+    assert place.store.complete_parts(plan).sha256 == expected.sha256
+
+
 def test_a_form_writes_what_it_was_signed_for(place: Place) -> None:
     """With this type and size, under this key, until it is over; anything else is refused and leaves nothing."""
     form = place.store.sign_form(KEY, content_type=TYPE, expected=Expected(size=len(BODY)), expires_in=HOUR)

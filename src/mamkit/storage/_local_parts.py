@@ -14,7 +14,7 @@ from mamkit.storage.keys import check_key
 from mamkit.storage.models import Expected, ObjectInfo, PartsPlan, SignedRequest
 from mamkit.storage.protocols import ObjectStore, RequestSigner
 
-__all__ = ["LocalParts", "check_part"]
+__all__ = ["LocalParts"]
 
 _PART_SIZE = 64 * 1024 * 1024  # bytes, where the caller leaves it open: one file each, so not too many
 _SMALLEST = 5 * 1024 * 1024  # bytes: as on S3, so that what works here works there
@@ -50,13 +50,14 @@ class LocalParts:
             part_size=size,
             content_type=content_type,
             checksums=checksums,
+            sha256=expected.sha256,
         )
         self._store.put(_mark(plan), b"")
         return plan
 
     def sign(self, plan: PartsPlan, number: int, *, sha256: str | None, expires_in: timedelta) -> SignedRequest:
         """Return a request that writes one part."""
-        check_part(plan, number, sha256)
+        plan.check_part(number, sha256)
         return self._signer().sign(
             "PUT",
             _part(plan, number),
@@ -84,7 +85,8 @@ class LocalParts:
                 with self._store.get(_part(plan, number)) as body:
                     yield from body
 
-        info = self._store.put(plan.key, blocks(), content_type=plan.content_type, expected=Expected(size=plan.size))
+        expected = Expected(size=plan.size, sha256=plan.sha256)
+        info = self._store.put(plan.key, blocks(), content_type=plan.content_type, expected=expected)
         self.abort(plan)
         return info
 
@@ -99,18 +101,6 @@ class LocalParts:
             self._store.head(_mark(plan))
         except ObjectNotFoundError as error:
             raise ObjectNotFoundError(plan.key) from error
-
-
-def check_part(plan: PartsPlan, number: int, sha256: str | None) -> None:
-    """Do nothing if this is how a part of the plan is signed.
-
-    Raises:
-        InvalidRangeError: The plan has no part of this number.
-        UnboundedUploadError: `sha256` is missing, or given, against what the plan says of all parts.
-    """
-    plan.range_of(number)
-    if plan.checksums != (sha256 is not None):
-        raise UnboundedUploadError(plan.key)
 
 
 def _folder(plan: PartsPlan) -> str:

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 
 from mamkit.clock import Clock
 from mamkit.storage._facts import check_facts
-from mamkit.storage._local_parts import check_part
 from mamkit.storage._s3_client import S3Client
 from mamkit.storage._s3_http import Bucket
 from mamkit.storage._s3_upload import Parts, Wanted, part_size_for
@@ -108,13 +107,14 @@ class S3Signing:
             part_size=part_size_for(expected.size, part_size or self._part_size),
             content_type=content_type,
             checksums=checksums,
+            sha256=expected.sha256,
         )
 
     def sign_part(
         self, plan: PartsPlan, number: int, *, sha256: str | None = None, expires_in: timedelta
     ) -> SignedRequest:
         """Return a request that writes one part."""
-        check_part(plan, number, sha256)
+        plan.check_part(number, sha256)
         headers = {"content-length": str(plan.size_of(number))}
         if sha256 is not None:
             headers["x-amz-checksum-sha256"] = base64_digest(sha256)

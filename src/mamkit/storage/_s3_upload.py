@@ -120,10 +120,9 @@ class S3Upload(CheckedUpload):
                 self._send()
             count = min(len(block), self._part_size - self._filled)
             end = self._filled + count
-            if end <= len(self._part):  # a buffer that has been used before
+            if end <= len(self._part):  # it has held another part before, a full one
                 self._part[self._filled : end] = block[:count]
             else:
-                del self._part[self._filled :]
                 self._part += block[:count]
             self._filled, block = end, block[count:]
 
@@ -167,5 +166,4 @@ class S3Upload(CheckedUpload):
         self._part, self._filled = self._free.pop() if self._free else bytearray(), 0
 
     def _put_part(self, upload: Parts, number: int, buffer: bytearray, filled: int) -> str:
-        with memoryview(buffer) as view, view[:filled] as data:
-            return self._sink.put_part(upload, number, data)
+        return self._sink.put_part(upload, number, memoryview(buffer)[:filled])

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from mamkit.storage.errors import InvalidRangeError, RangeNotSatisfiableError
+from mamkit.storage.errors import InvalidRangeError, RangeNotSatisfiableError, UnboundedUploadError
 
 __all__ = [
     "ByteRange",
@@ -115,6 +115,8 @@ class PartsPlan:
     content_type: str
     checksums: bool = False
     """Whether each part is signed with its SHA-256."""
+    sha256: str | None = None
+    """Of the whole, lower-case hexadecimal; held against it when the upload is completed, where the store can."""
 
     @property
     def count(self) -> int:
@@ -140,6 +142,17 @@ class PartsPlan:
         """
         start = self.range_of(number).start
         return min(start + self.part_size, self.size) - start
+
+    def check_part(self, number: int, sha256: str | None) -> None:
+        """Do nothing if this is how a part of the plan is signed.
+
+        Raises:
+            InvalidRangeError: The plan has no part of this number.
+            UnboundedUploadError: `sha256` is missing, or given, against what the plan says of all parts.
+        """
+        self.range_of(number)
+        if self.checksums != (sha256 is not None):
+            raise UnboundedUploadError(self.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -261,7 +261,8 @@ class SignsParts(Protocol):
         """Make the object of its parts.
 
         Raises:
-            UploadRejectedError: A part is missing or has another size; the upload goes on.
+            UploadRejectedError: A part is missing or has another size, or together they have another digest than the
+                plan says, where the store can tell; the upload goes on.
             ObjectNotFoundError: There is no such upload, or it is over.
         """
 

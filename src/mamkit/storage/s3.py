@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import BinaryIO, Self
 
 from mamkit.clock import Clock, utc_now
 from mamkit.errors import MissingExtraError
@@ -57,9 +57,6 @@ from mamkit.storage.models import (
     SignedRequest,
 )
 from mamkit.storage.protocols import ObjectReader, Upload
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Patience", "S3Features", "S3Options", "S3Store"]
 

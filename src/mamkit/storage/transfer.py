@@ -19,7 +19,9 @@ __all__ = ["Downloaded", "Progress", "download_file", "read_ahead", "upload_file
 Progress = Callable[[int], object]
 """Called with the bytes that are through so far; never twice at once, and never with fewer than before."""
 
-_PART = 8 * 1024 * 1024  # bytes of one range, of which `threads` + 1 are in memory; smaller ones cost the server more
+_PART = (
+    6 * 1024 * 1024
+)  # bytes of one range; `threads` + 1 of them are in memory, and half as much again as malloc keeps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,12 +177,19 @@ def read_ahead(
             for start in starts:
                 waiting.append(pool.submit(fetch, start))
                 if len(waiting) >= threads:
-                    yield from waiting.pop(0).result()
+                    yield from _let_go(waiting.pop(0).result())
             while waiting:
-                yield from waiting.pop(0).result()
+                yield from _let_go(waiting.pop(0).result())
         finally:
             for job in waiting:
                 job.cancel()
+
+
+def _let_go(blocks: list[bytes]) -> Iterator[bytes]:
+    """Yield blocks, each of which is forgotten then."""
+    blocks.reverse()
+    while blocks:
+        yield blocks.pop()
 
 
 def _straight(store: ObjectReader, info: ObjectInfo, span: ByteRange) -> Iterator[bytes]:

@@ -1,6 +1,7 @@
 """Files go up and come down whole, verified, resumed and told of, from every store."""
 
 import hashlib
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from mamkit.storage._wrapper import StoreWrapper
 from mamkit.storage.s3 import S3Options
 from tests.s3_servers import store_on
 
-DATA = bytes(range(256)) * 80_000  # 20 MB: several parts
+DATA = array("I", range(5_120_000)).tobytes()  # 20 MB: several parts, each another
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
@@ -36,7 +37,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
     if request.param == "memory":
         yield MemoryStore()
         return
-    with store_on(request.getfixturevalue("weed"), "transfer", part_size=5 * 1024 * 1024) as bucket:
+    with store_on(request.getfixturevalue("weed"), "transfer", part_size=5 * 1024 * 1024, concurrency=1) as bucket:
         yield bucket
 
 
@@ -104,6 +105,40 @@ def test_a_download_goes_on_where_it_broke_off(tmp_path: Path) -> None:
     assert min(rest.asked) > 0
     assert found.sha256 == SHA256
     assert (tmp_path / "film").read_bytes() == DATA
+
+
+def test_downloads_to_one_path_at_once_do_not_mix(tmp_path: Path) -> None:
+    """The second leaves the half that is there to the first, and gathers its bytes in a file of its own."""
+    store = MemoryStore()
+    store.put("film", DATA)
+    path = tmp_path / "film"
+    inside: list[int] = []
+
+    def again(done: int) -> None:
+        if 0 < done < len(DATA) and not inside:
+            inside.append(done)
+            assert download_file(store, "film", path).sha256 == SHA256
+            assert path.read_bytes() == DATA
+
+    assert download_file(store, "film", path, threads=1, part_size=1_000_000, progress=again).sha256 == SHA256
+    assert inside
+    assert path.read_bytes() == DATA
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_somebody_else_wrote_to_the_half_is_refused(tmp_path: Path) -> None:
+    """And goes, so that the next download begins anew."""
+    store = MemoryStore()
+    store.put("film", DATA)
+    with pytest.raises(StorageUnavailableError):
+        download_file(Breaking(store, 4), "film", tmp_path / "film", threads=1, part_size=1_000_000)
+    [half] = tmp_path.iterdir()
+    for foreign in (b"x" * len(DATA), DATA + b"x"):
+        half.write_bytes(foreign)
+        with pytest.raises(UploadRejectedError):
+            download_file(store, "film", tmp_path / "film")
+        assert list(tmp_path.iterdir()) == []
+    assert download_file(store, "film", tmp_path / "film").sha256 == SHA256
 
 
 def test_an_object_that_changes_meanwhile_is_not_mixed(tmp_path: Path) -> None:
