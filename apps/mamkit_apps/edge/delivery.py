@@ -35,6 +35,7 @@ __all__ = ["Delivery"]
 
 LARGE_BLOCK = 256 << 10  # bytes of a stream that are read at once while there is memory
 SMALL_BLOCK = 32 << 10  # bytes when there is not: of any number of slow clients, each holds so much
+CONDITIONS = frozenset({b"range", b"if-none-match", b"if-modified-since"})  # need facts of an object to be answered
 GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)  # RFC 9110 section 12.5.3
 END = b"#EXT-X-ENDLIST"  # RFC 8216 section 4.3.3.4: nothing will be added
 
@@ -128,8 +129,11 @@ class Delivery:
             if entry.info.size <= self._cache.largest:
                 await self._reply(exchange, self._answer(exchange, entry, carried, grant, more), entry)
                 return
-        info = entry.info if entry is not None else await self._threads.run(store.head, key)
         exchange.outcome = "stream"
+        if exchange.method == "GET" and CONDITIONS.isdisjoint(exchange.fields):
+            await self._stream_whole(exchange, carried, grant, more)
+            return
+        info = entry.info if entry is not None else await self._threads.run(store.head, key)
         await self._stream(exchange, info, carried, grant, more)
 
     async def _reply(self, exchange: Exchange, answer: Answer, entry: Entry | None) -> None:
@@ -241,6 +245,19 @@ class Delivery:
                 await exchange.write(part_head(mark, info.content_type, each, info.size))
                 await exchange.send_file(descriptor, each.start, each.stop or info.size)
             await exchange.finish(part_tail(mark) if mark else b"")
+
+    async def _stream_whole(self, exchange: Exchange, carried: Carried, grant: Grant, more: Headers) -> None:
+        """Stream an object with one request to its store, since nothing has to be known of it before."""
+        body = await self._threads.open(_close, self.store_of(carried.key).get, carried.key)
+        try:
+            info, etag = body.info, f'"{body.info.etag}"'
+            growing = is_playlist(carried.key)
+            headers = self._headers(exchange, describe(info), etag, carried, grant, growing=growing) + more
+            await exchange.start(HTTPStatus.OK, range_headers(headers, info, [], ""))
+            await self._copy(exchange, body)
+        finally:
+            await self._threads.finish(body.close)
+        await exchange.finish()
 
     async def _stream(
         self, exchange: Exchange, info: ObjectInfo, carried: Carried, grant: Grant, more: Headers
