@@ -28,7 +28,7 @@ from mamkit.transcode import PartResult, Plan, init_name, segment_name, transcod
 from mamkit_apps.demo.client import Client, sha256_of_file, upload
 from mamkit_apps.demo.playback import Playback, Rendition, check_against, decode
 from tests.faults.fleet import Fleet
-from tests.faults.processes import again, command_of, parents
+from tests.faults.processes import again, command_of, make_account, parents
 from tests.media_factory import make_clip
 from tests.redis_server import RedisServer
 from tests.servers.postgres import LIKE_PRODUCTION, running
@@ -77,7 +77,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, weed: str, redis_server: Red
         Fleet(folder, postgres, redis, weed) as fleet,
         Client(fleet.api_url) as client,
     ):
-        again(lambda: client.register("ada@example.com", "correct horse battery staple"))
+        make_account(client)
         yield fleet
 
 
