@@ -8,9 +8,10 @@ from typing import TypeVar
 
 import httpx
 
-from mamkit_apps.demo.client import RefusedError
+from mamkit.catalog import EmailTakenError
+from mamkit_apps.demo.client import Client, RefusedError
 
-__all__ = ["again", "children", "command_of", "parents"]
+__all__ = ["again", "children", "command_of", "make_account", "parents"]
 
 T = TypeVar("T")
 
@@ -28,6 +29,15 @@ def again(act: Callable[[], T], *, seconds: float = 180) -> T:
             if error.status < 500 or time.monotonic() > deadline:
                 raise
         time.sleep(0.1)
+
+
+def make_account(client: Client) -> None:
+    """Make the account of the tests; an answer that was lost leaves one behind."""
+    try:
+        again(lambda: client.register("ada@example.com", "correct horse battery staple"))
+    except RefusedError as error:
+        if error.problem != EmailTakenError.code:
+            raise
 
 
 def children(parent: int) -> list[int]:

@@ -17,7 +17,7 @@ from mamkit.storage import LocalStore
 from mamkit_apps.demo.client import Client, sha256_of_file, upload
 from mamkit_apps.demo.playback import check_against, decode, fetch
 from mamkit_apps.serving import listen
-from tests.faults.processes import again, children
+from tests.faults.processes import again, children, make_account
 from tests.media_factory import make_clip
 
 ROUNDS = int(os.environ.get("MAMKIT_FAULT_ROUNDS", "2"))
@@ -97,7 +97,7 @@ def running(platform: Platform) -> Iterator[Platform]:
     """Make an account, and end everything after the block."""
     try:
         with Client(platform.urls["api"]) as client:
-            again(lambda: client.register("ada@example.com", "correct horse battery staple"))
+            make_account(client)
         yield platform
     finally:
         platform.close()

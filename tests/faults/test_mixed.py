@@ -28,7 +28,7 @@ from mamkit.transcode import PartResult, Plan, init_name, segment_name, transcod
 from mamkit_apps.demo.client import Client, sha256_of_file, upload
 from mamkit_apps.demo.playback import Playback, Rendition, check_against, decode
 from tests.faults.fleet import Fleet
-from tests.faults.processes import again, command_of, parents
+from tests.faults.processes import again, command_of, make_account, parents
 from tests.media_factory import make_clip
 from tests.redis_server import RedisServer
 from tests.servers.postgres import LIKE_PRODUCTION, running
@@ -77,7 +77,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, weed: str, redis_server: Red
         Fleet(folder, postgres, redis, weed) as fleet,
         Client(fleet.api_url) as client,
     ):
-        again(lambda: client.register("ada@example.com", "correct horse battery staple"))
+        make_account(client)
         yield fleet
 
 
@@ -220,9 +220,8 @@ def unclean(fleet: Fleet, versions: list[str]) -> list[str]:
     log = (fleet.folder / "api.log").read_text()
     said = Counter(re.findall(r"preview (?:\S+ is ready|\S+: part \d+ is published)", log))
     losses += [f"published {count} times: {what}" for what, count in said.items() if count > 1]
-    jobs = left_in_queue(fleet, versions)
-    ended = Counter((job.dedupe_key, job.state) for job in jobs)
-    losses += [f"{count} jobs {state}: {key}" for (key, state), count in ended.items() if (state, count) != ("done", 1)]
+    # A part may have had a second job, which found it done: see decision 7. Published it is once.
+    losses += [f"a job is {job.state}: {job}" for job in left_in_queue(fleet, versions) if job.state != "done"]
     deadline = time.monotonic() + 10
     while (left := [*scratch(fleet), *orphans()]) and time.monotonic() < deadline:
         time.sleep(0.2)
