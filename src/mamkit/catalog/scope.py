@@ -8,10 +8,10 @@ On PostgreSQL the policies of the tables (migration 0003) say the same again, al
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 
 from mamkit.catalog.login_models import Share
@@ -22,7 +22,6 @@ __all__ = ["EVERYTHING", "SCOPED", "SETTINGS", "Scope", "criteria", "narrow"]
 
 SETTINGS = ("mamkit.scope", "mamkit.actor", "mamkit.workspaces", "mamkit.assets", "mamkit.now")
 """The settings of a PostgreSQL session that the policies look at."""
-
 
 EVERYTHING = "all"
 """What the first of them is where the policies hide nothing."""
@@ -48,7 +47,17 @@ class Scope:
 
 def criteria(scope: Scope, moment: datetime) -> tuple[Any, ...]:
     """Return the options that narrow a statement to a scope, with the shares that are in force at a moment."""
-    return tuple(with_loader_criteria(model, see(scope, moment), include_aliases=True) for model, see in SCOPED.items())
+    workspaces = sorted(scope.workspaces)
+    asset: ColumnElement[bool] = Asset.workspace_id.in_(workspaces)
+    if scope.assets:
+        asset |= Asset.id.in_(sorted(scope.assets))
+    if scope.actor_id is not None:
+        in_force = or_(Share.expires_at.is_(None), Share.expires_at > moment)
+        asset |= Asset.id.in_(select(Share.asset_id).where(Share.user_id == scope.actor_id, in_force))
+    assets = select(Asset.id).where(asset)
+    versions = select(Version.id).where(Version.asset_id.in_(assets))
+    seen = _Seen(workspaces, asset, assets, versions)
+    return tuple(with_loader_criteria(model, see(seen), include_aliases=True) for model, see in SCOPED.items())
 
 
 def narrow(state: ORMExecuteState) -> None:
@@ -58,43 +67,24 @@ def narrow(state: ORMExecuteState) -> None:
         state.statement = state.statement.options(*options)
 
 
-def _asset(scope: Scope, moment: datetime) -> ColumnElement[bool]:
-    seen = [Asset.workspace_id.in_(sorted(scope.workspaces))]
-    if scope.assets:
-        seen.append(Asset.id.in_(sorted(scope.assets)))
-    if scope.actor_id is not None:
-        in_force = or_(Share.expires_at.is_(None), Share.expires_at > moment)
-        seen.append(Asset.id.in_(select(Share.asset_id).where(Share.user_id == scope.actor_id, in_force)))
-    return or_(*seen)
+class _Seen(NamedTuple):
+    """A scope in SQL, built once for all tables: these conditions stand in every statement."""
+
+    workspaces: list[UUID]
+    asset: ColumnElement[bool]
+    assets: Select[UUID]
+    versions: Select[UUID]
 
 
-def _version(scope: Scope, moment: datetime) -> ColumnElement[bool]:
-    return Version.asset_id.in_(select(Asset.id).where(_asset(scope, moment)))
-
-
-def _of_version(column: Any) -> "See":
-    return lambda scope, moment: column.in_(select(Version.id).where(_version(scope, moment)))
-
-
-def _of_asset(column: Any) -> "See":
-    return lambda scope, moment: column.in_(select(Asset.id).where(_asset(scope, moment)))
-
-
-def _of_workspace(column: Any) -> "See":
-    return lambda scope, _: column.in_(sorted(scope.workspaces))
-
-
-See = Callable[[Scope, datetime], ColumnElement[bool]]
-
-SCOPED: Mapping[type[Base], See] = {
-    Workspace: _of_workspace(Workspace.id),
-    Membership: _of_workspace(Membership.workspace_id),
-    Asset: _asset,
-    AssetTag: _of_asset(AssetTag.asset_id),
-    Version: _version,
-    Preview: _of_version(Preview.version_id),
-    PreviewPart: _of_version(PreviewPart.version_id),
-    Comment: _of_asset(Comment.asset_id),
+SCOPED: Mapping[type[Base], Callable[[_Seen], ColumnElement[bool]]] = {
+    Workspace: lambda seen: Workspace.id.in_(seen.workspaces),
+    Membership: lambda seen: Membership.workspace_id.in_(seen.workspaces),
+    Asset: lambda seen: seen.asset,
+    AssetTag: lambda seen: AssetTag.asset_id.in_(seen.assets),
+    Version: lambda seen: Version.asset_id.in_(seen.assets),
+    Preview: lambda seen: Preview.version_id.in_(seen.versions),
+    PreviewPart: lambda seen: PreviewPart.version_id.in_(seen.versions),
+    Comment: lambda seen: Comment.asset_id.in_(seen.assets),
 }
 """What a scoped session sees of each table that belongs to workspaces."""
 
