@@ -21,6 +21,7 @@ from mamkit_apps.api import (
 )
 from mamkit_apps.api.access import provide_owner, provide_principal
 from mamkit_apps.api.logins import provide_address
+from mamkit_apps.api.metrics import Watch
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import lifespan, provide_parts
 from mamkit_apps.problems import exception_handlers
@@ -70,6 +71,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
         ],
         state=State({"settings": settings or ApiSettings.load()}),
         lifespan=[lifespan],
+        plugins=[Watch()],
         dependencies={
             "parts": Provide(provide_parts, sync_to_thread=False),
             "principal": Provide(provide_principal),
