@@ -147,6 +147,17 @@ def test_what_the_image_copies_is_there_and_nothing_else_is_sent() -> None:
     assert all((ROOT / name).exists() for name in copied)
 
 
+# App Platform
+
+
+def test_the_platform_lets_in_what_is_for_strangers() -> None:
+    rules = [(rule["match"]["path"]["prefix"], rule["component"]["name"]) for rule in app_spec()["ingress"]["rules"]]
+    assert dict(rules) == {"/schema": "api", "/s": "edge", "/auth": "api", "/api": "api", "/.well-known": "api"}
+    for service in app_spec()["services"]:
+        assert service["http_port"] == PORTS[service["name"]]
+        assert service["health_check"] == {"http_path": "/healthz"}
+
+
 # Compose
 
 
