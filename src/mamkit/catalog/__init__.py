@@ -97,7 +97,7 @@ from mamkit.catalog.logins import (
     user_of_identity,
     verify_email,
 )
-from mamkit.catalog.migrate import check, current, downgrade, revisions, upgrade
+from mamkit.catalog.migrate import check, current, downgrade, upgrade
 from mamkit.catalog.models import Asset, AuditEvent, Comment, Preview, PreviewPart, Role, User, UserRole, Version
 from mamkit.catalog.previews import (
     create_preview,
@@ -211,7 +211,6 @@ __all__ = [
     "remove_second_factor",
     "replace_password_hash",
     "revision_of",
-    "revisions",
     "revoke_role",
     "roles_of",
     "second_factor_of",

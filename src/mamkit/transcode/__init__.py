@@ -27,7 +27,7 @@ from mamkit.transcode.artwork import (
     storyboard_vtt,
     waveform_json,
 )
-from mamkit.transcode.contain import Cancellation, Confinement, confinement, encode_part, probe
+from mamkit.transcode.contain import Cancellation, encode_part, probe
 from mamkit.transcode.errors import (
     ChildCrashedError,
     ChildMemoryError,
@@ -96,7 +96,6 @@ __all__ = [
     "ChildMemoryError",
     "ChildProtocolError",
     "ChildTimedOutError",
-    "Confinement",
     "ContainmentError",
     "DestinationNotEmptyError",
     "EmptyFileError",
@@ -127,7 +126,6 @@ __all__ = [
     "VideoRendition",
     "VideoStream",
     "audio_frame_range",
-    "confinement",
     "dash_manifest",
     "display_size",
     "encode_part",

@@ -16,7 +16,6 @@ from typing import Any, Literal, TypeVar
 
 from mamkit.errors import MissingExtraError
 from mamkit.transcode._process import Cancellation, Child
-from mamkit.transcode._sandbox import NET_SINCE, landlock_version
 from mamkit.transcode._wire import Message, from_wire
 from mamkit.transcode.artwork import is_art_name
 from mamkit.transcode.errors import ChildMemoryError, ChildProtocolError, EncodeError, MediaError, MediaUnreadableError
@@ -29,21 +28,9 @@ try:
 except ImportError as error:
     raise MissingExtraError("transcode", package="pydantic") from error
 
-__all__ = ["Cancellation", "Confinement", "confinement", "encode_part", "probe"]
+__all__ = ["Cancellation", "encode_part", "probe"]
 
 M = TypeVar("M", bound=BaseModel)
-
-Confinement = Literal["network", "files", "limits"]
-
-
-def confinement() -> Confinement:
-    """Return what this machine's kernel keeps the child from, beside the bounds that hold on every system.
-
-    `network`: all other files, and TCP (Landlock since Linux 6.7); `files`: all other files (since 5.13); `limits`:
-    nothing more than memory, time and output.
-    """
-    version = landlock_version()
-    return "network" if version >= NET_SINCE else "files" if version > 0 else "limits"
 
 
 def probe(source: str | Path, *, limits: Limits | None = None, cancelled: Cancellation | None = None) -> MediaInfo:
