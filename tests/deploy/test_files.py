@@ -85,6 +85,16 @@ def test_a_service_is_given_the_secrets_that_it_needs_and_no_other(use: Use) -> 
     names = {name.removesuffix("_FILE") for name in given}
     assert {"REDIS_URL", "STAGING_BUCKET", "MASTERS_BUCKET", "PREVIEWS_BUCKET"} <= names
     assert service == "edge" or "DATABASE_URL" in names
+    reached: dict[str, set[str]] = {"api": {"PUBLIC_URL", "API_URL", "EDGE_URL"}, "edge": set(), "worker": {"API_URL"}}
+    assert reached[service] <= names
+
+
+def test_what_a_unit_sets_for_itself_is_not_undone_by_the_file_of_all() -> None:
+    """systemd.exec(5): settings of EnvironmentFile= override those of Environment=."""
+    named = set(re.findall(r"^(\w+)=", (DEPLOY / "systemd" / "mamkit.env").read_text(), re.MULTILINE))
+    for path in UNITS:
+        own = [word.partition("=")[0] for name, value in unit(path) if name == "Environment" for word in value.split()]
+        assert not named & set(own), path.name
 
 
 def test_no_secret_is_written_in_a_file() -> None:
