@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from litestar.testing import TestClient
 
 from mamkit import catalog
-from mamkit.catalog import sync_engine
+from mamkit.catalog import CatalogUnavailableError, sync_engine
 from mamkit.catalog.models import Base
 from mamkit.clock import utc_now
 from mamkit.ids import uuid7
@@ -46,7 +46,7 @@ from tests.apps.test_demo import run
 from tests.apps.test_s3 import buckets
 from tests.media_factory import make_clip
 from tests.s3_servers import store_on
-from tests.servers.postgres import Postgres
+from tests.servers.postgres import Postgres, free_port
 
 PHRASE = Keys(passphrase="a long walk along the river")
 MADE_NEW = {"alembic_version", "jobs"}
@@ -439,6 +439,18 @@ def test_a_target_with_rows_or_other_objects_is_left_alone_unless_told(filled: S
     restore(other, reader(tmp_path / "backup"), replace=True)
     assert everything(other.database)["users"] == everything(filled.database)["users"]
     assert objects_of(other)["masters/a/v1/original.mp4"] == objects_of(filled)["masters/a/v1/original.mp4"]
+
+
+def test_a_database_that_is_away_is_told_and_changes_nothing(filled: ServiceSettings, tmp_path: Path) -> None:
+    backup(filled, Folder(tmp_path / "backup"))
+    away = ApiSettings.load(
+        data_dir=tmp_path / "new", **secrets_beside(f"postgresql://mamkit:hunter2@127.0.0.1:{free_port()}/x")
+    )
+    with pytest.raises(CatalogUnavailableError):
+        restore(away, reader(tmp_path / "backup"))
+    with pytest.raises(CatalogUnavailableError):
+        backup(away, Folder(tmp_path / "other"))
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_backup_of_tables_to_come_is_refused(filled: ServiceSettings, tmp_path: Path) -> None:

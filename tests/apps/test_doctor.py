@@ -349,6 +349,17 @@ def test_an_encoder_that_cannot_start_is_found(monkeypatch: pytest.MonkeyPatch) 
     assert finding.state == "failed"
 
 
+@pytest.mark.parametrize(("version", "state"), [(-1, "warning"), (0, "warning"), (3, "warning"), (4, "ok"), (7, "ok")])
+def test_a_kernel_that_confines_less_is_told(
+    look: Look, version: int, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the version of its Landlock: files since 1, TCP since 4."""
+    monkeypatch.setattr("mamkit.transcode.containment.confinement.landlock_version", lambda: version)
+    finding = look(machine.confinement)
+    assert finding.state == state
+    assert ("files" in finding.detail) == (version == 3)
+
+
 def test_a_check_that_hangs_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
 

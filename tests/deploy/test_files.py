@@ -85,6 +85,16 @@ def test_a_service_is_given_the_secrets_that_it_needs_and_no_other(use: Use) -> 
     names = {name.removesuffix("_FILE") for name in given}
     assert {"REDIS_URL", "STAGING_BUCKET", "MASTERS_BUCKET", "PREVIEWS_BUCKET"} <= names
     assert service == "edge" or "DATABASE_URL" in names
+    reached: dict[str, set[str]] = {"api": {"PUBLIC_URL", "API_URL", "EDGE_URL"}, "edge": set(), "worker": {"API_URL"}}
+    assert reached[service] <= names
+
+
+def test_what_a_unit_sets_for_itself_is_not_undone_by_the_file_of_all() -> None:
+    """systemd.exec(5): settings of EnvironmentFile= override those of Environment=."""
+    named = set(re.findall(r"^(\w+)=", (DEPLOY / "systemd" / "mamkit.env").read_text(), re.MULTILINE))
+    for path in UNITS:
+        own = [word.partition("=")[0] for name, value in unit(path) if name == "Environment" for word in value.split()]
+        assert not named & set(own), path.name
 
 
 def test_no_secret_is_written_in_a_file() -> None:
@@ -145,6 +155,17 @@ def test_what_the_image_copies_is_there_and_nothing_else_is_sent() -> None:
     }
     assert copied == allowed
     assert all((ROOT / name).exists() for name in copied)
+
+
+# App Platform
+
+
+def test_the_platform_lets_in_what_is_for_strangers() -> None:
+    rules = [(rule["match"]["path"]["prefix"], rule["component"]["name"]) for rule in app_spec()["ingress"]["rules"]]
+    assert dict(rules) == {"/schema": "api", "/s": "edge", "/auth": "api", "/api": "api", "/.well-known": "api"}
+    for service in app_spec()["services"]:
+        assert service["http_port"] == PORTS[service["name"]]
+        assert service["health_check"] == {"http_path": "/healthz"}
 
 
 # Compose

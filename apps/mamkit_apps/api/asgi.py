@@ -31,6 +31,7 @@ from mamkit_apps.api.envelope import Envelope
 from mamkit_apps.api.idempotency import Idempotency
 from mamkit_apps.api.limits import RateLimits
 from mamkit_apps.api.logins import provide_address
+from mamkit_apps.api.metrics import Watch
 from mamkit_apps.api.representation import Representation
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import lifespan, provide_parts
@@ -86,6 +87,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
         ],
         state=State({"settings": settings}),
         lifespan=[lifespan],
+        plugins=[Watch()],
         dependencies={
             "parts": Provide(provide_parts, sync_to_thread=False),
             "principal": Provide(provide_principal),

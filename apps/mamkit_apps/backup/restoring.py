@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from mamkit import catalog
 from mamkit.catalog import sync_engine
+from mamkit.catalog.migrate import revisions
 from mamkit.catalog.models import Preview, PreviewPart, Version
 from mamkit.clock import utc_now
 from mamkit.errors import MamkitError
@@ -95,7 +96,7 @@ def restore(
         TargetNotEmptyError: There are rows, or other objects, and `replace` is not given; nothing was changed.
         RevisionUnknownError: The backup is of a later version of mamkit; nothing was changed.
     """
-    if archive.facts["revision"] not in catalog.revisions():
+    if archive.facts["revision"] not in revisions():
         raise RevisionUnknownError(archive.facts["revision"])
     verify(archive, progress)
     settings.make_data_dir()

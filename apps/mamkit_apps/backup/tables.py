@@ -14,12 +14,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from mamkit.catalog import sync_engine
+from mamkit.catalog import CatalogUnavailableError, sync_engine
 from mamkit.catalog.models import Base
 from mamkit.catalog.types import UTCDateTime
 
 __all__ = ["connected", "dumped", "filled_tables", "load", "one_moment", "table_kinds"]
 
+UNREACHABLE = (sa.exc.OperationalError, sa.exc.InterfaceError)
 ROWS = 500  # that are in memory at once
 
 Kinds = Mapping[str, str]
@@ -78,6 +79,9 @@ def one_moment(url: str) -> Iterator[sa.Connection]:
     """Open a transaction that sees the database as it is now, whatever others write meanwhile; it holds up nobody.
 
     PostgreSQL's `REPEATABLE READ`, and SQLite's write-ahead log, keep the old rows for as long as it is open.
+
+    Raises:
+        CatalogUnavailableError: The database does not answer.
     """
     engine = sync_engine(url)
     try:
@@ -90,19 +94,27 @@ def one_moment(url: str) -> Iterator[sa.Connection]:
                 )
             yield connection
             connection.rollback()
+    except UNREACHABLE as error:
+        raise CatalogUnavailableError from error
     finally:
         engine.dispose()
 
 
 @contextmanager
 def connected(url: str) -> Iterator[sa.Connection]:
-    """Open one transaction that writes, committed at the end of the block, rolled back if an error leaves it."""
+    """Open one transaction that writes, committed at the end of the block, rolled back if an error leaves it.
+
+    Raises:
+        CatalogUnavailableError: The database does not answer, or others kept it busy.
+    """
     engine = sync_engine(url)
     try:
         with engine.begin() as connection:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
+    except UNREACHABLE as error:
+        raise CatalogUnavailableError from error
     finally:
         engine.dispose()
 

@@ -68,10 +68,10 @@ def downgrade(*, revision: str, yes: bool, data_dir: Path | None) -> None:
 @DATA_DIR
 def current(*, data_dir: Path | None) -> None:
     """Print the revision of the tables, and the one that this version of mamkit needs."""
-    from mamkit import catalog
+    from mamkit.catalog import migrate
 
     settings = load_settings(data_dir)
-    click.echo(f"{_found(settings) or 'none'} (this version needs {catalog.revisions()[0]})")
+    click.echo(f"{_found(settings) or 'none'} (this version needs {migrate.revisions()[0]})")
 
 
 @database.command()
@@ -79,12 +79,13 @@ def current(*, data_dir: Path | None) -> None:
 def check(*, data_dir: Path | None) -> None:
     """End with status 0 if the tables are those that this version of mamkit needs; changes nothing."""
     from mamkit import catalog
+    from mamkit.catalog import migrate
 
     settings = load_settings(data_dir)
     if _found(settings) is None:
-        raise catalog.SchemaOutdatedError(current=None, head=catalog.revisions()[0])
+        raise catalog.SchemaOutdatedError(current=None, head=migrate.revisions()[0])
     catalog.check(settings.database)
-    click.echo(f"at revision {catalog.revisions()[0]}, as this version needs")
+    click.echo(f"at revision {migrate.revisions()[0]}, as this version needs")
 
 
 def _found(settings: ServiceSettings) -> str | None:
@@ -97,9 +98,9 @@ def _found(settings: ServiceSettings) -> str | None:
 
 
 def _known(revision: str) -> None:
-    from mamkit import catalog
+    from mamkit.catalog import migrate
 
-    known = ["base", *reversed(catalog.revisions())]
+    known = ["base", *reversed(migrate.revisions())]
     if revision not in known:
         raise click.UsageError(f"{revision} is no revision; there are {', '.join(known)}")
 

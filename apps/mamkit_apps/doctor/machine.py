@@ -170,7 +170,7 @@ def encoder(_: Patient) -> Finding:
 
 def confinement(_: Patient) -> Finding:
     """The kernel keeps the child that opens strangers' files away from other files and from the network."""
-    from mamkit.transcode import confinement as strength  # noqa: PLC0415
+    from mamkit.transcode.containment.confinement import confinement as strength  # noqa: PLC0415 - needs the extra
 
     match strength():
         case "network":

@@ -129,7 +129,7 @@ from mamkit.catalog.logins import (
     user_of_identity,
     verify_email,
 )
-from mamkit.catalog.migrate import check, current, downgrade, revisions, upgrade
+from mamkit.catalog.migrate import check, current, downgrade, upgrade
 from mamkit.catalog.models import (
     Asset,
     AssetTag,
@@ -321,7 +321,6 @@ __all__ = [
     "resolve_comment",
     "restore_asset",
     "revision_of",
-    "revisions",
     "revoke_role",
     "roles_of",
     "second_factor_of",

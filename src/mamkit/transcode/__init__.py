@@ -34,9 +34,7 @@ from mamkit.transcode.artwork.files import (
 from mamkit.transcode.containment.children import Children
 from mamkit.transcode.containment.contain import (
     Cancellation,
-    Confinement,
     choose_devices,
-    confinement,
     encode_part,
     make_thumbnails,
     probe,
@@ -122,7 +120,6 @@ __all__ = [
     "ChildTimedOutError",
     "Children",
     "Codec",
-    "Confinement",
     "Container",
     "ContainmentError",
     "Copyable",
@@ -162,7 +159,6 @@ __all__ = [
     "VideoStream",
     "audio_frame_range",
     "choose_devices",
-    "confinement",
     "dash_manifest",
     "display_size",
     "encode_part",

@@ -16,7 +16,6 @@ from typing import Any, Literal, TypeVar
 from mamkit.errors import MissingExtraError
 from mamkit.transcode.artwork.files import POSTER_NAME, THUMBNAIL_NAME, is_art_name
 from mamkit.transcode.containment._process import Cancellation, Child, start_process
-from mamkit.transcode.containment._sandbox import NET_SINCE, landlock_version
 from mamkit.transcode.containment._wire import Message, from_wire
 from mamkit.transcode.containment.children import COMMAND, Children
 from mamkit.transcode.errors import (
@@ -40,9 +39,7 @@ except ImportError as error:
 
 __all__ = [
     "Cancellation",
-    "Confinement",
     "choose_devices",
-    "confinement",
     "encode_part",
     "make_thumbnails",
     "probe",
@@ -50,18 +47,6 @@ __all__ = [
 ]
 
 M = TypeVar("M", bound=BaseModel)
-
-Confinement = Literal["network", "files", "limits"]
-
-
-def confinement() -> Confinement:
-    """Return what this machine's kernel keeps the child from, beside the bounds that hold on every system.
-
-    `network`: all other files, and TCP (Landlock since Linux 6.7); `files`: all other files (since 5.13); `limits`:
-    nothing more than memory, time and output.
-    """
-    version = landlock_version()
-    return "network" if version >= NET_SINCE else "files" if version > 0 else "limits"
 
 
 def probe(
