@@ -100,8 +100,16 @@ def transcode(
     devices, notes = choose_devices(encoder, sorted(wanted), limits=limits)
     folder.mkdir(parents=True, exist_ok=True)
 
+    furthest = Fraction(0)
+
+    def tell(done: Fraction) -> None:
+        nonlocal furthest
+        if on_progress is not None and done >= furthest:  # a second run tells nothing until it has caught up
+            furthest = done
+            on_progress(done)
+
     def encode(devices: Mapping[Codec, Device]) -> _Folder:
-        sink = _Folder(folder, plan, on_progress or _nobody)
+        sink = _Folder(folder, plan, tell)
         for part in plan.parts:
             sink.begin(part)
             encode_part(source, plan, part, sink, devices=devices, limits=limits, cancelled=cancelled)
@@ -243,7 +251,3 @@ def _write(path: Path, data: bytes) -> None:
 
 def _work(part: Part) -> Fraction:
     return (part.stop - part.start) * _WEIGHTS[part.kind]
-
-
-def _nobody(_: Fraction) -> None:
-    """Take progress that nobody asked for."""

@@ -175,7 +175,9 @@ def test_a_card_that_fails_in_the_middle_leaves_the_film_to_the_processor(
 ) -> None:
     """As if the trial had succeeded, and the card had then gone: the part that it is given fails for real."""
     monkeypatch.setattr(local, "choose_devices", lambda *_, **__: ({"h264": "nvenc"}, ()))
-    report = transcode(clip, tmp_path / "out", ladder=SMALL, artwork=False, copy=False)
+    told: list[Fraction] = []
+    report = transcode(clip, tmp_path / "out", ladder=SMALL, artwork=False, copy=False, on_progress=told.append)
+    assert told == sorted(told)
     assert re.search(r"the card failed: the encoder 'h264_nvenc' cannot be opened", report.notes[-1])
     assert {init.codecs[:4] for init in report.inits} == {"avc1", "mp4a"}
     assert report.playlist.exists()

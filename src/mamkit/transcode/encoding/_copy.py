@@ -77,7 +77,7 @@ class PacketSegments:
         """Yield the segments, and after each group how many frames that were.
 
         Raises:
-            MediaUnreadableError: The packets are not what they were when the film was probed.
+            EncodeError: The packets are not what they were when the film was probed.
         """
         group: list[tuple[int, bytes]] = []
         for number, sample, is_idr in self._samples():

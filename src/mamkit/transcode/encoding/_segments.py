@@ -68,7 +68,8 @@ class SegmentWriter:
             EncodeError: The group does not begin with the frame that is next, has gaps, or reaches into the segment
                 after its own.
         """
-        index, frames = self._waiting[0]
+        # Past the last segment nothing is wanted.
+        index, frames = self._waiting[0] if self._waiting else (-1, range(self.next, self.next))
         numbers = [number for number, _ in group]
         first, stop = self.next, self.next + len(numbers)
         if numbers[:1] != [first] or sorted(numbers) != list(range(first, stop)) or stop > frames.stop:
