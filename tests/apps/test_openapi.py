@@ -37,7 +37,7 @@ from tests.apps.api_process import bearer, running_api
 from tests.servers.postgres import Postgres
 
 CASES = int(os.environ.get("MAMKIT_OPENAPI_CASES", "0"))
-QUICK = [(GenerationMode.POSITIVE, True), (GenerationMode.NEGATIVE, True), (GenerationMode.NEGATIVE, False)]
+QUICK = [(GenerationMode.POSITIVE, True), (GenerationMode.NEGATIVE, False)]
 WHOLE = [(mode, login) for mode in GenerationMode for login in (True, False)]
 """What is tried of every operation: sensible and senseless requests, with and without a login."""
 CHECKS = [
@@ -173,4 +173,4 @@ def test_whatever_the_document_allows_is_answered_as_it_says(
     if CASES:
         with capsys.disabled():
             print(f"\n{database}: {tries.answers.total()} requests, by status {dict(sorted(tries.answers.items()))}")  # noqa: T201 - the long round's figures
-    assert tries.answers.total() >= (CASES or 2 * count)
+    assert tries.answers.total() >= (CASES or count)

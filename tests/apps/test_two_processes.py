@@ -63,7 +63,9 @@ def both(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, redis_ser
     folder, database = tmp_path_factory.mktemp("two"), postgres.new_database()
     settings: dict[str, Any] = {"DATABASE_URL": database, "REDIS_URL": redis_server.url, "API_RATE_PER_USER": str(RATE)}
     with running_api(folder, processes=2, **settings) as processes:
-        yield Both(processes, folder, database)
+        pair = Both(processes, folder, database)
+        yield pair
+        pair.client.close()
 
 
 def test_a_session_and_its_end_hold_at_both(both: Both) -> None:

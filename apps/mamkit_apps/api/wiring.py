@@ -40,7 +40,7 @@ from mamkit.signing import UrlSigner, WebhookSigner
 from mamkit.storage import Zones
 from mamkit_apps.api.providers import open_providers
 from mamkit_apps.api.settings import ApiSettings
-from mamkit_apps.limits import BURST, Meter, SharedRate
+from mamkit_apps.limits import BURST, GoodKeys, Meter, SharedRate
 from mamkit_apps.mail import Postbox, open_mailer
 from mamkit_apps.outgoing import HttpTransport
 from mamkit_apps.wiring import open_queue, open_zones, url_signer
@@ -81,6 +81,7 @@ class Parts:
     publisher: Publisher
     ingest: Ingest
     meter: Meter
+    good_keys: GoodKeys
 
 
 Wired = NamedDependency[Parts]
@@ -131,6 +132,7 @@ def build(settings: ApiSettings) -> Parts:
         publisher=publisher,
         ingest=Ingest(catalog, zones, publisher),
         meter=Meter(_shared_rate(settings)),
+        good_keys=GoodKeys(),
     )
 
 

@@ -31,6 +31,7 @@ from mamkit.catalog.assets import (
     versions_of,
 )
 from mamkit.catalog.audit import events_of, record
+from mamkit.catalog.duplicates import versions_with_bytes
 from mamkit.catalog.engine import Catalog, sync_engine
 from mamkit.catalog.errors import (
     AssetConflictError,
@@ -244,4 +245,5 @@ __all__ = [
     "version_by_id",
     "version_of_sha256",
     "versions_of",
+    "versions_with_bytes",
 ]

@@ -327,6 +327,7 @@ def test_the_tables_make_themselves_known() -> None:
         "comments",
         "email_verifications",
         "identities",
+        "kept_answers",
         "login_attempts",
         "login_flows",
         "parts",
