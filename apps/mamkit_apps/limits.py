@@ -1,5 +1,6 @@
 """How often: what the services count requests with, in one process or for all of them."""
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -10,7 +11,17 @@ from typing import NamedTuple, Protocol
 
 from mamkit.errors import MamkitError
 
-__all__ = ["BURST", "LimitReachedError", "MemoryRate", "Meter", "SharedRate", "Taken", "client_address", "client_name"]
+__all__ = [
+    "BURST",
+    "GoodKeys",
+    "LimitReachedError",
+    "MemoryRate",
+    "Meter",
+    "SharedRate",
+    "Taken",
+    "client_address",
+    "client_name",
+]
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +96,25 @@ class MemoryRate:
         for name in list(kept)[: max(0, len(kept) - NAMES // 2)]:
             del kept[name]
         self._due = kept
+
+
+class GoodKeys:
+    """API keys that were found good lately, by their digests.
+
+    A key that was never good takes its address's share and not one of its own: made-up ones would each have a new one.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, None] = {}
+
+    def add(self, key: str) -> None:
+        """Remember a key; the one remembered first makes room where there are too many."""
+        self._known.setdefault(hashlib.sha256(key.encode()).digest())
+        if len(self._known) > NAMES:
+            del self._known[next(iter(self._known))]
+
+    def __contains__(self, key: str) -> bool:
+        return hashlib.sha256(key.encode()).digest() in self._known
 
 
 class Meter:

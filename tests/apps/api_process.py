@@ -35,6 +35,11 @@ class ApiProcess:
 
     def start(self) -> str:
         """Start it and return its URL once it serves."""
+        self.spawn()
+        return self.wait()
+
+    def spawn(self) -> None:
+        """Start it, without waiting until it serves."""
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         with self.log.open("ab") as log:
@@ -45,6 +50,10 @@ class ApiProcess:
                 stdout=log,
                 stderr=log,
             )
+
+    def wait(self) -> str:
+        """Return its URL once it serves."""
+        assert self._process is not None
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             with contextlib.suppress(httpx.HTTPError):
@@ -60,10 +69,15 @@ class ApiProcess:
         self._process.kill()
         self._process.wait()
 
-    def stop(self) -> None:
-        """End it in good order."""
+    def terminate(self) -> None:
+        """Ask it to end, if it runs."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
+
+    def stop(self) -> None:
+        """End it in good order."""
+        self.terminate()
+        if self._process is not None:
             try:
                 self._process.wait(20)
             except subprocess.TimeoutExpired:
@@ -98,9 +112,13 @@ def running_api(folder: Path, *, processes: int = 1, **settings: str) -> Iterato
     apis = [ApiProcess(given, folder) for _ in range(processes)]
     try:
         for api in apis:
-            api.start()
+            api.spawn()
+        for api in apis:
+            api.wait()
         yield apis
     finally:
+        for api in apis:
+            api.terminate()
         for api in apis:
             api.stop()
 

@@ -8,6 +8,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from tests.apps.conftest import User
+from tests.apps.test_api import stage
 
 PART = 8 << 20  # bytes
 BODY = bytes(range(256)) * (PART // 256) + b"the last part"
@@ -50,6 +51,20 @@ def test_parts_in_any_order_with_a_break_between_become_a_master(ada: User, edge
     ada.post("/api/assets", {"asset_id": begun["asset_id"], "filename": "a.mp4", "title": "A film"})
     status, version = ada.post("/api/promote", {"asset_id": begun["asset_id"]})
     assert (status, version["sha256"]) == (200, hashlib.sha256(BODY).hexdigest())
+
+
+def test_the_same_bytes_are_found_by_their_owner_and_nobody_else(
+    ada: User, eve: User, edge: TestClient[Litestar]
+) -> None:
+    version = ada.post("/api/promote", {"asset_id": stage(ada, edge)})[1]
+    digests = [str(version["sha256"]), "0" * 64]
+
+    def found(user: User, sha256: str) -> Any:
+        return user.api.get(f"{UPLOADS}/duplicates", params={"sha256": sha256}, headers=user.headers).json()
+
+    assert [[each["id"] for each in found(ada, digest)] for digest in digests] == [[version["id"]], []]
+    assert [found(eve, digest) for digest in digests] == [[], []]
+    assert found(ada, "A" * 64)["status"] == 400
 
 
 def test_an_upload_is_its_beginner_s_alone_and_cannot_be_changed(ada: User, eve: User) -> None:

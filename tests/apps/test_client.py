@@ -166,6 +166,8 @@ def test_the_commands_upload_list_and_sign(client: Client, api_url: str, tmp_pat
     assert run("ls", asset, cwd=tmp_path, **more).stdout.startswith(f"{version} v1 ")
     url = run("open", "--print", asset, cwd=tmp_path, **more).stdout.strip()
     assert httpx.get(url).text.startswith("#EXTM3U")
+    again = run("upload", "--skip-known", film.name, cwd=tmp_path, **more)
+    assert again.stdout == done.stdout, "the bytes are there already"
     refused = run("ls", cwd=tmp_path, env={**more["env"], "MAMKIT_TOKEN": "mka1_made_up"})
     assert refused.returncode == 1
     assert "401" in refused.stderr

@@ -106,6 +106,7 @@ async def _by_api_key(parts: Parts, token: str) -> Principal:
     )
     now = utc_now()
     key = check_api_key(known, token, at=now)
+    parts.good_keys.add(token)
     if row is None or standing is None or standing.user.status != "active":
         raise TokenInvalidError("its owner's account is disabled")
     if row.last_used_at is None or now - row.last_used_at > USED_EVERY:

@@ -1,6 +1,7 @@
 """`/api/preview…`, `/api/sign-preview`: building previews, following them, and handing out playback URLs."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
@@ -24,6 +25,8 @@ __all__ = ["routes"]
 
 POLL = 0.5  # seconds between two looks at the catalog for one subscriber, who is told at most twice a second
 MAX_REPORT = 8 << 20  # bytes; of a part with many segments, some hundred KiB
+RETRY = 2000  # milliseconds after which a client whose connection broke comes back
+ENDS = {"ready", "failed"}
 HEARTBEAT = 10.0  # seconds of silence after which a comment shows clients and proxies that the stream lives
 
 
@@ -44,24 +47,38 @@ async def preview_status(version_id: FromQuery[UUID], principal: Caller, parts: 
     return await _view(parts, version_id)
 
 
-@get("/preview/events", media_type="text/event-stream")
-async def preview_events(version_id: FromQuery[UUID], principal: Caller, parts: Wired) -> Stream:
-    """Tell of every change of a preview, as server-sent events, until it is ready or has failed."""
+@get("/preview/events", media_type="text/event-stream", opt=answers(204, resumes=True))
+async def preview_events(
+    version_id: FromQuery[UUID], request: Request[Any, Any, Any], principal: Caller, parts: Wired
+) -> Response[None] | Stream:
+    """Tell of every change of a preview, as server-sent events, until it is ready or has failed.
+
+    A client that comes back with `Last-Event-ID` is told only what it has not seen, by whichever process it reaches; if
+    that is all there will be, the answer is 204, after which a browser's EventSource stays away.
+    """
     await readable_version(parts, principal, version_id)
+    given = request.headers.get("last-event-id", "")
+    seen = int(given) if re.fullmatch("[0-9]{1,18}", given) else -1
+    if seen == await parts.publisher.revision(version_id) and (await _view(parts, version_id)).status in ENDS:
+        return Response(None, status_code=HTTPStatus.NO_CONTENT)
     headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # nginx would hold events back
-    return Stream(_follow(parts, version_id), media_type="text/event-stream", headers=headers)
+    return Stream(_follow(parts, version_id, seen), media_type="text/event-stream", headers=headers)
 
 
-async def _follow(parts: Parts, version_id: UUID) -> AsyncIterator[str]:
-    """Yield events in the form of the HTML standard, section 9.2.5 ("Parsing an event stream")."""
-    seen, silent = -1, 0.0
+async def _follow(parts: Parts, version_id: UUID, seen: int) -> AsyncIterator[str]:
+    """Yield events in the form of the HTML standard, section 9.2.5 ("Parsing an event stream").
+
+    Each event holds the whole state, so that of several changes between two looks only the last is told.
+    """
+    silent = 0.0
+    yield f"retry: {RETRY}\n\n"
     while True:
         revision = await parts.publisher.revision(version_id)
         if revision != seen:
             seen, silent = revision, 0.0
             view = await _view(parts, version_id)
             yield f"event: preview\nid: {revision}\ndata: {view.model_dump_json()}\n\n"
-            if view.status in {"ready", "failed"}:
+            if view.status in ENDS:
                 return
         elif silent >= HEARTBEAT:
             silent = 0.0

@@ -12,11 +12,12 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from litestar import Router, post
-from litestar.params import JSONBody
+from litestar import Router, get, post
+from litestar.params import JSONBody, QueryParameter
 from pydantic import Field
 
-from mamkit.auth import Principal, SealedValueError
+from mamkit import catalog as db
+from mamkit.auth import Principal, Resource, SealedValueError
 from mamkit.ids import uuid7
 from mamkit.previews.ingest import UPLOAD_LIFETIME, extension_of
 from mamkit.storage import (
@@ -29,9 +30,9 @@ from mamkit.storage import (
     UnsupportedOperationError,
     staging_key,
 )
-from mamkit_apps.api.access import Caller, allowed_asset, place_of, scope_of
+from mamkit_apps.api.access import Caller, allowed_asset, home_of, place_of, require, scope_of
 from mamkit_apps.api.described import answers
-from mamkit_apps.api.schemas import Body, PresignRequest
+from mamkit_apps.api.schemas import Body, PresignRequest, VersionView
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.logs import note
 from mamkit_apps.problems import InvalidRequestError
@@ -39,6 +40,7 @@ from mamkit_apps.wiring import EdgeSigner
 
 __all__ = ["routes"]
 
+DIGEST = "[0-9a-f]{64}"
 PART_SIZE = 8 << 20  # bytes; what a break costs at most. Files of more than 80 GB get larger ones: 10,000 parts at most
 AT_ONCE = 100  # parts signed in one request: of 8 MiB each, more than a client sends in an hour at 2 MB/s
 
@@ -184,6 +186,18 @@ async def sign_form(data: JSONBody[UploadRequest], principal: Caller, parts: Wir
     return FormView(asset_id=asset_id, url=request.url, fields={"Content-Type": data.content_type})
 
 
+@get("/duplicates")
+async def duplicates(
+    sha256: Annotated[str, QueryParameter(pattern=f"^{DIGEST}$")], principal: Caller, parts: Wired
+) -> list[VersionView]:
+    """List the versions of your own assets that have just these bytes, so that a file is not uploaded twice."""
+    own = Resource(kind="asset", owner_id=principal.user_id, workspace_id=home_of(principal.user_id))
+    require(principal, "asset.read", own)
+    async with parts.catalog.read(scope_of(principal)) as session:
+        found = await db.versions_with_bytes(session, principal.user_id, sha256)
+    return [VersionView.of(each) for each in found]
+
+
 async def _place(data: UploadRequest, principal: Principal, parts: Parts) -> tuple[UUID, str]:
     """Return the asset that an upload is for, new or not, and the key where it waits.
 
@@ -249,5 +263,9 @@ def _where(principal: Principal) -> str:
 
 
 routes = [
-    Router("/api/uploads", route_handlers=[begin, sign, list_parts, complete, abort, sign_form], tags=["uploads"])
+    Router(
+        "/api/uploads",
+        route_handlers=[begin, sign, list_parts, complete, abort, sign_form, duplicates],
+        tags=["uploads"],
+    )
 ]

@@ -41,7 +41,7 @@ from mamkit.signing import MemoryReplayGuard, UrlSigner, WebhookSigner
 from mamkit.storage import Zones
 from mamkit_apps.api.providers import open_providers
 from mamkit_apps.api.settings import ApiSettings
-from mamkit_apps.limits import BURST, Meter, SharedRate
+from mamkit_apps.limits import BURST, GoodKeys, Meter, SharedRate
 from mamkit_apps.mail import Postbox, open_mailer
 from mamkit_apps.outgoing import HttpTransport
 from mamkit_apps.wiring import open_queue, open_zones, url_signer
@@ -89,6 +89,7 @@ class Parts:
     ingest: Ingest
     trash: Trash
     meter: Meter
+    good_keys: GoodKeys
 
 
 Wired = NamedDependency[Parts]
@@ -145,6 +146,7 @@ def build(settings: ApiSettings) -> Parts:
         ingest=Ingest(catalog, zones, publisher),
         trash=Trash(catalog, zones, kept_for=settings.trash_lifetime),
         meter=Meter(_shared_rate(settings)),
+        good_keys=GoodKeys(),
     )
 
 

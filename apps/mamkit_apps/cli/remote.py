@@ -43,22 +43,37 @@ def _connected(api_url: str, token_file: Path | None) -> "Iterator[Client]":
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--title", default="", help="Of the asset; its file's name if it is not given.")
 @click.option("--asset", type=click.UUID, help="Asset of which the file is a new version.")
+@click.option("--skip-known", is_flag=True, help="Send no file whose bytes are there already, and name where.")
 @click.option("--wait", is_flag=True, help="Wait until the previews are ready.")
 @_connection_options
 def upload(
-    *, files: tuple[Path, ...], title: str, asset: UUID | None, wait: bool, api_url: str, token_file: Path | None
+    *,
+    files: tuple[Path, ...],
+    title: str,
+    asset: UUID | None,
+    skip_known: bool,
+    wait: bool,
+    api_url: str,
+    token_file: Path | None,
 ) -> None:
     """Upload FILES; one that was broken off is taken up where it stopped. Prints one line each: asset and version."""
     if len(files) > 1 and (title or asset):
         raise click.UsageError("--title and --asset are for one file")
     with _connected(api_url, token_file) as client:
         for path in files:
-            version = _upload(client, path, title=title, asset=asset)
+            version = _known(client, path) if skip_known else None
+            version = version or _upload(client, path, title=title, asset=asset)
             click.echo(f"{version.asset_id} {version.id} {path}")
             if wait:
                 preview = client.wait(version.id)
                 if preview.status == "failed":
                     raise click.ClickException(f"{path}: its preview failed: {preview.failure}")
+
+
+def _known(client: "Client", path: Path) -> "Version | None":
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return next(iter(client.duplicates(digest)), None)
 
 
 def _upload(client: "Client", path: Path, *, title: str, asset: UUID | None) -> "Version":

@@ -39,6 +39,7 @@ from mamkit.catalog.comments import (
     edit_comment,
     resolve_comment,
 )
+from mamkit.catalog.duplicates import versions_with_bytes
 from mamkit.catalog.engine import Catalog, sync_engine
 from mamkit.catalog.errors import (
     AssetConflictError,
@@ -355,6 +356,7 @@ __all__ = [
     "version_by_id",
     "version_of_sha256",
     "versions_of",
+    "versions_with_bytes",
     "workspace_by_id",
     "workspaces_of",
 ]

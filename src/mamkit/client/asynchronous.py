@@ -87,6 +87,14 @@ class AsyncClient:
         """Return the masters of an asset, newest first."""
         return await self._run(operations.versions(self._credentials, asset_id))
 
+    async def duplicates(self, sha256: str) -> list[Version]:
+        """Return the versions of this user's assets that have just these bytes, the oldest first.
+
+        Args:
+            sha256: Of the bytes, lower-case hexadecimal.
+        """
+        return await self._run(operations.duplicates(self._credentials, sha256))
+
     async def upload(
         self,
         path: Path,

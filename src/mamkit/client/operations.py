@@ -6,7 +6,7 @@ from uuid import UUID
 from mamkit.client.models import Asset, PlaybackUrl, Preview, User, Version
 from mamkit.client.steps import Credentials, Pause, Steps, api
 
-__all__ = ["assets_page", "get_asset", "get_preview", "log_in", "me", "sign", "versions", "wait"]
+__all__ = ["assets_page", "duplicates", "get_asset", "get_preview", "log_in", "me", "sign", "versions", "wait"]
 
 LOOK_EVERY = 1.0  # seconds between two looks at a preview
 
@@ -38,6 +38,12 @@ def get_asset(credentials: Credentials, asset_id: UUID) -> Steps[Asset]:
 def versions(credentials: Credentials, asset_id: UUID) -> Steps[list[Version]]:
     """Return the masters of an asset, newest first."""
     found = yield from api(credentials, "GET", f"/api/assets/{asset_id}/versions")
+    return [Version.read(each) for each in found]
+
+
+def duplicates(credentials: Credentials, sha256: str) -> Steps[list[Version]]:
+    """Return the versions of this user's assets that have just these bytes."""
+    found = yield from api(credentials, "GET", "/api/uploads/duplicates", params={"sha256": sha256})
     return [Version.read(each) for each in found]
 
 

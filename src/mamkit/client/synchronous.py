@@ -88,6 +88,14 @@ class Client:
         """Return the masters of an asset, newest first."""
         return self._run(operations.versions(self._credentials, asset_id))
 
+    def duplicates(self, sha256: str) -> list[Version]:
+        """Return the versions of this user's assets that have just these bytes, the oldest first.
+
+        Args:
+            sha256: Of the bytes, lower-case hexadecimal.
+        """
+        return self._run(operations.duplicates(self._credentials, sha256))
+
     def upload(
         self,
         path: Path,

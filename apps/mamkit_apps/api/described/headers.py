@@ -22,6 +22,16 @@ def request_headers(handler: HTTPRouteHandler) -> list[dict[str, Any]]:
                 "required": False,  # 428 says so, and not 400
             }
         )
+    if handler.opt.get("resumes"):
+        found.append(
+            {
+                "name": "Last-Event-ID",
+                "in": "header",
+                "description": "The `id` of the last event that was seen; only what came after it is told.",
+                "schema": {"type": "string", "examples": ["7"]},
+                "required": False,
+            }
+        )
     if not takes_key(handler):
         return found
     key = {

@@ -5,7 +5,9 @@ from typing import Any
 __all__ = ["answers"]
 
 
-def answers(*statuses: int, login: bool | None = None, body: str | None = None, match: bool = False) -> dict[str, Any]:
+def answers(
+    *statuses: int, login: bool | None = None, body: str | None = None, match: bool = False, resumes: bool = False
+) -> dict[str, Any]:
     """Return the `opt` of a handler that may answer with more than the rules find.
 
     Args:
@@ -13,5 +15,6 @@ def answers(*statuses: int, login: bool | None = None, body: str | None = None, 
         login: Whether a login is needed, where that is not to be seen from its parameters.
         body: Media type of a body that the handler reads by itself.
         match: Whether the request needs an `If-Match`.
+        resumes: Whether the request may have a `Last-Event-ID`.
     """
-    return {"answers": statuses, "login": login, "body": body, "match": match}
+    return {"answers": statuses, "login": login, "body": body, "match": match, "resumes": resumes}
