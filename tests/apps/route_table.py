@@ -81,6 +81,7 @@ ADMINISTRATION = {
     "DELETE /api/users/{user_id}/roles/{role}": Row("401 403 403 403 403 403 204 401 401"),
     "GET /api/audit": Row("401 403 403 403 403 403 200 401 401", query="?subject=user:1"),
     "GET /healthz": anybody(200),
+    "GET /metrics": anybody(200),  # the site keeps it from strangers
     "GET /api/health": anybody(200),
 }
 
@@ -127,6 +128,22 @@ ASSETS = {
     "DELETE /api/assets/{asset_id}/shares/{user_id}": Row("401 403 403 204 204 404 204 401 401"),
 }
 
+UPLOADS = {
+    "GET /api/assets/{asset_id}/versions": Row("401 200 200 200 200 404 200 401 401"),
+    "GET /api/uploads/duplicates": logged_in(200, query=f"?sha256={64 * '0'}"),
+    "POST /api/uploads/form": Row(
+        "401 403 403 200 200 404 200 401 401", {"filename": "a.mp4", "size": 5, "workspace_id": "$workspace_id"}
+    ),
+    "POST /api/uploads/parts": Row(
+        "401 403 403 201 201 404 201 401 401", {"filename": "a.mp4", "size": 5, "asset_id": "$asset_id"}
+    ),
+    # What was begun is sealed for whoever began it.
+    "POST /api/uploads/parts/sign": logged_in(400, {"upload": "unknown", "numbers": [1]}),
+    "POST /api/uploads/parts/list": logged_in(400, {"upload": "unknown"}),
+    "POST /api/uploads/parts/complete": logged_in(400, {"upload": "unknown"}),
+    "POST /api/uploads/parts/abort": logged_in(400, {"upload": "unknown"}),
+}
+
 COMMENTS = {  # the comment is the reviewer's
     "GET /api/assets/{asset_id}/comments": Row("401 200 200 200 200 404 200 401 401"),
     "POST /api/assets/{asset_id}/comments": Row(
@@ -142,9 +159,10 @@ COMMENTS = {  # the comment is the reviewer's
 PREVIEWS = {
     "POST /api/preview": Row("401 403 403 202 202 404 202 401 401", {"version_id": "$version_id"}),
     "GET /api/preview/status": Row("401 200 200 200 200 404 200 401 401", query="?version_id={version_id}"),
+    "GET /api/preview/artwork": Row("401 200 200 200 200 404 200 401 401", query="?version_id={version_id}"),
     "GET /api/preview/events": Row("401 200 200 200 200 404 200 401 401", query="?version_id={version_id}"),
     "POST /api/preview/callback": anybody(403),
     "POST /api/sign-preview": Row("401 200 200 200 200 404 200 401 401", {"version_id": "$version_id"}),
 }
 
-TABLE: dict[str, Row] = ACCOUNTS | ADMINISTRATION | WORKSPACES | ASSETS | COMMENTS | PREVIEWS
+TABLE: dict[str, Row] = ACCOUNTS | ADMINISTRATION | WORKSPACES | ASSETS | UPLOADS | COMMENTS | PREVIEWS
