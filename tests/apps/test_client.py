@@ -152,7 +152,7 @@ def test_the_commands_upload_list_and_sign(client: Client, api_url: str, tmp_pat
         json={"name": "cli", "scopes": ["asset.create", "asset.read", "asset.update"]},
         headers=client._credentials.header(),
     ).json()
-    film = make_clip(tmp_path / "film.mp4", seconds=2, width=192, height=108)
+    film = make_clip(tmp_path / "film.mp4", seconds=2, width=208, height=108)  # as no other test has uploaded
     more: dict[str, Any] = {
         "env": os.environ | {"API_URL": api_url, "MAMKIT_TOKEN": made["api_key"], "HOME": str(tmp_path)}
     }

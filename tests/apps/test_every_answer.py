@@ -161,7 +161,7 @@ class TestLimits:
             async def take(self, name: str, rate: float) -> Taken:
                 raise ConnectionError
 
-        with open_site(tmp_path) as site:
+        with open_site(tmp_path, api_rate_per_user=20, api_rate_login=5) as site:
             ada = site.person()
             object.__setattr__(site.parts, "meter", Meter(Broken()))
             assert get(ada, "/auth/me").status_code == 200

@@ -70,7 +70,11 @@ def test_an_api_serves_while_redis_is_not_there_yet(tmp_path: Path, own_redis: R
         assert api.get("/healthz").status_code == 200
         health = api.get("/api/health")
         assert health.status_code == 503
-        assert health.json()["checks"]["queue"] == {"status": "failing", "code": "jobs.unavailable"}
+        assert health.json()["checks"]["queue"] == {
+            "status": "failing",
+            "latency_ms": None,
+            "code": "jobs.unavailable",
+        }
         assert health.json()["checks"]["database"]["status"] == "ok"
         own_redis.start()
         assert api.get("/api/health").status_code == 200

@@ -19,6 +19,7 @@ from mamkit.catalog import Asset, Comment
 from mamkit.catalog.comments import MAX_COMMENT
 from mamkit.catalog.markers import Marker, as_csv, as_edl, as_fcpxml, as_premiere
 from mamkit_apps.api.access import Caller, asset_resource, require, scope_of
+from mamkit_apps.api.described import answers
 from mamkit_apps.api.schemas import Body
 from mamkit_apps.api.wiring import Wired
 
@@ -195,7 +196,7 @@ async def reopen(comment_id: FromPath[UUID], principal: Caller, parts: Wired) ->
         return CommentView.of(await db.resolve_comment(session, comment_id, by=None))
 
 
-@get("/assets/{asset_id:uuid}/comments/export", tags=["comments"])
+@get("/assets/{asset_id:uuid}/comments/export", tags=["comments"], opt=answers(texts=["text/csv", "text/plain", XML]))
 async def export(
     asset_id: FromPath[UUID],
     principal: Caller,
@@ -212,9 +213,9 @@ async def export(
     length = Fraction(asset.duration_sec)
     match format:
         case "csv":
-            text, kind, name = as_csv(markers, rate=rate), "text/csv; charset=utf-8", "csv"
+            text, kind, name = as_csv(markers, rate=rate), "text/csv", "csv"
         case "edl":
-            text, kind, name = as_edl(markers, rate=rate, title=asset.title), "text/plain; charset=utf-8", "edl"
+            text, kind, name = as_edl(markers, rate=rate, title=asset.title), "text/plain", "edl"
         case "fcpxml":
             text, kind, name = as_fcpxml(markers, rate=rate, title=asset.title, duration=length), XML, "fcpxml"
         case "premiere":

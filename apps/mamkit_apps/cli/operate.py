@@ -222,10 +222,12 @@ def password(*, email: str, password_stdin: bool, data_dir: Path | None) -> None
     chosen = _password(from_stdin=password_stdin)
     check_strength(chosen)
     digest = PasswordHasher().hash(chosen)
-    _change(
-        data_dir, email, "user.password", {},
-        lambda session, user: db().set_password_hash(session, user, digest), end_sessions=True,
-    )  # fmt: skip
+
+    async def replace(session: Any, user_id: UUID) -> None:
+        known = await db().user_by_id(session, user_id)
+        await db().replace_password_hash(session, user_id, old=known.password_hash, new=digest)
+
+    _change(data_dir, email, "user.password", {}, replace, end_sessions=True)
     click.echo(f"{email} has a new password, and no sessions")
 
 

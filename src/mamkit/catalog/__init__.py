@@ -328,7 +328,6 @@ __all__ = [
     "second_factors",
     "set_facts",
     "set_member",
-    "set_password_hash",
     "set_recovery_codes",
     "set_second_factor",
     "set_status",

@@ -114,6 +114,8 @@ def _operation(found: Mapping[str, Any], handler: HTTPRouteHandler, schemas: Map
             if str(status) not in declared
         },
     }
+    if texts := options.get("texts"):
+        operation["responses"]["200"]["content"] = {kind: {"schema": {"type": "string"}} for kind in texts}
     operation["security"] = [{"bearer": []}] if login else []
     if body := found.get("requestBody"):
         operation["requestBody"] = _with_example(body, schemas)

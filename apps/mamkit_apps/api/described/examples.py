@@ -76,12 +76,12 @@ def example_of(schema: Mapping[str, Any], components: Mapping[str, Any], *, memb
 def _by_type(schema: Mapping[str, Any], components: Mapping[str, Any], member: str) -> Any:
     kind = schema.get("type")
     if kind == "array":
-        items = schema.get("items") or next(iter(schema.get("prefixItems", [])), None)
-        return [] if not items else [example_of(items, components, member=member.removesuffix("s"))]
+        each = schema.get("prefixItems") or ([schema["items"]] if schema.get("items") else [])
+        return [example_of(items, components, member=member.removesuffix("s")) for items in each]
     members = schema.get("properties", {}) if kind == "object" else {}
     plain = {
         "integer": schema.get("default") or schema.get("minimum") or 60,
-        "number": schema.get("default") or schema.get("minimum") or 60,
+        "number": schema.get("default") or schema.get("minimum") or min(60, schema.get("maximum", 60)),
         "boolean": bool(schema.get("default")),
         "string": schema.get("default") or FORMATS.get(schema.get("format", ""), "…"),
         "null": None,
