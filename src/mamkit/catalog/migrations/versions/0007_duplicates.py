@@ -3,8 +3,8 @@
 
 from alembic import op
 
-revision = "0041"
-down_revision = "0040"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
