@@ -20,8 +20,8 @@ from urllib.parse import quote
 
 import urllib3
 
-from mamkit.storage._s3_client import RESERVED
 from mamkit.storage.s3 import Patience, S3Options, S3Store
+from mamkit.storage.s3._client import RESERVED
 
 __all__ = [
     "ACCESS_KEY",
@@ -65,7 +65,7 @@ def options_for(endpoint: str, **more: Any) -> S3Options:
 
 def store_on(endpoint: str, bucket: str, *, locked: bool = False, **more: Any) -> S3Store:
     """Return a store in a bucket, made if need be, with object lock if it is to be `locked`."""
-    from mamkit.storage._s3_options import client_of
+    from mamkit.storage.s3._options import client_of
 
     client = client_of(options_for(endpoint))
     with suppress(client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists):

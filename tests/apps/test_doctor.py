@@ -15,7 +15,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from mamkit.jobs.sql import SqlQueue
-from mamkit.storage.s3_buckets import init_bucket, plans_for_zones
+from mamkit.storage.s3.buckets import init_bucket, plans_for_zones
 from mamkit.testing.jobs import claimed, new_job
 from mamkit_apps.api.asgi import prepare
 from mamkit_apps.api.settings import ApiSettings

@@ -17,9 +17,9 @@ from mamkit.storage import (
     PrefixStore,
     SignedRequest,
 )
-from mamkit.storage._s3_client import RESERVED
-from mamkit.storage._s3_options import client_of
 from mamkit.storage.s3 import S3Store
+from mamkit.storage.s3._client import RESERVED
+from mamkit.storage.s3._options import client_of
 from mamkit.testing.storage import StorageContract
 from tests.s3_servers import emptied, filer_of, options_for, store_on
 

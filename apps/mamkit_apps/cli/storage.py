@@ -13,7 +13,7 @@ from mamkit_apps.settings import ServiceSettings, SettingsError
 
 if TYPE_CHECKING:
     from mamkit.storage.s3 import S3Options
-    from mamkit.storage.s3_buckets import BucketPlan, Finding
+    from mamkit.storage.s3.buckets import BucketPlan, Finding
 
 __all__ = ["commands"]
 
@@ -37,7 +37,7 @@ def storage() -> None:
 @JSON
 def init(*, lock_days: int, origins: tuple[str, ...], as_json: bool) -> None:
     """Make the buckets, and say what this server cannot do; safe to repeat."""
-    from mamkit.storage.s3_buckets import init_bucket
+    from mamkit.storage.s3.buckets import init_bucket
 
     _report(_each(init_bucket, lock_days, origins), as_json=as_json)
 
@@ -48,7 +48,7 @@ def init(*, lock_days: int, origins: tuple[str, ...], as_json: bool) -> None:
 @JSON
 def check(*, lock_days: int, origins: tuple[str, ...], as_json: bool) -> None:
     """Hold the buckets against what they should be."""
-    from mamkit.storage.s3_buckets import check_bucket
+    from mamkit.storage.s3.buckets import check_bucket
 
     _report(_each(check_bucket, lock_days, origins), as_json=as_json)
 
@@ -56,7 +56,7 @@ def check(*, lock_days: int, origins: tuple[str, ...], as_json: bool) -> None:
 def _each(
     look: "Callable[[str, BucketPlan, S3Options], list[Finding]]", lock_days: int, origins: tuple[str, ...]
 ) -> "list[Finding]":
-    from mamkit.storage.s3_buckets import plans_for_zones
+    from mamkit.storage.s3.buckets import plans_for_zones
     from mamkit_apps.wiring import s3_options
 
     settings = ServiceSettings.load()

@@ -262,7 +262,7 @@ class DifferentBytesError(MamkitError):
 
 def _bucket(shared: ServiceSettings, zone: str, bucket: str) -> list[tuple[str, str, str]]:
     """Return how the settings of a bucket stand: name, state and detail of each."""
-    from mamkit.storage.s3_buckets import check_bucket, plans_for_zones  # noqa: PLC0415 - needs boto3
+    from mamkit.storage.s3.buckets import check_bucket, plans_for_zones  # noqa: PLC0415 - needs boto3
 
     # How long, and which web sites, is the operator's to say; that there is a lock at all is ours.
     plans = dict(zip(("staging", "masters", "previews"), plans_for_zones(lock_days=1), strict=True))

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 
-from mamkit.storage._s3_client import S3Client
-from mamkit.storage._s3_upload import MAX_PARTS, MIN_PART, Parts, Wanted
 from mamkit.storage._upload import check_match
 from mamkit.storage.errors import StorageError, UnsupportedOperationError
 from mamkit.storage.models import ObjectInfo
 from mamkit.storage.protocols import ObjectReader
+from mamkit.storage.s3._client import S3Client
+from mamkit.storage.s3._upload import MAX_PARTS, MIN_PART, Parts, Wanted
 
 __all__ = ["S3Copies"]
 

@@ -7,9 +7,9 @@ from typing import Self
 from urllib3.exceptions import HTTPError
 
 from mamkit.storage._body import BLOCK_SIZE
-from mamkit.storage._s3_http import Answer, Patience
 from mamkit.storage.errors import StorageUnavailableError
 from mamkit.storage.models import ByteRange, ObjectInfo
+from mamkit.storage.s3._http import Answer, Patience
 
 __all__ = ["S3Body"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mamkit.storage._s3_options import S3Options, client_of
 from mamkit.storage.errors import StorageUnavailableError, UnsupportedOperationError
 from mamkit.storage.models import ExpiryRule, OriginRule
+from mamkit.storage.s3._options import S3Options, client_of
 
 __all__ = [
     "S3Rules",

@@ -8,36 +8,8 @@ from functools import partial
 from typing import BinaryIO, Self
 
 from mamkit.clock import Clock, utc_now
-from mamkit.errors import MissingExtraError
-
-try:
-    import boto3 as _  # noqa: F401 - the modules below need it, and say so less well
-except ImportError as error:
-    raise MissingExtraError("s3", package="boto3") from error
-
 from mamkit.storage._body import FileBody, found_range
 from mamkit.storage._facts import check_facts
-from mamkit.storage._s3_body import S3Body
-from mamkit.storage._s3_client import S3Client, check_own_key
-from mamkit.storage._s3_copies import S3Copies
-from mamkit.storage._s3_http import Answer, Patience, Transport
-from mamkit.storage._s3_leftovers import S3Leftovers
-from mamkit.storage._s3_list import list_objects
-from mamkit.storage._s3_locks import S3Locks
-from mamkit.storage._s3_options import (
-    S3Features,
-    S3Options,
-    bucket_at,
-    credentials_of,
-    current_credentials,
-    endpoint_of,
-    region_of,
-)
-from mamkit.storage._s3_rules import S3Rules
-from mamkit.storage._s3_signing import S3Signing
-from mamkit.storage._s3_upload import S3Upload, Wanted
-from mamkit.storage._s3_wire import RefusalError, info_from_headers, refusals, to_error
-from mamkit.storage._sigv4 import Credentials, Signer
 from mamkit.storage._upload import carry, check_match, feed
 from mamkit.storage.errors import (
     ObjectChangedError,
@@ -57,8 +29,29 @@ from mamkit.storage.models import (
     SignedRequest,
 )
 from mamkit.storage.protocols import ObjectReader, Upload
+from mamkit.storage.s3._body import S3Body
+from mamkit.storage.s3._client import S3Client, check_own_key
+from mamkit.storage.s3._copies import S3Copies
+from mamkit.storage.s3._http import Answer, Transport
+from mamkit.storage.s3._leftovers import S3Leftovers
+from mamkit.storage.s3._list import list_objects
+from mamkit.storage.s3._locks import S3Locks
+from mamkit.storage.s3._options import (
+    S3Features,
+    S3Options,
+    bucket_at,
+    credentials_of,
+    current_credentials,
+    endpoint_of,
+    region_of,
+)
+from mamkit.storage.s3._rules import S3Rules
+from mamkit.storage.s3._signing import S3Signing
+from mamkit.storage.s3._sigv4 import Credentials, Signer
+from mamkit.storage.s3._upload import S3Upload, Wanted
+from mamkit.storage.s3._wire import RefusalError, info_from_headers, refusals, to_error
 
-__all__ = ["Patience", "S3Features", "S3Options", "S3Store"]
+__all__ = ["S3Store"]
 
 _COPY_ATTEMPTS = 3  # at a source that is replaced again and again
 

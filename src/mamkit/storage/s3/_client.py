@@ -12,10 +12,20 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from mamkit.storage._body import BLOCK_SIZE
-from mamkit.storage._s3_http import Answer, Transport
-from mamkit.storage._s3_options import S3Features, S3Options
-from mamkit.storage._s3_upload import Parts, Wanted
-from mamkit.storage._s3_wire import (
+from mamkit.storage.errors import (
+    InvalidKeyError,
+    ObjectExistsError,
+    StorageError,
+    StorageUnavailableError,
+    UnsupportedOperationError,
+)
+from mamkit.storage.keys import check_key
+from mamkit.storage.models import ObjectInfo
+from mamkit.storage.s3._http import Answer, Transport
+from mamkit.storage.s3._options import S3Features, S3Options
+from mamkit.storage.s3._sigv4 import UNSIGNED
+from mamkit.storage.s3._upload import Parts, Wanted
+from mamkit.storage.s3._wire import (
     OWN_METADATA,
     RefusalError,
     base64_digest,
@@ -26,16 +36,6 @@ from mamkit.storage._s3_wire import (
     text_of,
     to_error,
 )
-from mamkit.storage._sigv4 import UNSIGNED
-from mamkit.storage.errors import (
-    InvalidKeyError,
-    ObjectExistsError,
-    StorageError,
-    StorageUnavailableError,
-    UnsupportedOperationError,
-)
-from mamkit.storage.keys import check_key
-from mamkit.storage.models import ObjectInfo
 
 __all__ = ["RESERVED", "S3Client", "check_own_key"]
 

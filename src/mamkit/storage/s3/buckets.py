@@ -12,9 +12,11 @@ try:
 except ImportError as error:
     raise MissingExtraError("s3", package="boto3") from error
 
-from mamkit.storage._s3_client import RESERVED
-from mamkit.storage._s3_options import S3Options, client_of
-from mamkit.storage._s3_rules import (
+from mamkit.storage.errors import StorageUnavailableError
+from mamkit.storage.models import ExpiryRule, OriginRule
+from mamkit.storage.s3._client import RESERVED
+from mamkit.storage.s3._options import S3Options, client_of
+from mamkit.storage.s3._rules import (
     code_of,
     cors_of,
     encryption_of,
@@ -26,9 +28,7 @@ from mamkit.storage._s3_rules import (
     to_cors,
     to_lifecycle,
 )
-from mamkit.storage.errors import StorageUnavailableError
-from mamkit.storage.models import ExpiryRule, OriginRule
-from mamkit.storage.s3 import S3Store
+from mamkit.storage.s3.store import S3Store
 
 __all__ = ["BucketPlan", "Finding", "State", "check_bucket", "init_bucket", "plans_for_zones"]
 

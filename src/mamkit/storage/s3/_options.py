@@ -9,9 +9,9 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from mamkit.storage._s3_http import Bucket, Patience
-from mamkit.storage._sigv4 import Credentials
 from mamkit.storage.errors import StorageUnavailableError
+from mamkit.storage.s3._http import Bucket, Patience
+from mamkit.storage.s3._sigv4 import Credentials
 
 __all__ = [
     "S3Features",

@@ -10,9 +10,9 @@ from urllib.parse import quote, urlsplit
 
 from mamkit.clock import Clock
 from mamkit.errors import MissingExtraError
-from mamkit.storage._s3_wire import RefusalError, parse_xml, text_of
-from mamkit.storage._sigv4 import EMPTY_SHA256, Signer, encode_path
 from mamkit.storage.errors import StorageUnavailableError
+from mamkit.storage.s3._sigv4 import EMPTY_SHA256, Signer, encode_path
+from mamkit.storage.s3._wire import RefusalError, parse_xml, text_of
 
 try:
     import urllib3

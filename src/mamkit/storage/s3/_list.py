@@ -12,10 +12,10 @@ from heapq import heappop, heappush
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
-from mamkit.storage._s3_client import S3Client, check_own_key
-from mamkit.storage._s3_wire import parse_xml, refusals, text_of
 from mamkit.storage.errors import InvalidKeyError
 from mamkit.storage.models import ObjectInfo
+from mamkit.storage.s3._client import S3Client, check_own_key
+from mamkit.storage.s3._wire import parse_xml, refusals, text_of
 
 __all__ = ["list_objects"]
 

@@ -9,9 +9,9 @@ import hashlib
 from datetime import UTC, datetime
 
 from mamkit.clock import Clock
-from mamkit.storage._s3_client import S3Client
-from mamkit.storage._s3_wire import RefusalError, base64_digest, refusals
 from mamkit.storage.errors import ObjectNotFoundError, ObjectRetainedError, UnsupportedOperationError
+from mamkit.storage.s3._client import S3Client
+from mamkit.storage.s3._wire import RefusalError, base64_digest, refusals
 
 __all__ = ["S3Locks"]
 

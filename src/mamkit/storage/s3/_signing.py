@@ -5,11 +5,6 @@ from datetime import datetime, timedelta
 
 from mamkit.clock import Clock
 from mamkit.storage._facts import check_facts
-from mamkit.storage._s3_client import S3Client
-from mamkit.storage._s3_http import Bucket
-from mamkit.storage._s3_upload import Parts, Wanted, part_size_for
-from mamkit.storage._s3_wire import RefusalError, base64_digest, parse_xml, text_of, to_error
-from mamkit.storage._sigv4 import Signer, encode_path
 from mamkit.storage.errors import (
     ObjectNotFoundError,
     UnboundedUploadError,
@@ -17,6 +12,11 @@ from mamkit.storage.errors import (
     UploadRejectedError,
 )
 from mamkit.storage.models import Expected, ObjectInfo, PartsPlan, SignedForm, SignedRequest
+from mamkit.storage.s3._client import S3Client
+from mamkit.storage.s3._http import Bucket
+from mamkit.storage.s3._sigv4 import Signer, encode_path
+from mamkit.storage.s3._upload import Parts, Wanted, part_size_for
+from mamkit.storage.s3._wire import RefusalError, base64_digest, parse_xml, text_of, to_error
 
 __all__ = ["S3Signing"]
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from mamkit.clock import Clock
-from mamkit.storage._s3_client import RESERVED, S3Client
-from mamkit.storage._s3_wire import parse_xml, refusals, text_of
 from mamkit.storage.errors import StorageUnavailableError
+from mamkit.storage.s3._client import RESERVED, S3Client
+from mamkit.storage.s3._wire import parse_xml, refusals, text_of
 
 __all__ = ["S3Leftovers"]
 
