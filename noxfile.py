@@ -33,6 +33,7 @@ SERVED_BY = {
     "redis": "mamkit.jobs.redis",
     "catalog": "mamkit.catalog",
     "postgres": "mamkit.catalog",
+    "client": "mamkit.client",
     "previews": "mamkit.previews",
     "testing": "mamkit.testing.jobs",
     "apps": "mamkit_apps.cli",

@@ -225,8 +225,8 @@ class TestSecondFactor:
 
     @pytest.fixture
     def codes(self, ada: Person, totp: Totp) -> list[str]:
-        """Recovery codes; the factor is confirmed with a code of the step before this one."""
-        code = totp.code(utc_now() - timedelta(seconds=30))
+        """Recovery codes; the factor is confirmed with the code of now, which is good no more afterwards."""
+        code = totp.code(utc_now())
         answer = ada.call("POST", "/auth/second-factor/confirm", {"code": code})
         assert answer.status_code == 200, answer.text
         codes: list[str] = answer.json()["codes"]
@@ -239,7 +239,7 @@ class TestSecondFactor:
     def test_it_is_asked_for_once_it_is_confirmed(self, site: Site, totp: Totp, codes: list[str]) -> None:
         status, asked = log_in(site)
         assert (status, "access_token" in asked) == (202, False)
-        code = totp.code(utc_now())
+        code = totp.code(utc_now() + timedelta(seconds=30))  # also where the step changes in between
         assert self.finish(site, asked["ticket"], code) == 200
         _, asked = log_in(site)
         assert self.finish(site, asked["ticket"], code) == 401  # a code is good once
