@@ -30,6 +30,9 @@ SECRETS = re.compile(
 )
 """What looks like a secret, wherever it stands in a line. Nothing should log one; this is for what does so."""
 
+CHATTY = ("alembic", "botocore", "httpx")
+"""Libraries that tell of each of their steps what nobody has asked for."""
+
 
 @contextmanager
 def request_context(request_id: str) -> Iterator[dict[str, str]]:
@@ -92,6 +95,8 @@ def configure(form: Literal["text", "json"] = "text") -> None:
         )
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
