@@ -60,13 +60,12 @@ def serve(app: Litestar, listener: socket.socket, *, protocol: Callable[..., asy
     Args:
         app: The application.
         listener: Socket that listens.
-        protocol: Makes connections instead of uvicorn's own class. It says what a client's address is: uvicorn's belief
-            in X-Forwarded-For from this machine is for its own class only.
+        protocol: Makes connections instead of uvicorn's own class.
     """
     config = uvicorn.Config(
         app,
         http=protocol or "auto",  # type: ignore[arg-type]
-        proxy_headers=protocol is None,
+        proxy_headers=False,  # uvicorn believes whatever is connected from this machine; TRUSTED_PROXIES says whom to
         log_level="warning",
         access_log=False,  # its lines would hold tokens
         server_header=False,
