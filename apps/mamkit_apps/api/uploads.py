@@ -36,7 +36,6 @@ from mamkit_apps.api.schemas import Body, PresignRequest, VersionView
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.logs import note
 from mamkit_apps.problems import InvalidRequestError
-from mamkit_apps.wiring import EdgeSigner
 
 __all__ = ["routes"]
 
@@ -177,13 +176,11 @@ async def sign_form(data: JSONBody[UploadRequest], principal: Caller, parts: Wir
     """Return a form with which a browser uploads one file of just this size and type, past the API, into staging."""
     asset_id, key = await _place(data, principal, parts)
     store = parts.zones.staging
+    if not isinstance(store, SignsForms):
+        raise UnsupportedOperationError("the staging store takes no uploads by form")
     expected = Expected(size=data.size, sha256=data.sha256)
-    if isinstance(store, SignsForms):
-        form = store.sign_form(key, content_type=data.content_type, expected=expected, expires_in=UPLOAD_LIFETIME)
-        return FormView(asset_id=asset_id, url=form.url, fields=dict(form.fields))
-    signer = EdgeSigner(parts.settings.edge_url, parts.signer)  # a store without a server of its own has the edge
-    request = signer.sign("POST", key, content_type=data.content_type, expected=expected, expires_in=UPLOAD_LIFETIME)
-    return FormView(asset_id=asset_id, url=request.url, fields={"Content-Type": data.content_type})
+    form = store.sign_form(key, content_type=data.content_type, expected=expected, expires_in=UPLOAD_LIFETIME)
+    return FormView(asset_id=asset_id, url=form.url, fields=dict(form.fields))
 
 
 @get("/duplicates")

@@ -1,12 +1,13 @@
 """An opened object over any file-like thing that holds its bytes."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import BinaryIO, Self
 
 from mamkit.storage.errors import StorageUnavailableError
 from mamkit.storage.models import ByteRange, ObjectInfo
 
-__all__ = ["BLOCK_SIZE", "FileBody", "found_range"]
+__all__ = ["BLOCK_SIZE", "BlockBody", "FileBody", "found_range"]
 
 BLOCK_SIZE = 256 * 1024  # bytes; large enough that the system calls do not count, small enough for a thousand readers
 
@@ -20,21 +21,18 @@ def found_range(byte_range: ByteRange | None, size: int) -> ByteRange:
     return ByteRange(0, size) if byte_range is None else byte_range.resolve(size)
 
 
-class FileBody:
-    """An `ObjectBody` that reads from a file and closes it.
+class BlockBody(ABC):
+    """An `ObjectBody` of which a backend reads one block after another.
 
     Args:
-        file: Holds the whole object; nobody else moves its position.
         info: Facts of the object.
         byte_range: What to read, as `found_range` returns it.
     """
 
-    def __init__(self, file: BinaryIO, info: ObjectInfo, byte_range: ByteRange) -> None:
-        self._file = file
+    def __init__(self, info: ObjectInfo, byte_range: ByteRange) -> None:
         self._info = info
         self._range = byte_range
         self._left = (info.size if byte_range.stop is None else byte_range.stop) - byte_range.start
-        file.seek(byte_range.start)
 
     @property
     def info(self) -> ObjectInfo:
@@ -64,6 +62,29 @@ class FileBody:
         while block := self._block(self._left):  # in one piece as a rule: joining many would hold the bytes twice
             blocks.append(block)
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what is open; may be called twice."""
+
+    @abstractmethod
+    def _block(self, size: int) -> bytes:
+        """Return the next bytes, at most `size` and at most `_left`, and take them from `_left`; none at the end."""
+
+
+class FileBody(BlockBody):
+    """An `ObjectBody` that reads from a file and closes it.
+
+    Args:
+        file: Holds the whole object; nobody else moves its position.
+        info: Facts of the object.
+        byte_range: What to read, as `found_range` returns it.
+    """
+
+    def __init__(self, file: BinaryIO, info: ObjectInfo, byte_range: ByteRange) -> None:
+        super().__init__(info, byte_range)
+        self._file = file
+        file.seek(byte_range.start)
 
     def fileno(self) -> int:
         """Return the descriptor of the file, to be read from with positions of one's own (`os.pread`, `os.sendfile`).
