@@ -7,30 +7,23 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 
 import mamkit
-from mamkit_apps.api import (
-    accounts,
+from mamkit_apps.api import health
+from mamkit_apps.api.access import provide_owner, provide_principal
+from mamkit_apps.api.accounts import (
     administration,
     api_keys,
-    assets,
-    comments,
-    finding,
-    health,
     identities,
     letters,
     passkeys,
-    playback,
-    previews,
     second_factor,
-    trash,
-    uploads,
-    workspaces,
+    sessions,
 )
-from mamkit_apps.api.access import provide_owner, provide_principal
+from mamkit_apps.api.address import provide_address
 from mamkit_apps.api.described import JsonPage, SwaggerPage
 from mamkit_apps.api.envelope import Envelope
 from mamkit_apps.api.idempotency import Idempotency
+from mamkit_apps.api.library import assets, comments, finding, playback, previews, trash, uploads, workspaces
 from mamkit_apps.api.limits import RateLimits
-from mamkit_apps.api.logins import provide_address
 from mamkit_apps.api.metrics import Watch
 from mamkit_apps.api.representation import Representation
 from mamkit_apps.api.settings import ApiSettings
@@ -71,7 +64,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
     settings = settings or ApiSettings.load()
     app = Litestar(
         [
-            *accounts.routes,
+            *sessions.routes,
             *letters.routes,
             *second_factor.routes,
             *passkeys.routes,

@@ -11,7 +11,7 @@ from litestar.openapi import ResponseSpec
 from sqlalchemy import text
 
 from mamkit.errors import MamkitError
-from mamkit_apps.api.schemas import Body
+from mamkit_apps.api.bodies import Body
 from mamkit_apps.api.wiring import Parts, Wired
 
 __all__ = ["routes"]

@@ -15,7 +15,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from mamkit.auth import TokenError
-from mamkit_apps.api.logins import address_of
+from mamkit_apps.api.address import address_of
 from mamkit_apps.api.wiring import Parts
 from mamkit_apps.limits import BURST, LimitReachedError, Taken, client_name
 from mamkit_apps.problems import LimitsUnavailableError

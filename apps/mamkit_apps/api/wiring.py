@@ -39,7 +39,7 @@ from mamkit.jobs import Queue, QueueUnavailableError
 from mamkit.previews import Ingest, Publisher, Trash
 from mamkit.signing import MemoryReplayGuard, UrlSigner, WebhookSigner
 from mamkit.storage import Zones
-from mamkit_apps.api.providers import open_providers
+from mamkit_apps.api.accounts.providers import open_providers
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.limits import BURST, GoodKeys, Meter, SharedRate
 from mamkit_apps.mail import Postbox, open_mailer

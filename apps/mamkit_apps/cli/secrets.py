@@ -98,7 +98,7 @@ def _write(settings: ServiceSettings, ring: KeyRing) -> None:
 async def _reseal(settings: ServiceSettings, vault: "Vault") -> int:
     from mamkit import catalog as db
     from mamkit.catalog import Catalog
-    from mamkit_apps.api.second_factor import sealed_at
+    from mamkit_apps.api.accounts.second_factor import sealed_at
     from mamkit_apps.wiring import migrate
 
     await asyncio.to_thread(migrate, settings)

@@ -17,7 +17,8 @@ from mamkit.clock import utc_now
 from mamkit.signing import Grant
 from mamkit.transcode import INDEX_NAME
 from mamkit_apps.api.access import Caller, readable_version
-from mamkit_apps.api.schemas import Body, PlaybackUrl, SignRequest
+from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.library.schemas import PlaybackUrl, SignRequest
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.problems import InvalidRequestError

@@ -7,7 +7,8 @@ from uuid import UUID
 from pydantic import Field, SecretStr, field_validator
 
 from mamkit.auth import ACTIONS
-from mamkit_apps.api.schemas import Body
+from mamkit.catalog import User
+from mamkit_apps.api.bodies import Body
 
 __all__ = [
     "ApiKeyMade",
@@ -15,6 +16,7 @@ __all__ = [
     "ApiKeyView",
     "AuditView",
     "CodeRequest",
+    "Credentials",
     "EmailRequest",
     "IdentityView",
     "Invitation",
@@ -27,6 +29,8 @@ __all__ = [
     "ProviderStart",
     "ProviderUrl",
     "RecoveryCodes",
+    "RefreshRequest",
+    "Registration",
     "RoleName",
     "SecondFactorAnswer",
     "SecondFactorAsked",
@@ -36,8 +40,12 @@ __all__ = [
     "ShareView",
     "StatusRequest",
     "TicketRequest",
+    "Tokens",
+    "UserView",
+    "user_view",
 ]
 
+# An address is proven by a mail to it, not by its form: one @, something on both sides (RFC 5321 section 4.1.2).
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Actions = Annotated[list[str], Field(min_length=1, max_length=100)]
@@ -48,6 +56,48 @@ def _known(actions: list[str]) -> list[str]:
     if unknown := sorted(set(actions) - ACTIONS):
         raise ValueError(f"unknown: {', '.join(unknown)[:200]}; known are {', '.join(sorted(ACTIONS))}")
     return actions
+
+
+class Registration(Body):
+    """A new account."""
+
+    email: Email
+    password: SecretStr
+    display_name: Annotated[str, Field(max_length=100)] = ""
+    invitation: SecretStr | None = None
+    """The token of an invitation's mail."""
+
+
+class Credentials(Body):
+    """A login."""
+
+    email: Annotated[str, Field(max_length=254)]
+    password: SecretStr
+
+
+class RefreshRequest(Body):
+    """A refresh token, to be exchanged or revoked."""
+
+    refresh_token: SecretStr
+
+
+class Tokens(Body):
+    """What a login gives (member names of RFC 6749 section 5.1)."""
+
+    access_token: str = Field(repr=False)
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the scheme, not a secret
+    expires_in: int
+    """Seconds."""
+    refresh_token: str = Field(repr=False)
+
+
+class UserView(Body):
+    """An account."""
+
+    id: UUID
+    email: str
+    display_name: str
+    roles: tuple[str, ...]
 
 
 class SecondFactorAsked(Body):
@@ -239,3 +289,8 @@ class AuditView(Body):
     subject: str
     detail: dict[str, Any]
     created_at: datetime
+
+
+def user_view(user: User, roles: frozenset[str]) -> UserView:
+    """Return the view of a user's row."""
+    return UserView(id=user.id, email=user.email, display_name=user.display_name, roles=tuple(sorted(roles)))

@@ -18,11 +18,21 @@ from mamkit.auth import (
 )
 from mamkit.catalog import EmailTakenError, InvalidEmailError, User
 from mamkit_apps.api.access import Owner
-from mamkit_apps.api.account_schemas import PasswordChange, SecondFactorAsked, SessionView
+from mamkit_apps.api.accounts.letters import already_registered, count_mail, send_verification
+from mamkit_apps.api.accounts.logins import SECOND_FACTOR_ASKED, finish_login, hashing, tokens_of
+from mamkit_apps.api.accounts.schemas import (
+    Credentials,
+    PasswordChange,
+    RefreshRequest,
+    Registration,
+    SecondFactorAsked,
+    SessionView,
+    Tokens,
+    UserView,
+    user_view,
+)
+from mamkit_apps.api.address import Address
 from mamkit_apps.api.described import answers
-from mamkit_apps.api.letters import already_registered, count_mail, send_verification
-from mamkit_apps.api.logins import SECOND_FACTOR_ASKED, Address, finish_login, hashing, tokens_of
-from mamkit_apps.api.schemas import Credentials, RefreshRequest, Registration, Tokens, UserView, user_view
 from mamkit_apps.api.wiring import Parts, Wired
 
 __all__ = ["routes"]

@@ -9,10 +9,9 @@ from litestar.params import FromPath, JSONBody
 
 from mamkit import catalog as db
 from mamkit_apps.api.access import Caller, allowed_asset, place_of, scope_of
-from mamkit_apps.api.asset_changes import change_asset, view_of
 from mamkit_apps.api.described import answers
-from mamkit_apps.api.representation import tagged
-from mamkit_apps.api.schemas import (
+from mamkit_apps.api.library.asset_changes import change_asset, view_of
+from mamkit_apps.api.library.schemas import (
     AssetView,
     NewAsset,
     PresignedView,
@@ -20,6 +19,7 @@ from mamkit_apps.api.schemas import (
     PromoteRequest,
     VersionView,
 )
+from mamkit_apps.api.representation import tagged
 from mamkit_apps.api.wiring import Wired
 from mamkit_apps.problems import InvalidRequestError
 

@@ -20,16 +20,17 @@ from mamkit.auth import (
 from mamkit.catalog import SecondFactor, User
 from mamkit.clock import utc_now
 from mamkit_apps.api.access import Owner
-from mamkit_apps.api.account_schemas import (
+from mamkit_apps.api.accounts.logins import SECOND_FACTOR, SECOND_FACTOR_ASKED, finish_login
+from mamkit_apps.api.accounts.schemas import (
     CodeRequest,
     RecoveryCodes,
     SecondFactorAnswer,
     SecondFactorAsked,
     SecondFactorSecret,
+    Tokens,
 )
+from mamkit_apps.api.address import Address
 from mamkit_apps.api.described import answers
-from mamkit_apps.api.logins import SECOND_FACTOR, SECOND_FACTOR_ASKED, Address, finish_login
-from mamkit_apps.api.schemas import Tokens
 from mamkit_apps.api.wiring import Parts, Wired
 
 __all__ = ["routes", "sealed_at"]

@@ -19,8 +19,8 @@ from mamkit.catalog import Asset, Comment
 from mamkit.catalog.comments import MAX_COMMENT
 from mamkit.catalog.markers import Marker, as_csv, as_edl, as_fcpxml, as_premiere
 from mamkit_apps.api.access import Caller, asset_resource, require, scope_of
+from mamkit_apps.api.bodies import Body
 from mamkit_apps.api.described import answers
-from mamkit_apps.api.schemas import Body
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["handlers"]

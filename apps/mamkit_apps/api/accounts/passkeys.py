@@ -11,10 +11,9 @@ from mamkit import catalog as db
 from mamkit.auth import PasskeyRefusedError
 from mamkit.auth.passkeys import Passkey
 from mamkit_apps.api.access import Owner
-from mamkit_apps.api.account_schemas import PasskeyAnswer, PasskeyAsked, PasskeyView, SecondFactorAsked
+from mamkit_apps.api.accounts.logins import SECOND_FACTOR_ASKED, finish_login
+from mamkit_apps.api.accounts.schemas import PasskeyAnswer, PasskeyAsked, PasskeyView, SecondFactorAsked, Tokens
 from mamkit_apps.api.described import answers
-from mamkit_apps.api.logins import SECOND_FACTOR_ASKED, finish_login
-from mamkit_apps.api.schemas import Tokens
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["routes"]

@@ -11,8 +11,8 @@ from mamkit import catalog as db
 from mamkit.catalog import Asset
 from mamkit_apps.api.access import Caller, allowed_asset, scope_of
 from mamkit_apps.api.described import answers
+from mamkit_apps.api.library.schemas import AssetChange, AssetView
 from mamkit_apps.api.representation import check_match, tagged
-from mamkit_apps.api.schemas import AssetChange, AssetView
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["change_asset", "view_of"]

@@ -16,7 +16,7 @@ from mamkit.catalog import AssetQuery, InvalidQueryError
 from mamkit.catalog.models import AssetKind, AssetStatus
 from mamkit.catalog.search import Sort
 from mamkit_apps.api.access import Caller, home_of, require, scope_of
-from mamkit_apps.api.schemas import AssetPage, AssetView, FacetsView
+from mamkit_apps.api.library.schemas import AssetPage, AssetView, FacetsView
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["handlers"]

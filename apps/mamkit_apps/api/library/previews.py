@@ -14,10 +14,10 @@ from litestar.response import Stream
 from mamkit import catalog as db
 from mamkit.previews import Ack, parse_report
 from mamkit_apps.api.access import Caller, allowed_asset, readable_version, scope_of
+from mamkit_apps.api.address import Address
 from mamkit_apps.api.described import answers
-from mamkit_apps.api.logins import Address
-from mamkit_apps.api.playback import PlaybackRequest, lifetime_of, sign_playback
-from mamkit_apps.api.schemas import PlaybackUrl, PreviewRequest, PreviewView
+from mamkit_apps.api.library.playback import PlaybackRequest, lifetime_of, sign_playback
+from mamkit_apps.api.library.schemas import PlaybackUrl, PreviewRequest, PreviewView
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.problems import InvalidRequestError
 

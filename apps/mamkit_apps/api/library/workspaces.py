@@ -13,7 +13,7 @@ from mamkit import catalog as db
 from mamkit.auth import Resource
 from mamkit.catalog import Workspace, WorkspaceRole
 from mamkit_apps.api.access import Caller, Owner, require, scope_of
-from mamkit_apps.api.schemas import Body
+from mamkit_apps.api.bodies import Body
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["routes"]

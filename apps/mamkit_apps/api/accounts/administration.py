@@ -12,7 +12,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from mamkit import catalog as db
 from mamkit.auth import Resource
 from mamkit_apps.api.access import Caller, Owner, allowed_asset, require, scope_of
-from mamkit_apps.api.account_schemas import AuditView, RoleName, ShareRequest, ShareView, StatusRequest
+from mamkit_apps.api.accounts.schemas import AuditView, RoleName, ShareRequest, ShareView, StatusRequest
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["routes"]

@@ -31,8 +31,9 @@ from mamkit.storage import (
     staging_key,
 )
 from mamkit_apps.api.access import Caller, allowed_asset, home_of, place_of, require, scope_of
+from mamkit_apps.api.bodies import Body
 from mamkit_apps.api.described import answers
-from mamkit_apps.api.schemas import Body, PresignRequest, VersionView
+from mamkit_apps.api.library.schemas import PresignRequest, VersionView
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.logs import note
 from mamkit_apps.problems import InvalidRequestError

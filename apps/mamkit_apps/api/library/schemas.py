@@ -1,21 +1,21 @@
-"""The bodies of requests and answers. Unknown members are refused, so that a misspelt one is noticed."""
+"""The bodies of requests and answers about assets, uploads, previews and playback."""
 
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field
 
-from mamkit.catalog import Asset, User, Version
+from mamkit.catalog import Asset, Version
 from mamkit.catalog.models import AssetKind, AssetStatus
 from mamkit.previews import PreviewState
+from mamkit_apps.api.bodies import Body
 
 __all__ = [
     "AssetChange",
     "AssetPage",
     "AssetView",
-    "Credentials",
     "FacetsView",
     "NewAsset",
     "PlaybackUrl",
@@ -24,11 +24,7 @@ __all__ = [
     "PreviewRequest",
     "PreviewView",
     "PromoteRequest",
-    "RefreshRequest",
-    "Registration",
     "SignRequest",
-    "Tokens",
-    "UserView",
     "VersionView",
 ]
 
@@ -40,55 +36,6 @@ Fields = Annotated[
     Field(max_length=100),
 ]
 FileName = Annotated[str, Field(min_length=1, max_length=255)]
-
-
-class Body(BaseModel):
-    """Base of the bodies."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, use_attribute_docstrings=True)
-
-
-class Registration(Body):
-    """A new account."""
-
-    # An address is proven by a mail to it, not by its form: one @, something on both sides (RFC 5321 section 4.1.2).
-    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
-    password: SecretStr
-    display_name: Annotated[str, Field(max_length=100)] = ""
-    invitation: SecretStr | None = None
-    """The token of an invitation's mail."""
-
-
-class Credentials(Body):
-    """A login."""
-
-    email: Annotated[str, Field(max_length=254)]
-    password: SecretStr
-
-
-class RefreshRequest(Body):
-    """A refresh token, to be exchanged or revoked."""
-
-    refresh_token: SecretStr
-
-
-class Tokens(Body):
-    """What a login gives (member names of RFC 6749 section 5.1)."""
-
-    access_token: str = Field(repr=False)
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the scheme, not a secret
-    expires_in: int
-    """Seconds."""
-    refresh_token: str = Field(repr=False)
-
-
-class UserView(Body):
-    """An account."""
-
-    id: UUID
-    email: str
-    display_name: str
-    roles: tuple[str, ...]
 
 
 class PresignRequest(Body):
@@ -278,8 +225,3 @@ class PlaybackUrl(Body):
 
     url: str = Field(repr=False)
     expires_at: datetime
-
-
-def user_view(user: User, roles: frozenset[str]) -> UserView:
-    """Return the view of a user's row."""
-    return UserView(id=user.id, email=user.email, display_name=user.display_name, roles=tuple(sorted(roles)))

@@ -20,17 +20,17 @@ from mamkit.auth import FlowEndedError, PermissionDeniedError, check_return_path
 from mamkit.auth.identity import Identity, IdentityPendingError, IdentityProvider
 from mamkit.catalog import NotFoundError, User
 from mamkit_apps.api.access import Owner
-from mamkit_apps.api.account_schemas import (
+from mamkit_apps.api.accounts.logins import SECOND_FACTOR_ASKED, finish_login
+from mamkit_apps.api.accounts.schemas import (
     IdentityView,
     ProviderStart,
     ProviderUrl,
     SecondFactorAsked,
     TicketRequest,
+    Tokens,
 )
-from mamkit_apps.api.accounts import NEW_USER_ROLE
+from mamkit_apps.api.accounts.sessions import NEW_USER_ROLE
 from mamkit_apps.api.described import answers
-from mamkit_apps.api.logins import SECOND_FACTOR_ASKED, finish_login
-from mamkit_apps.api.schemas import Tokens
 from mamkit_apps.api.wiring import Parts, Wired
 
 __all__ = ["ProviderNotFoundError", "routes"]

@@ -9,8 +9,8 @@ from litestar.params import FromPath
 
 from mamkit import catalog as db
 from mamkit_apps.api.access import Caller, allowed_asset, scope_of
-from mamkit_apps.api.assets import view_of
-from mamkit_apps.api.schemas import AssetView
+from mamkit_apps.api.library.assets import view_of
+from mamkit_apps.api.library.schemas import AssetView
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["handlers"]

@@ -3,30 +3,22 @@
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from litestar import Request, Response
-from litestar.di import NamedDependency
+from litestar import Response
 from litestar.openapi import ResponseSpec
-from litestar.types import Scope
 
 from mamkit import catalog as db
 from mamkit.auth import InvalidCredentialsError, PermissionDeniedError, SessionGrant
 from mamkit.catalog import User
-from mamkit_apps.api.account_schemas import SecondFactorAsked
-from mamkit_apps.api.schemas import Tokens
-from mamkit_apps.api.settings import ApiSettings
+from mamkit_apps.api.accounts.schemas import SecondFactorAsked, Tokens
 from mamkit_apps.api.wiring import Parts
-from mamkit_apps.limits import client_address
 
 __all__ = [
     "SECOND_FACTOR",
     "SECOND_FACTOR_ASKED",
-    "Address",
-    "address_of",
     "finish_login",
     "hashing",
-    "provide_address",
     "tokens_of",
 ]
 
@@ -38,24 +30,6 @@ SECOND_FACTOR_ASKED = {
     202: ResponseSpec(SecondFactorAsked, description="A second factor is still missing.", generate_examples=False)
 }
 """What a login may answer beside tokens."""
-
-Address = NamedDependency[str]
-"""Where a request came from, as far as the server knows."""
-
-
-def provide_address(request: Request[Any, Any, Any]) -> str:
-    """Return the network address of whoever sent a request."""
-    return address_of(request.scope, request.app.state.parts.settings)
-
-
-def address_of(scope: Scope, settings: ApiSettings) -> str:
-    """Return the same for an ASGI scope: what is connected, or whom the proxies that are trusted have seen."""
-    client = scope.get("client")
-    peer = client[0] if client else None
-    if settings.trusted_proxies:
-        seen = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin-1")
-        peer = client_address(peer, seen, settings.trusted_proxies)
-    return peer or "unknown"
 
 
 async def hashing(parts: Parts, work: Callable[[], T]) -> T:

@@ -1,0 +1,1 @@
+"""What is kept: workspaces, assets and their comments, uploads, previews and how they are played."""
