@@ -75,7 +75,9 @@ def _share(scope: Scope, handler: HTTPRouteHandler, parts: Parts) -> tuple[str, 
         if token in parts.good_keys:
             return "key", hashlib.sha256(token.encode()).hexdigest()[:32], settings.api_rate_per_key
         try:
-            return "user", str(parts.tokens.verify(token).user_id), settings.api_rate_per_user
+            claims = parts.tokens.verify(token)
+            scope["state"]["access_claims"] = claims
+            return "user", str(claims.user_id), settings.api_rate_per_user
         except TokenError:
             pass  # counted by address, and refused by the handler
     address = client_name(address_of(scope, settings))

@@ -33,9 +33,20 @@ def etag_of(view: BaseModel) -> str:
     return f'"{_digest(view.model_dump_json().encode())}"'
 
 
+class _Tagged(Response[View]):
+    """The answer that shows a resource, made into JSON once, for its tag and for its body."""
+
+    def __init__(self, view: View) -> None:
+        self._json = view.model_dump_json().encode()
+        super().__init__(view, headers={"etag": f'"{_digest(self._json)}"'})
+
+    def render(self, content: Any, media_type: Any, enc_hook: Any = None) -> bytes:  # noqa: ARG002 - Litestar's
+        return self._json
+
+
 def tagged(view: View) -> Response[View]:
     """Return the answer that shows a resource whose changes need an `If-Match`."""
-    return Response(view, headers={"etag": etag_of(view)})
+    return _Tagged(view)
 
 
 def check_match(request: Request[Any, Any, Any], view: BaseModel) -> None:

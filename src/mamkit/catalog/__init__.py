@@ -70,6 +70,7 @@ from mamkit.catalog.errors import (
 )
 from mamkit.catalog.kept_answers import KeptAnswer, KeyReusedError, RequestInProgressError
 from mamkit.catalog.library import (
+    asset_with_tags,
     condemn_asset,
     condemned_assets,
     describe_asset,
@@ -264,6 +265,7 @@ __all__ = [
     "api_key_by_id",
     "api_keys_of",
     "asset_by_id",
+    "asset_with_tags",
     "assign_jobs",
     "bump_authz_version",
     "check",

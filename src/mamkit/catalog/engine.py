@@ -6,11 +6,11 @@ Readers see the state in which they began and wait for nobody (write-ahead log).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from importlib import import_module
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -23,10 +23,12 @@ from mamkit.errors import MissingExtraError
 
 __all__ = ["Catalog", "now", "sync_engine"]
 
+T = TypeVar("T")
+
 BUSY_TIMEOUT = 10.0  # seconds a writer waits for SQLite's write lock; our transactions hold it for milliseconds
-_READ_ONLY = "mamkit_read_only"  # execution option that `_beginning_explicitly` looks at
-_READS_SQLITE = {_READ_ONLY: True}
-_READS_POSTGRESQL = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}  # one state, as on SQLite
+_BEGIN = "mamkit_begin"  # execution option: the statement that begins a transaction; empty: there is none
+_BEGIN_WRITING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
+_BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}  # of one state
 
 
 class _Drivers(NamedTuple):
@@ -63,16 +65,15 @@ class Catalog:
 
     def __init__(self, url: str, *, clock: Clock = utc_now) -> None:
         self._engine = _async_engine(url)
-        on_sqlite = self._engine.dialect.name == "sqlite"
+        self._kind = self._engine.dialect.name
         # SQLite's writers wait by asking again and again, in no order: with many of them, some would wait for ever. So
         # those of one catalog queue up here, and only the first of them asks.
-        self._turn = asyncio.Lock() if on_sqlite else None
-        readers = self._engine.execution_options(**(_READS_SQLITE if on_sqlite else _READS_POSTGRESQL))
+        self._turn = asyncio.Lock() if self._kind == "sqlite" else None
         # Rows stay readable after their transaction.
         options: dict[str, Any] = {"expire_on_commit": False, "info": {"clock": clock}}
         self._clock = clock
         self._writing = async_sessionmaker(self._engine, sync_session_class=_Session, **options)
-        self._reading = async_sessionmaker(readers, sync_session_class=_ReadOnlySession, **options)
+        self._reading = async_sessionmaker(self._engine, sync_session_class=_ReadOnlySession, **options)
 
     def __repr__(self) -> str:
         return f"Catalog({self._engine.url.render_as_string(hide_password=True)!r})"
@@ -97,8 +98,8 @@ class Catalog:
         """
         async with self._write_turn():
             with _translated():
-                async with self._writing() as session, session.begin():
-                    await self._narrow(session, scope)
+                async with self._writing(**self._begins(_BEGIN_WRITING, scope)) as session, session.begin():
+                    await self._start(session, scope)
                     yield session
 
     @asynccontextmanager
@@ -113,20 +114,62 @@ class Catalog:
             ReadOnlyError: A row was to be added, changed or deleted in the block.
         """
         with _translated():
-            async with self._reading() as session:
-                await self._narrow(session, scope)
+            async with self._reading(**self._begins(_BEGIN_READING, scope)) as session:
+                await self._start(session, scope)
                 yield session
                 await session.flush()  # complains of changes
 
-    async def _narrow(self, session: AsyncSession, scope: Scope | None) -> None:
-        """Let a session see its scope alone, until its transaction ends."""
-        if scope is None:
+    async def ask(self, question: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        """Return what one statement finds, at the cost of that statement alone: there is no transaction around it.
+
+        Args:
+            question: Executes the statement, which must only read. It is asked twice where the first connection turns
+                out to be gone.
+
+        Raises:
+            CatalogUnavailableError: The database does not answer.
+        """
+        if self._kind == "sqlite":  # where a transaction costs nothing
+            async with self.read() as session:
+                return await question(session)
+        with _translated():
+            async with self._reading(execution_options={_BEGIN: ""}) as session:
+                try:
+                    return await question(session)
+                except sa.exc.DBAPIError as error:
+                    if not error.connection_invalidated:
+                        raise
+                    await session.rollback()
+                    return await question(session)
+
+    def _begins(self, begin: Mapping[str, str], scope: Scope | None) -> dict[str, Any]:
+        """Return the arguments of a session whose transaction begins so, with the settings that the policies look at.
+
+        They travel with the beginning: a statement of their own would cost every request a round trip.
+        """
+        statement = begin[self._kind]
+        if scope is not None and self._kind == "postgresql":
+            values = scope.settings(self._clock()).items()
+            statement += "; SELECT " + ", ".join(
+                f"set_config({_quoted(name)}, {_quoted(value)}, true)" for name, value in values
+            )
+        return {"execution_options": {_BEGIN: statement}}
+
+    async def _start(self, session: AsyncSession, scope: Scope | None) -> None:
+        """Let a session see its scope alone; on PostgreSQL begin its transaction, on a connection that is there."""
+        if scope is not None:
+            session.info["criteria"] = criteria(scope, self._clock)
+        if self._kind == "sqlite":  # begins with the first statement
             return
-        moment = self._clock()
-        session.info["criteria"] = criteria(scope, moment)
-        if self._turn is None:  # the policies of PostgreSQL look at these settings
-            settings = (sa.func.set_config(name, value, True) for name, value in scope.settings(moment).items())
-            await session.execute(sa.select(*settings))
+        try:
+            await session.connection()
+        except sa.exc.DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            # The server was restarted, or a proxy has dropped idle connections. Nothing was done yet, and the pool has
+            # forgotten all of them: this one is new.
+            await session.rollback()
+            await session.connection()
 
     @asynccontextmanager
     async def _write_turn(self) -> AsyncIterator[None]:
@@ -176,15 +219,24 @@ def migration_engine(url: str, *, patience: float) -> sa.Engine:
     parsed = _url(url, asynchronous=False)
     options = _options(parsed, isolation_level=None, timeout=patience)
     engine = _prepared(sa.create_engine(parsed, **options), foreign_keys=False)
-    return _beginning_explicitly(engine)
+    return _beginning_explicitly(engine) if engine.dialect.name == "sqlite" else engine
 
 
 def _async_engine(url: str) -> AsyncEngine:
-    # Without isolation level the driver leaves BEGIN to the listener.
+    # Without isolation level the driver leaves BEGIN to the listener, and so it does when it is to commit by itself.
     parsed = _url(url, asynchronous=True)
-    engine = create_async_engine(parsed, **_options(parsed, isolation_level=None))
+    options = _options(parsed, isolation_level=None)
+    if parsed.get_backend_name() == "postgresql":
+        options |= {"isolation_level": "AUTOCOMMIT", "pool_pre_ping": False}  # `Catalog` asks again by itself
+    engine = create_async_engine(parsed, **options)
     _beginning_explicitly(_prepared(engine.sync_engine))
     return engine
+
+
+def _quoted(value: str) -> str:
+    """Return a literal of PostgreSQL. What is quoted here are ids and times; it would be right of anything."""
+    doubled = value.replace("'", "''")
+    return f"'{doubled}'" if "\\" not in value else f"E'{doubled.replace(chr(92), chr(92) * 2)}'"
 
 
 def _url(url: str, *, asynchronous: bool) -> sa.URL:
@@ -239,14 +291,13 @@ def _prepared(engine: sa.Engine, *, foreign_keys: bool = True) -> sa.Engine:
 
 
 def _beginning_explicitly(engine: sa.Engine) -> sa.Engine:
-    """Let every SQLite transaction take the write lock when it begins, or say that it only reads."""
-    if engine.dialect.name != "sqlite":
-        return engine
+    """Let a transaction begin as its execution options say; where they say nothing, as one that writes."""
+    default = _BEGIN_WRITING[engine.dialect.name]
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        read_only = connection.get_execution_options().get(_READ_ONLY, False)
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        if statement := connection.get_execution_options().get(_BEGIN, default):
+            connection.exec_driver_sql(statement)
 
     return engine
 

@@ -5,11 +5,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit.catalog.assets import asset_by_id
 from mamkit.catalog.engine import now
+from mamkit.catalog.errors import AssetNotFoundError
 from mamkit.catalog.indexing import index
 from mamkit.catalog.library_errors import (
     TrashedError,
@@ -18,6 +19,7 @@ from mamkit.catalog.models import Asset, AssetTag, Version
 from mamkit.catalog.words import fold
 
 __all__ = [
+    "asset_with_tags",
     "condemn_asset",
     "condemned_assets",
     "describe_asset",
@@ -80,13 +82,39 @@ async def tag_asset(session: AsyncSession, asset_id: UUID, tags: Iterable[str]) 
     return await _changed(session, asset)
 
 
+_TAGS = (
+    select(AssetTag.asset_id, AssetTag.tag)
+    .where(AssetTag.asset_id.in_(bindparam("asset_ids", expanding=True)))
+    .order_by(AssetTag.tag)
+)
+
+
 async def tags_of(session: AsyncSession, asset_ids: Iterable[UUID]) -> dict[UUID, list[str]]:
     """Return the tags of each of some assets, in order."""
     found: dict[UUID, list[str]] = {asset_id: [] for asset_id in asset_ids}
-    query = select(AssetTag).where(AssetTag.asset_id.in_(found)).order_by(AssetTag.tag)
-    for row in await session.scalars(query):
-        found[row.asset_id].append(row.tag)
+    for asset_id, tag in await session.execute(_TAGS, {"asset_ids": list(found)}):
+        found[asset_id].append(tag)
     return found
+
+
+_WITH_TAGS = (
+    select(Asset, AssetTag.tag)
+    .outerjoin(AssetTag, AssetTag.asset_id == Asset.id)
+    .where(Asset.id == bindparam("asset_id"))
+    .order_by(AssetTag.tag)
+)
+
+
+async def asset_with_tags(session: AsyncSession, asset_id: UUID) -> tuple[Asset, list[str]]:
+    """Return an asset that does not lie in the trash, and its tags in order, by one query.
+
+    Raises:
+        AssetNotFoundError: There is no such asset that the session sees, or it lies in the trash.
+    """
+    rows = (await session.execute(_WITH_TAGS, {"asset_id": asset_id})).all()
+    if not rows or rows[0][0].trashed:
+        raise AssetNotFoundError(asset_id)
+    return rows[0][0], [row.tag for row in rows if row.tag is not None]
 
 
 async def trash_asset(session: AsyncSession, asset_id: UUID) -> Asset:

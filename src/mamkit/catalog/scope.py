@@ -8,15 +8,17 @@ On PostgreSQL the policies of the tables (migration 0003) say the same again, al
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, or_, select
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 
 from mamkit.catalog.login_models import Share
 from mamkit.catalog.models import Asset, AssetTag, Base, Comment, Preview, PreviewPart, Version
 from mamkit.catalog.workspace_models import Membership, Workspace
+from mamkit.clock import Clock
 
 __all__ = ["EVERYTHING", "SCOPED", "SETTINGS", "Scope", "criteria", "narrow"]
 
@@ -45,8 +47,13 @@ class Scope:
         return dict(zip(SETTINGS, values, strict=True))
 
 
-def criteria(scope: Scope, moment: datetime) -> tuple[Any, ...]:
-    """Return the options that narrow a statement to a scope, with the shares that are in force at a moment."""
+@lru_cache(maxsize=512)
+def criteria(scope: Scope, clock: Clock) -> tuple[Any, ...]:
+    """Return the options that narrow a statement to a scope, with the shares that are in force when it is executed.
+
+    Kept, some 20 KiB each: building them takes longer than most of the statements that they narrow.
+    """
+    moment: BindParameter[datetime] = bindparam("moment", callable_=clock, unique=True)
     workspaces = sorted(scope.workspaces)
     asset: ColumnElement[bool] = Asset.workspace_id.in_(workspaces)
     if scope.assets:

@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 
 from mamkit import catalog as db
-from mamkit_apps.api.access import Caller, allowed_asset, place_of, scope_of
+from mamkit_apps.api.access import Caller, allowed_asset, place_of, require_for_asset, scope_of
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.library.asset_changes import change_asset, view_of
 from mamkit_apps.api.library.schemas import (
@@ -59,8 +59,9 @@ async def create_asset(data: JSONBody[NewAsset], principal: Caller, parts: Wired
 async def get_asset(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -> Response[AssetView]:
     """Return one asset."""
     async with parts.catalog.read(scope_of(principal)) as session:
-        asset = await allowed_asset(session, principal, "asset.read", asset_id)
-        return tagged(await view_of(session, asset))
+        asset, tags = await db.asset_with_tags(session, asset_id)
+        await require_for_asset(session, principal, "asset.read", asset)
+    return tagged(AssetView.of(asset, tags))
 
 
 @get("/assets/{asset_id:uuid}/versions", tags=["assets"])
