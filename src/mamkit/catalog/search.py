@@ -14,9 +14,10 @@ from operator import eq, ge, le, lt
 from typing import Any, Literal, TypeVarTuple
 from uuid import UUID
 
-from sqlalchemy import Select, exists, func, select, text, tuple_
+from sqlalchemy import Select, exists, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from mamkit.catalog._matching import first_matches, holds_words
 from mamkit.catalog.assets import MAX_PAGE
 from mamkit.catalog.errors import (
     InvalidPageError,
@@ -25,8 +26,7 @@ from mamkit.catalog.library_errors import (
     InvalidQueryError,
 )
 from mamkit.catalog.models import Asset, AssetKind, AssetStatus, AssetTag
-from mamkit.catalog.search_models import AssetText
-from mamkit.catalog.words import words_of, workspace_word
+from mamkit.catalog.words import words_of
 
 __all__ = ["FACETED", "MAX_FACETED", "AssetQuery", "Facets", "Page", "Sort", "facets_of", "find_assets"]
 
@@ -120,14 +120,18 @@ async def find_assets(session: AsyncSession, query: AssetQuery, *, after: str | 
     if not 1 <= limit <= MAX_PAGE:
         raise InvalidPageError(limit, largest=MAX_PAGE)
     column, descending = _KEYS[query.sort]
-    statement = _where(select(Asset), query, _dialect(session))
+    words = _words(query)
+    statement = _where(select(Asset), query)
     columns = [Asset.id] if column is None else [column, Asset.id]
     if after is not None:
         position = _position(query.sort, after)
         key = tuple_(*columns)
         statement = statement.where(key < position if descending else key > position)
     statement = statement.order_by(*(each.desc() if descending else each.asc() for each in columns))
-    found = list(await session.scalars(statement.limit(limit + 1)))
+    if words:
+        found = await first_matches(session, statement, workspace_id=query.workspace_id, words=words, limit=limit + 1)
+    else:
+        found = list(await session.scalars(statement.limit(limit + 1)))
     page = tuple(found[:limit])
     return Page(assets=page, next=_cursor(query.sort, page[-1]) if len(found) > limit else None)
 
@@ -143,7 +147,10 @@ async def facets_of(session: AsyncSession, query: AssetQuery) -> Facets:
         InvalidQueryError: Too many words are looked for.
     """
     columns = (Asset.id, Asset.kind, Asset.codec, Asset.status, Asset.user_id)
-    newest = _where(select(*columns), query, _dialect(session)).order_by(Asset.id.desc()).limit(MAX_FACETED).subquery()
+    found = _where(select(*columns), query)
+    if words := _words(query):
+        found = found.where(holds_words(session.get_bind().dialect.name, query.workspace_id, words))
+    newest = found.order_by(Asset.id.desc()).limit(MAX_FACETED).subquery()
     counts = {}
     for name, column in zip(FACETED, (newest.c.kind, newest.c.codec, newest.c.status, newest.c.user_id), strict=False):
         counts[name] = await _count(session, select(column, func.count()).select_from(newest), column)
@@ -153,11 +160,7 @@ async def facets_of(session: AsyncSession, query: AssetQuery) -> Facets:
     return Facets(counts=counts, complete=total < MAX_FACETED)
 
 
-def _dialect(session: AsyncSession) -> str:
-    return session.get_bind().dialect.name
-
-
-def _where(statement: Select[*Columns], query: AssetQuery, dialect: str) -> Select[*Columns]:
+def _where(statement: Select[*Columns], query: AssetQuery) -> Select[*Columns]:
     statement = statement.where(Asset.workspace_id == query.workspace_id, Asset.trashed == query.trashed)
     bounds: list[tuple[Any, Callable[[Any, Any], Any], Any]] = [
         (Asset.kind, eq, query.kind),
@@ -174,23 +177,16 @@ def _where(statement: Select[*Columns], query: AssetQuery, dialect: str) -> Sele
     statement = statement.where(*(compare(column, value) for column, compare, value in bounds if value is not None))
     for tag in sorted(query.tags):
         statement = statement.where(exists().where(AssetTag.asset_id == Asset.id, AssetTag.tag == tag))
+    return statement
+
+
+def _words(query: AssetQuery) -> list[str]:
     words = words_of([query.text])
     if len(words) > MAX_SOUGHT:
         raise InvalidQueryError(f"{len(words)} words are looked for, of at most {MAX_SOUGHT}")
     if query.text.strip() and not words:
         raise InvalidQueryError("the text holds no letter and no digit")
-    return statement.where(Asset.id.in_(_texts(dialect, query.workspace_id, words))) if words else statement
-
-
-def _texts(dialect: str, workspace_id: UUID, words: list[str]) -> Select[Any]:
-    """Return the ids of the assets with words that begin so; letters and digits alone can be quoted by either rule."""
-    place, found = workspace_word(workspace_id), select(AssetText.asset_id)
-    if dialect == "postgresql":
-        wanted = " & ".join([place, *(f"'{word}':*" for word in words)])
-        return found.where(text("asset_texts.document @@ to_tsquery('simple', :words)").bindparams(words=wanted))
-    wanted = " ".join([place, *(f'"{word}"*' for word in words)])
-    rows = text("SELECT rowid FROM asset_words WHERE asset_words MATCH :words").bindparams(words=wanted)
-    return found.where(AssetText.id.in_(rows.columns(AssetText.id).scalar_subquery()))
+    return words
 
 
 async def _count(session: AsyncSession, statement: Select[Any, int], column: Any) -> dict[str, int]:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mamkit import catalog as db
-from mamkit.catalog import Asset, AssetQuery, Catalog, InvalidPageError, InvalidQueryError, User
+from mamkit.catalog import Asset, AssetQuery, Catalog, InvalidPageError, InvalidQueryError, User, _matching
+from mamkit.catalog.search import Sort
 from mamkit.catalog.search_models import AssetText
 from mamkit.catalog.words import fold, words_of
 from tests.unit.catalog.manual_clock import Clock
@@ -179,6 +180,33 @@ async def test_words_follow_every_change(any_catalog: Catalog, ada: User) -> Non
             UUID(int=101): [],
             UUID(int=103): ["day 3", "take"],
         }
+
+
+@pytest.mark.parametrize("sort", ["newest", "oldest", "title"])
+async def test_words_are_found_however_frequent_they_are(
+    any_catalog: Catalog, ada: User, sort: Sort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every order, page after page, whether the first assets fill a page, the next ones do, or the index must."""
+    monkeypatch.setattr(_matching, "FIRST_WINDOW", 4)
+    monkeypatch.setattr(_matching, "LAST_WINDOW", 40)
+    words = {"every": 1, "third": 3, "ninth": 9, "fiftieth": 50, "never": 1000}
+    async with any_catalog.begin() as session:
+        for number in range(120):
+            title = " ".join([f"{number:03}", *(word for word, share in words.items() if number % share == share - 1)])
+            await db.create_asset(
+                session, id=UUID(int=1000 + number), user_id=ada.id, title=title, staging_key=f"uploads/n{number}"
+            )
+    for word, share in words.items():
+        wanted = [number for number in range(120) if number % share == share - 1]
+        found, after = [], None
+        while True:
+            async with any_catalog.read() as session:
+                query = AssetQuery(workspace_id=ada.id, text=word, sort=sort)
+                page = await db.find_assets(session, query, after=after, limit=7)
+            found += [asset.id.int - 1000 for asset in page.assets]
+            if (after := page.next) is None:
+                break
+        assert found == (wanted[::-1] if sort == "newest" else wanted)
 
 
 async def test_another_workspace_s_words_find_nothing_here(any_catalog: Catalog, ada: User) -> None:
