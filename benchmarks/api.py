@@ -8,6 +8,7 @@ import asyncio
 import base64
 import json
 import logging
+import os
 import random
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -27,6 +28,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from benchmarks._harness import Row, main, median
 from benchmarks._seed import ADA, asset_id, seed, version_id
 from mamkit import catalog as db
+from mamkit_apps import logs
 from mamkit_apps.api.asgi import create_app, prepare
 from mamkit_apps.api.settings import ApiSettings
 from tests.servers import postgres
@@ -124,8 +126,11 @@ def _cursor(number: int) -> str:
 
 def measure(quick: bool) -> list[Row]:
     """Return all rows."""
-    logging.disable(logging.INFO)  # of the migrations
-    return asyncio.run(_measure(quick))
+    logs.configure("json")  # a line for each request, as a server writes it, to where nobody reads it
+    with Path(os.devnull).open("w") as nowhere:
+        for handler in logging.getLogger().handlers:
+            cast("logging.StreamHandler[TextIO]", handler).setStream(nowhere)
+        return asyncio.run(_measure(quick))
 
 
 async def _measure(quick: bool) -> list[Row]:
@@ -147,6 +152,7 @@ async def _measure(quick: bool) -> list[Row]:
             for name, request in REQUESTS.items():
                 rows.append(await _growth(f"{kind}: {name}", request, pair, rounds=rounds, times=times))
         rows.append(await _beside_bare(few, bare, rounds, times))
+        rows += await _under_load(many, seconds=3.0 if quick else 15.0)
     return rows
 
 
@@ -199,6 +205,57 @@ async def _beside_bare(ours: Site, bare: Site, rounds: int, times: int) -> Row:
     )
 
 
+MIX = ("list, a page from anywhere", "search, a word of one asset", "get", "get", "get", "sign", "comment")
+"""What is asked for under load, in turn."""
+CLIENTS = 32
+BOUND = 100.0  # milliseconds of the 95th percentile, at half of the load that saturates
+
+
+async def _under_load(site: Site, *, seconds: float) -> list[Row]:
+    """Return how many requests a second one process answers at most, and how long they take at half of that."""
+    kinds = [REQUESTS[name] for name in MIX]
+    served = 0
+    until = time.perf_counter() + seconds
+
+    async def client(first: int) -> None:
+        nonlocal served
+        while time.perf_counter() < until:
+            await kinds[(first + served) % len(kinds)](site)
+            served += 1
+
+    await asyncio.gather(*(client(number) for number in range(CLIENTS)))
+    saturating = served / seconds
+    taken: list[float] = []
+
+    async def one(kind: Request, due: float) -> None:
+        await kind(site)
+        taken.append(time.perf_counter() - due)  # from when it was due: who comes late has waited, too
+
+    async with asyncio.TaskGroup() as tasks:
+        due = time.perf_counter()
+        for number in range(int(saturating / 2 * seconds)):
+            due += random.expovariate(saturating / 2)
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            tasks.create_task(one(kinds[number % len(kinds)], due))
+    late = sorted(taken)[int(len(taken) * 0.95)] * 1000
+    return [
+        Row(
+            name=f"PostgreSQL: a mix by {CLIENTS} clients at once, {site.count:,} assets",
+            ours=saturating,
+            unit="1/s",
+            peer="",
+        ),
+        Row(
+            name=f"PostgreSQL: half of that, arriving at random, {site.count:,} assets",
+            ours=late,
+            unit="ms p95",
+            peer="bound",
+            peer_value=BOUND,
+            target="<= 1.0",
+        ),
+    ]
+
+
 @asynccontextmanager
 async def _site(folder: Path, url: str, count: int) -> AsyncIterator[Site]:
     secrets = ("edge_signing_key", "jwt_secret", "session_secret", "callback_secret", "sealing_keys")
@@ -241,7 +298,7 @@ async def _bare(url: str, count: int) -> AsyncIterator[Site]:
             row = (await connection.execute(sa.select(table).where(table.c.id == found))).one()
         return dict(row._mapping)
 
-    app = Litestar([one], openapi_config=None)
+    app = Litestar([one], openapi_config=None, logging_config=None)
     async with app.lifespan():
         yield Site(app, count)
     await engine.dispose()
