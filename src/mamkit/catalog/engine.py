@@ -98,9 +98,10 @@ class Catalog:
         """
         async with self._write_turn():
             with _translated():
-                async with self._writing(**self._begins(_BEGIN_WRITING, scope)) as session, session.begin():
+                async with self._writing(**self._begins(_BEGIN_WRITING, scope)) as session:
                     await self._start(session, scope)
                     yield session
+                    await session.commit()
 
     @asynccontextmanager
     async def read(self, scope: Scope | None = None) -> AsyncIterator[AsyncSession]:
@@ -121,6 +122,8 @@ class Catalog:
 
     async def ask(self, question: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """Return what one statement finds, at the cost of that statement alone: there is no transaction around it.
+
+        It sees everything.
 
         Args:
             question: Executes the statement, which must only read. It is asked twice where the first connection turns
