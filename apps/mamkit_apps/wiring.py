@@ -1,6 +1,5 @@
 """Where parts that do not know each other meet: stores get a signer, services get their stores and their queue."""
 
-import secrets
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from mamkit.clock import Clock, utc_now
 from mamkit.jobs import Queue, QueueUnavailableError
 from mamkit.jobs.sql import SqlQueue
 from mamkit.signing import Grant, UrlSigner
-from mamkit.storage import Expected, LocalStore, SignedRequest, UnboundedUploadError, Zones
+from mamkit.storage import Expected, LocalStore, SignedRequest, Zones
 from mamkit_apps.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ __all__ = [
     "open_queue",
     "open_zones",
     "s3_options",
-    "sign_parts",
     "url_signer",
 ]
 
@@ -70,36 +68,6 @@ class EdgeSigner:
             headers={} if content_type is None else {"content-type": content_type},
             expires_at=expires_at,
         )
-
-
-def sign_parts(
-    signer: UrlSigner, edge_url: str, key: str, *, content_type: str, expected: Expected, expires_in: timedelta
-) -> SignedRequest:
-    """Return the request of an upload in parts, into a store without a server of its own.
-
-    `PUT` with `?part=N` (1 to 10,000; all but the last at least 5 MiB) stores a part and answers with its ETag, `GET`
-    lists what is there, `POST` of `{"parts": [{"part": 1, "etag": "…"}, …]}` joins them, and `DELETE` gives up.
-
-    Args:
-        signer: Makes the token.
-        edge_url: Base URL of the edge as clients reach it.
-        key: Under which the whole will be.
-        content_type: Media type of the whole.
-        expected: What the whole must be; its size is not None.
-        expires_in: How long the upload may take.
-
-    Raises:
-        UnboundedUploadError: `expected.size` is None.
-    """
-    if expected.size is None:
-        raise UnboundedUploadError(key)
-    conditions = {"type": content_type, "length": str(expected.size), "upload": secrets.token_hex(8)}
-    if expected.sha256 is not None:
-        conditions["sha256"] = expected.sha256
-    expires_at = signer.now() + expires_in
-    methods = frozenset({"PUT", "GET", "POST", "DELETE"})
-    grant = Grant(scope=key, expires_at=expires_at, methods=methods, conditions=conditions)
-    return SignedRequest(method="PUT", url=signer.url(edge_url, grant, key), headers={}, expires_at=expires_at)
 
 
 def url_signer(settings: ServiceSettings) -> UrlSigner:

@@ -1,23 +1,22 @@
-"""Uploads of a form and in parts into a store without a server of its own, refused where S3 would refuse them."""
+"""Uploads of a form into a store without a server of its own, refused where S3 would refuse them."""
 
 import asyncio
 import hashlib
-import json
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from mamkit.storage import Expected, UnboundedUploadError, Zones
+from mamkit.signing import Grant
+from mamkit.storage import Expected, Zones
 from mamkit_apps.edge.asgi import create_app
 from mamkit_apps.edge.settings import EdgeSettings
-from mamkit_apps.wiring import EdgeSigner, open_zones, sign_parts, url_signer
+from mamkit_apps.wiring import EdgeSigner, open_zones, url_signer
 from tests.apps.edge_request import Answer, ask
 
 KEY = "uploads/u/a/original.mp4"
 BODY = bytes(range(256)) * 16
 SOON = timedelta(minutes=5)
-LEAST = 5 << 20  # bytes of a part that is not the last
 
 
 class Uploader:
@@ -89,63 +88,18 @@ def test_a_form_that_is_not_as_announced_leaves_nothing(uploader: Uploader, body
     assert uploader.staged() == []
 
 
-class TestParts:
-    """Parts are put in any order and again, listed, joined, and given up."""
-
-    DATA = hashlib.sha256(b"x").digest() * (LEAST // 32) + b"the last part"
-
-    @pytest.fixture
-    def url(self, uploader: Uploader) -> str:
-        return self.sign(uploader)
-
-    def sign(self, uploader: Uploader, data: bytes = DATA) -> str:
-        expected = Expected(size=len(data), sha256=hashlib.sha256(data).hexdigest())
-        return sign_parts(uploader.signer, "", KEY, content_type="video/mp4", expected=expected, expires_in=SOON).url
-
-    def put(self, uploader: Uploader, url: str, number: int, data: bytes) -> Answer:
-        return uploader.send(f"{url}?part={number}", method="PUT", body=data, content_length=str(len(data)))
-
-    def join(self, uploader: Uploader, url: str, *parts: tuple[int, str]) -> Answer:
-        body = json.dumps({"parts": [{"part": number, "etag": etag} for number, etag in parts]}).encode()
-        return uploader.send(url, method="POST", body=body)
-
-    def test_they_become_one_object(self, uploader: Uploader, url: str) -> None:
-        last = self.put(uploader, url, 2, self.DATA[LEAST:])
-        self.put(uploader, url, 1, b"a first try")
-        first = self.put(uploader, url, 1, self.DATA[:LEAST])
-        listed = json.loads(uploader.send(url, method="GET").body)["parts"]
-        assert [(each["part"], each["size"]) for each in listed] == [(1, LEAST), (2, 13)]
-        answer = self.join(uploader, url, (1, first.headers["etag"]), (2, last.headers["etag"]))
-        assert answer.status == 201, answer.body
-        with uploader.zones.staging.get(KEY) as body:
-            assert body.read() == self.DATA
-        assert uploader.staged() == [KEY]
-
-    def test_joining_refuses_what_is_not_there_or_not_as_announced(self, uploader: Uploader, url: str) -> None:
-        small = self.put(uploader, url, 1, b"small").headers["etag"]
-        last = self.put(uploader, url, 2, self.DATA[LEAST:]).headers["etag"]
-        for parts in ([(1, small), (2, last)], [(2, last), (1, small)], [(4, last)], [(2, "x")], [], [(2, last)]):
-            assert self.join(uploader, url, *parts).status == 400
-        assert uploader.send(url, method="POST", body=b"{").status == 400
-        assert KEY not in uploader.staged()
-
-    def test_parts_are_never_more_than_was_announced(self, uploader: Uploader, url: str) -> None:
-        assert self.put(uploader, url, 1, self.DATA[:LEAST]).status == 200
-        assert self.put(uploader, url, 2, b"x" * 14).status == 400
-        assert self.put(uploader, url, 1, self.DATA[:LEAST]).status == 200
-        assert uploader.send(f"{url}?part=2", method="PUT", body=b"x").status == 400
-        for number in (0, -1, 10_001):
-            assert self.put(uploader, url, number, b"x").status == 400
-
-    def test_giving_up_leaves_nothing(self, uploader: Uploader, url: str) -> None:
-        self.put(uploader, url, 1, b"x")
-        assert uploader.send(url, method="DELETE").status == 204
-        assert uploader.staged() == []
-
-    def test_one_upload_does_not_see_another(self, uploader: Uploader, url: str) -> None:
-        self.put(uploader, url, 1, b"x")
-        assert json.loads(uploader.send(self.sign(uploader), method="GET").body) == {"parts": []}
-
-    def test_an_upload_without_a_bound_is_not_signed(self, uploader: Uploader) -> None:
-        with pytest.raises(UnboundedUploadError):
-            sign_parts(uploader.signer, "", KEY, content_type="video/mp4", expected=Expected(), expires_in=SOON)
+def test_a_condition_that_the_edge_does_not_know_is_not_passed_over(uploader: Uploader) -> None:
+    """Whoever signed it meant to forbid something."""
+    conditions = {"type": "video/mp4", "length": str(len(BODY)), "upload": "1f"}
+    grant = Grant(
+        scope=KEY,
+        expires_at=uploader.signer.now() + SOON,
+        methods=frozenset({"GET", "PUT", "POST"}),
+        conditions=conditions,
+    )
+    url = uploader.signer.url("", grant, KEY)
+    for method in ("PUT", "POST"):
+        answer = uploader.send(url, method=method, body=BODY, content_type="video/mp4")
+        assert answer.status == 400, answer.body
+    assert uploader.send(url, method="GET").status in {403, 404}
+    assert uploader.staged() == []

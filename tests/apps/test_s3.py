@@ -1,20 +1,25 @@
 """An installation whose objects are in buckets: made, checked, and used by every service."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mamkit.storage import Expected
+from mamkit.storage.s3 import S3Store
+from mamkit_apps.cli.gc import _collect
 from mamkit_apps.demo.run import Report, run_demo
 from mamkit_apps.settings import SettingsError
 from mamkit_apps.supervisor import Services
-from mamkit_apps.wiring import open_zones
+from mamkit_apps.wiring import migrate, open_zones
 from mamkit_apps.worker.settings import WorkerSettings
 from tests.media_factory import make_clip
 from tests.s3_servers import ACCESS_KEY, SECRET_KEY
@@ -111,6 +116,36 @@ def test_a_film_goes_through_its_whole_life_in_buckets(weed: str, tmp_path: Path
     assert [key.rpartition("/")[2] for key in masters] == ["metadata.json", "original.mp4"]
     assert any(info.key.endswith("index.m3u8") for info in zones.previews.list("previews/"))
     assert list(zones.staging.list("uploads/")) == []
+
+
+def test_what_nobody_finished_is_listed_and_then_removed(
+    weed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each of the three buckets; what is young is left alone, and so is everything in a dry run."""
+    settings = buckets("gone", weed)
+    assert storage("init", settings)[0] == 0
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    loaded = WorkerSettings.load(data_dir=tmp_path)
+    migrate(loaded)
+    zones = open_zones(loaded)
+    expected = Expected(size=6 << 20)
+
+    def collect(age: timedelta, *, dry_run: bool) -> tuple[list[str], str]:
+        asyncio.run(_collect(loaded, older_than=age, dry_run=dry_run))
+        said = capsys.readouterr()
+        return [line.partition(": ")[0] for line in said.out.splitlines()], said.err.strip()
+
+    for store in (zones.staging, zones.masters, zones.previews):
+        assert isinstance(store, S3Store)
+        store.begin_parts("film.mp4", content_type="video/mp4", expected=expected)
+    lines = [f"{zone} - film.mp4" for zone in ("staging", "masters", "previews")]
+    assert collect(timedelta(days=1), dry_run=False) == ([], "removed 0 objects of 0 bytes and 0 unfinished uploads")
+    for _ in range(2):
+        found = collect(timedelta(0), dry_run=True)
+        assert found == (lines, "would remove 0 objects of 0 bytes and 3 unfinished uploads")
+    assert collect(timedelta(0), dry_run=False) == (lines, "removed 0 objects of 0 bytes and 3 unfinished uploads")
+    assert collect(timedelta(0), dry_run=True)[0] == []
 
 
 @contextmanager

@@ -115,6 +115,8 @@ def inner() -> MemoryStore:
 
 
 class TestMemoryStore(StorageContract):
+    retains = True
+
     @pytest.fixture
     def store(self) -> MemoryStore:
         return MemoryStore()
@@ -125,6 +127,8 @@ class TestMemoryStore(StorageContract):
 
 
 class TestLocalStore(StorageContract):
+    retains = True
+
     @pytest.fixture
     def store(self, tmp_path: Path) -> LocalStore:
         return LocalStore(tmp_path / "objects", durable=False)
@@ -135,7 +139,7 @@ class TestLocalStore(StorageContract):
 
 
 class TestDurableSigningLocalStore(StorageContract):
-    signs_requests = True
+    signs_requests = signs_forms = signs_parts = retains = True
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> LocalStore:
@@ -159,7 +163,7 @@ def ceph_bucket(ceph: str) -> Iterator[S3Store]:
 
 
 class TestSeaweedFS(StorageContract):
-    signs_requests = True
+    signs_requests = signs_forms = signs_parts = True
     lists_facts = False
     longest_segment = 255
 
@@ -174,7 +178,7 @@ class TestSeaweedFS(StorageContract):
 
 class TestCeph(StorageContract):
     records_sha256 = False
-    signs_requests = True
+    signs_requests = signs_forms = signs_parts = True
     lists_facts = False
 
     @pytest.fixture
@@ -187,6 +191,7 @@ class TestCeph(StorageContract):
 
 
 class TestPrefixStore(StorageContract):
+    retains = True
     longest_key = 1024 - len("deep/er/")
 
     @pytest.fixture
@@ -203,6 +208,8 @@ class TestPrefixStore(StorageContract):
 
 
 class TestObservedStore(StorageContract):
+    retains = True
+
     @pytest.fixture
     def store(self, inner: MemoryStore) -> Iterator[ObservedStore]:
         seen: list[Operation] = []
@@ -215,6 +222,8 @@ class TestObservedStore(StorageContract):
 
 
 class TestCachedStore(StorageContract):
+    retains = True
+
     @pytest.fixture
     def store(self, inner: MemoryStore, tmp_path: Path) -> CachedStore:
         cache = LocalStore(tmp_path, durable=False)

@@ -3,11 +3,15 @@
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mamkit_apps.cli.operate import DATA_DIR, load_settings
 from mamkit_apps.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from mamkit.storage import ObjectStore, UnfinishedUpload
 
 __all__ = ["gc"]
 
@@ -20,9 +24,10 @@ __all__ = ["gc"]
 )  # fmt: skip
 @DATA_DIR
 def gc(*, dry_run: bool, older_than: int, data_dir: Path | None) -> None:
-    """Remove uploads that were never promoted, and masters and previews of which the catalog knows nothing.
+    """Remove uploads that were never promoted or finished, and masters and previews of which the catalog knows nothing.
 
-    Prints one line each: zone, bytes, key and why. Safe while the services run, and to repeat.
+    Prints one line each: zone, bytes (`-` where the store does not say), key and why. Safe while the services run, and
+    to repeat.
     """
     asyncio.run(_collect(load_settings(data_dir), older_than=timedelta(days=older_than), dry_run=dry_run))
 
@@ -34,7 +39,8 @@ async def _collect(settings: ServiceSettings, *, older_than: timedelta, dry_run:
     from mamkit_apps.wiring import open_zones
 
     zones = open_zones(settings)
-    count = size = 0
+    verb = "would remove" if dry_run else "removed"
+    count = size = unfinished = 0
     async with Catalog(settings.database) as catalog:
         async for orphan in find_orphans(catalog, zones, now=utc_now(), older_than=older_than):
             done = dry_run or await remove_orphan(zones, orphan)
@@ -42,4 +48,17 @@ async def _collect(settings: ServiceSettings, *, older_than: timedelta, dry_run:
             click.echo(f"{orphan.zone} {orphan.size} {orphan.key}: {orphan.reason}{kept}")
             if done:
                 count, size = count + 1, size + orphan.size
-    click.echo(f"{'would remove' if dry_run else 'removed'} {count} objects of {size} bytes", err=True)
+    for store, zone in {zones.staging: "staging", zones.masters: "masters", zones.previews: "previews"}.items():
+        for upload in await asyncio.to_thread(_unfinished, store, older_than=older_than, dry_run=dry_run):
+            click.echo(f"{zone} - {upload.key}: an upload of {upload.begun_at:%Y-%m-%d %H:%M} was not finished")
+            unfinished += 1
+    click.echo(f"{verb} {count} objects of {size} bytes and {unfinished} unfinished uploads", err=True)
+
+
+def _unfinished(store: "ObjectStore", *, older_than: timedelta, dry_run: bool) -> "tuple[UnfinishedUpload, ...]":
+    """Return, and remove unless it is dry, what was begun in a store and never became an object."""
+    from mamkit.storage import RemovesUnfinished
+
+    if not isinstance(store, RemovesUnfinished):  # a local store sees to it when it is opened
+        return ()
+    return tuple(store.unfinished(older_than=older_than)) if dry_run else store.remove_unfinished(older_than=older_than)

@@ -84,10 +84,6 @@ class Exchange(Request):
         if self._connection is not None:
             self._connection.abort()
 
-    def patient_until(self, moment: float) -> None:
-        """Let the client be silent until then, monotonic time."""
-        self.deadline = moment
-
     def _extend(self, size: int) -> None:
         self.deadline = monotonic() + self._patience + size / self._min_rate
 

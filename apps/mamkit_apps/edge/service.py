@@ -14,7 +14,7 @@ from litestar.types import Receive, Scope, Send
 
 from mamkit.errors import MamkitError
 from mamkit.signing import Carried, Grant, SigningError, UrlSigner, find_token, token_id
-from mamkit.storage import AsyncStore, ObjectStore, to_async
+from mamkit.storage import AsyncStore, ObjectNotFoundError, ObjectStore, to_async
 from mamkit.storage.aio import Threads
 from mamkit_apps.edge.cache import Entry, ObjectCache
 from mamkit_apps.edge.delivery import Delivery
@@ -25,7 +25,7 @@ from mamkit_apps.edge.policy import Origins, refusal
 from mamkit_apps.edge.renewal import renewed_cookie
 from mamkit_apps.edge.request import Answer, Headers, Hold, Request
 from mamkit_apps.edge.settings import EdgeSettings
-from mamkit_apps.edge.uploads import Uploads
+from mamkit_apps.edge.uploads import take_upload
 from mamkit_apps.edge.watch import AccessLog, Metrics
 from mamkit_apps.limits import LimitReachedError, SharedRate, client_address
 
@@ -64,7 +64,6 @@ class EdgeService:
         self._stores: dict[str, AsyncStore] = {name: to_async(store) for name, store in zones.items()}
         self._cache = ObjectCache(settings.edge_cache_bytes, seconds=settings.edge_cache_seconds)
         self._delivery = Delivery(settings, signer=signer, zones=zones, threads=self._threads, cache=self._cache)
-        self._uploads = Uploads(self._threads)
         self._origins = Origins(settings.edge_origins)
         self._rates = Rates(
             per_client=settings.edge_rate_per_client, per_token=settings.edge_rate_per_token, shared=shared
@@ -108,8 +107,6 @@ class EdgeService:
         self._find_client(request)
         try:
             carried, grant = self._authorize(request)
-            if "upload" in grant.conditions:
-                return None
             found = self._delivery.find_answer(request, carried, grant, self._renew(carried, grant))
             if found is None or found[0].size > most:
                 return None
@@ -166,13 +163,14 @@ class EdgeService:
         self._streams.begin(exchange.client)
         try:
             more = self._renew(carried, grant)
-            if exchange.method in READING and "upload" not in grant.conditions:
+            if exchange.method in READING:
                 await self._delivery.deliver(exchange, carried, grant, more)
             else:
-                plain = self._delivery.store_of(carried.key)
-                store = self._stores[carried.key.partition("/")[0]]
+                store = self._stores.get(carried.key.partition("/")[0])
+                if store is None:
+                    raise ObjectNotFoundError(carried.key)
                 headers = [*self._origins.headers(exchange.fields), *more]
-                await self._uploads.take(exchange, carried.key, grant, (plain, store), headers)
+                await take_upload(exchange, carried.key, grant, store, headers)
         finally:
             self._streams.end(exchange.client)
 

@@ -33,6 +33,13 @@ from mamkit.storage.errors import (
     UploadClosedError,
     UploadRejectedError,
 )
+from mamkit.storage.keeping import (
+    AnswersOrigins,
+    EncryptsObjects,
+    ExpiresObjects,
+    RemovesUnfinished,
+    RetainsObjects,
+)
 from mamkit.storage.keys import check_key, master_key, metadata_key, preview_prefix, staging_key
 from mamkit.storage.local import LocalStore
 from mamkit.storage.memory import MemoryStore
@@ -45,20 +52,17 @@ from mamkit.storage.models import (
     PartsPlan,
     SignedForm,
     SignedRequest,
+    UnfinishedUpload,
 )
 from mamkit.storage.observe import ObservedStore, Operation
 from mamkit.storage.prefix import PrefixStore
 from mamkit.storage.protocols import (
-    AnswersOrigins,
-    EncryptsObjects,
-    ExpiresObjects,
     HasLocalPath,
     ObjectBody,
     ObjectReader,
     ObjectStore,
     ObjectWriter,
     RequestSigner,
-    RetainsObjects,
     SignsDownloads,
     SignsForms,
     SignsParts,
@@ -106,6 +110,7 @@ __all__ = [
     "PrefixStore",
     "Progress",
     "RangeNotSatisfiableError",
+    "RemovesUnfinished",
     "RequestSigner",
     "RetainsObjects",
     "SignedForm",
@@ -118,6 +123,7 @@ __all__ = [
     "StorageFullError",
     "StorageUnavailableError",
     "UnboundedUploadError",
+    "UnfinishedUpload",
     "UnsupportedOperationError",
     "Upload",
     "UploadClosedError",

@@ -7,12 +7,12 @@ from typing import BinaryIO, Self
 
 from mamkit.storage._upload import feed
 from mamkit.storage.errors import UnsupportedOperationError
+from mamkit.storage.keeping import RetainsObjects
 from mamkit.storage.models import ByteRange, Expected, ObjectInfo, PartsPlan, SignedForm, SignedRequest
 from mamkit.storage.protocols import (
     ObjectBody,
     ObjectReader,
     ObjectStore,
-    RetainsObjects,
     SignsDownloads,
     SignsForms,
     SignsParts,

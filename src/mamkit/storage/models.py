@@ -15,6 +15,7 @@ __all__ = [
     "PartsPlan",
     "SignedForm",
     "SignedRequest",
+    "UnfinishedUpload",
 ]
 
 
@@ -153,6 +154,17 @@ class PartsPlan:
         self.range_of(number)
         if self.checksums != (sha256 is not None):
             raise UnboundedUploadError(self.key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnfinishedUpload:
+    """Bytes in a store that are no object, and will be none unless somebody goes on with them."""
+
+    key: str
+    """What the object was to be called, or a name of the store's own."""
+    upload_id: str
+    """The store's name of the upload; empty where it has none."""
+    begun_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

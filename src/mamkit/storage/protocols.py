@@ -1,4 +1,4 @@
-"""The contract of a store, one Protocol a capability.
+"""The contract of a store, one Protocol a capability; those of what it does by itself are in `keeping`.
 
 Obligations that hold for every method:
 
@@ -8,34 +8,28 @@ Obligations that hold for every method:
 * Everything raised is a `StorageError`; errors of the backend are chained.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol, Self, runtime_checkable
 
 from mamkit.storage.models import (
     ByteRange,
     Expected,
-    ExpiryRule,
     ObjectInfo,
-    OriginRule,
     PartsPlan,
     SignedForm,
     SignedRequest,
 )
 
 __all__ = [
-    "AnswersOrigins",
-    "EncryptsObjects",
-    "ExpiresObjects",
     "HasLocalPath",
     "ObjectBody",
     "ObjectReader",
     "ObjectStore",
     "ObjectWriter",
     "RequestSigner",
-    "RetainsObjects",
     "SignsDownloads",
     "SignsForms",
     "SignsParts",
@@ -268,83 +262,6 @@ class SignsParts(Protocol):
 
     def abort_parts(self, plan: PartsPlan) -> None:
         """Forget the upload and its parts; if there is none, do nothing."""
-
-
-@runtime_checkable
-class RetainsObjects(Protocol):
-    """A store that keeps objects against everybody until a time, whoever asks for their deletion."""
-
-    def retain(self, key: str, *, until: datetime) -> None:
-        """Refuse to replace or delete the object before `until`; a retention is only ever prolonged.
-
-        Raises:
-            ObjectNotFoundError: Nothing is stored under the key.
-            UnsupportedOperationError: The place where the objects are was not made for it.
-        """
-
-    def retained_until(self, key: str) -> datetime | None:
-        """Return until when the object is retained; None if it is not.
-
-        Raises:
-            ObjectNotFoundError: Nothing is stored under the key.
-        """
-
-
-@runtime_checkable
-class ExpiresObjects(Protocol):
-    """A store that removes by itself what is old enough; when it gets to it, is the store's to say."""
-
-    def expiry_rules(self) -> tuple[ExpiryRule, ...]:
-        """Return the rules that are in force, as far as an `ExpiryRule` can say them.
-
-        Raises:
-            UnsupportedOperationError: The server behind the store knows no such rules.
-        """
-
-    def set_expiry_rule(self, rule: ExpiryRule) -> None:
-        """Add a rule, in place of the one of its name; others stay.
-
-        Raises:
-            UnsupportedOperationError: The server behind the store knows no such rules.
-        """
-
-
-@runtime_checkable
-class EncryptsObjects(Protocol):
-    """A store that keeps objects encrypted with a key of its own, which readers notice nothing of."""
-
-    def encryption(self) -> str | None:
-        """Return the algorithm that new objects are encrypted with by default (`AES256`, …); None for none.
-
-        Raises:
-            UnsupportedOperationError: The server behind the store encrypts nothing.
-        """
-
-    def set_encryption(self, algorithm: str) -> None:
-        """Encrypt new objects by default; those that are there stay as they are.
-
-        Raises:
-            UnsupportedOperationError: The server behind the store does not know the algorithm.
-        """
-
-
-@runtime_checkable
-class AnswersOrigins(Protocol):
-    """A store that pages of other web sites can ask with signed requests (CORS)."""
-
-    def origin_rules(self) -> tuple[OriginRule, ...]:
-        """Return the rules that are in force.
-
-        Raises:
-            UnsupportedOperationError: The server behind the store knows no such rules.
-        """
-
-    def set_origin_rules(self, rules: Sequence[OriginRule]) -> None:
-        """Put these rules in place of all others.
-
-        Raises:
-            UnsupportedOperationError: The server behind the store knows no such rules.
-        """
 
 
 class RequestSigner(Protocol):

@@ -14,9 +14,10 @@ from mamkit.storage.errors import (
     UnsupportedOperationError,
     UploadRejectedError,
 )
+from mamkit.storage.keeping import RetainsObjects
 from mamkit.storage.keys import check_key, metadata_key
 from mamkit.storage.models import ObjectInfo
-from mamkit.storage.protocols import ObjectStore, RetainsObjects
+from mamkit.storage.protocols import ObjectStore
 
 __all__ = ["MasterRecord", "Zones", "clear_staged", "promote"]
 

@@ -161,9 +161,12 @@ def test_a_process_killed_in_the_middle_of_an_upload_to_s3_shows_nothing(
         with pytest.raises(ObjectNotFoundError):
             store.head("new.mp4")
     with store_on(endpoint, "killed") as after:
-        assert after.remove_unfinished(older_than=timedelta(hours=1)) == 0
-        assert after.remove_unfinished(older_than=timedelta(0)) == 2
-        assert after.remove_unfinished(older_than=timedelta(0)) == 0
+        assert list(after.unfinished(older_than=timedelta(hours=1))) == []
+        assert after.remove_unfinished(older_than=timedelta(hours=1)) == ()
+        left = tuple(after.unfinished(older_than=timedelta(0)))
+        assert len(left) == 2
+        assert after.remove_unfinished(older_than=timedelta(0)) == left
+        assert after.remove_unfinished(older_than=timedelta(0)) == ()
         with after.get("old.mp4") as body:
             assert body.read() == b"old"
 

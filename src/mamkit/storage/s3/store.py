@@ -27,6 +27,7 @@ from mamkit.storage.models import (
     PartsPlan,
     SignedForm,
     SignedRequest,
+    UnfinishedUpload,
 )
 from mamkit.storage.protocols import ObjectReader, Upload
 from mamkit.storage.s3._body import S3Body
@@ -255,19 +256,12 @@ class S3Store:
         """Return until when the object is retained; None if it is not."""
         return self._locks.retained_until(check_own_key(key))
 
-    def remove_unfinished(self, *, older_than: timedelta) -> int:
-        """Remove what nobody sees and nobody will finish, and return how many uploads that were.
+    def unfinished(self, *, older_than: timedelta) -> Iterator[UnfinishedUpload]:
+        """Yield the uploads in parts that nobody has completed, whoever began them."""
+        return self._leftovers.find(older_than=older_than)
 
-        A process that is killed leaves parts behind, which take room and show under no key. Nobody can tell them from
-        an upload that is under way but by their age: of this store, of another program in the bucket, or of somebody
-        with a signed request.
-
-        Args:
-            older_than: Age; longer than any upload takes.
-
-        Raises:
-            StorageUnavailableError: The server failed, or refuses access.
-        """
+    def remove_unfinished(self, *, older_than: timedelta) -> tuple[UnfinishedUpload, ...]:
+        """Remove the uploads in parts that nobody has completed, whoever began them, and return them."""
         return self._leftovers.remove(older_than=older_than)
 
     def sign_get(self, key: str, *, expires_in: timedelta) -> SignedRequest:

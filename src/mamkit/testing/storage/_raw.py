@@ -5,6 +5,7 @@ from typing import Protocol
 
 from mamkit.errors import MissingExtraError
 from mamkit.storage import Expected, ObjectExistsError, ObjectNotFoundError, ObjectStore, UploadRejectedError
+from mamkit.testing.storage._declared import Declared
 
 try:
     import pytest
@@ -30,7 +31,7 @@ class RawAccess(Protocol):
         """Return what is there, unfinished things that stand under a key included; the store's own files are not."""
 
 
-class RawContract:
+class RawContract(Declared):
     """What a store leaves behind, seen by somebody else."""
 
     @pytest.fixture
