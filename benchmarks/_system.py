@@ -28,7 +28,7 @@ __all__ = ["Sample", "System", "Watch"]
 PATIENCE = 600.0  # seconds for all to answer, on a busy machine
 SECRETS = ("EDGE_SIGNING_KEY", "JWT_SECRET", "SESSION_SECRET", "CALLBACK_SECRET", "SEALING_KEYS")
 # Kept small enough to be full within the first minute: what a cache still takes after that is a leak.
-EDGE_CACHE = 32 << 20  # bytes
+EDGE_CACHE = 8 << 20  # bytes
 PAGE = os.sysconf("SC_PAGE_SIZE")  # bytes
 
 

@@ -26,7 +26,7 @@ from mamkit_apps.api import (
     workspaces,
 )
 from mamkit_apps.api.access import provide_owner, provide_principal
-from mamkit_apps.api.described import JsonPage, SwaggerPage
+from mamkit_apps.api.described import JsonPage, ReadablePage, StyleSheet
 from mamkit_apps.api.envelope import Envelope
 from mamkit_apps.api.idempotency import Idempotency
 from mamkit_apps.api.limits import RateLimits
@@ -104,11 +104,13 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             version=mamkit.__version__,
             description=DESCRIPTION,
             use_handler_docstrings=True,
-            render_plugins=[SwaggerPage(), JsonPage()],
+            render_plugins=[ReadablePage(), JsonPage(), StyleSheet()],
             path="/schema",
         ),
     )
-    app.asgi_handler = Envelope(app.asgi_handler, https=settings.api_url.startswith("https:"))
+    app.asgi_handler = Envelope(
+        app.asgi_handler, https=settings.api_url.startswith("https:"), subdomains=settings.hsts_subdomains
+    )
     return app
 
 
