@@ -38,6 +38,7 @@ SERVED_BY = {
     "testing": "mamkit.testing.jobs",
     "apps": "mamkit_apps.cli",
 }
+SERVED = "apps,postgres,redis,s3"  # what a server has, of a site that is more than one machine
 BARE = ["mamkit.storage", "mamkit.signing", "mamkit.jobs", "mamkit.testing"]
 
 
@@ -104,8 +105,9 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def docs(session: nox.Session) -> None:
-    """The documentation builds without a warning."""
-    with tempfile.TemporaryDirectory() as site:
+    """The documentation builds without a warning; a folder after `--` keeps it."""
+    with tempfile.TemporaryDirectory() as nowhere:
+        [site] = session.posargs or [nowhere]
         # The variable silences advertising, which is not a warning about these pages.
         run(session, "mkdocs", "build", "--strict", "--site-dir", site, NO_MKDOCS_2_WARNING="1")
 
@@ -131,6 +133,95 @@ def package(session: nox.Session) -> None:
             if not extra:
                 session.run(python, "-I", "-c", EACH_SAYS_ITS_EXTRA, *SERVED_BY.values(), external=True)
         session.run(str(Path(folder, "venv-apps", "bin", "mamkit")), "--help", external=True, silent=True)
+
+
+@nox.session(venv_backend="none", default=False)
+def bench(session: nox.Session) -> None:
+    """All benchmarks, on a machine that does nothing else, and docs/performance.md from what they say.
+
+    After `--`: `--quick`, and names of benchmarks for those alone; the others' tables stay as they are.
+    """
+    run(session, "python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
+def reference(session: nox.Session) -> None:
+    """Write docs/reference/settings.md and operations.md, from the classes and from the API's OpenAPI document."""
+    run(session, "python", "-m", "tests.docs.reference_pages")
+
+
+@nox.session(venv_backend="none", default=False)
+def changelog(session: nox.Session) -> None:
+    """Join the files of changes/ in CHANGELOG.md, under the version after `--`; without one, only show them."""
+    version = session.posargs
+    run(
+        session,
+        "towncrier",
+        "build",
+        *(["--yes", "--version", *version] if version else ["--draft", "--version", "next"]),
+    )
+
+
+@nox.session(venv_backend="none", default=False)
+def audit(session: nox.Session) -> None:
+    """No version that is pinned for an installation has a known vulnerability; says so where nobody can be asked."""
+    with tempfile.TemporaryDirectory() as folder:
+        installed = _installation(session, Path(folder))
+        found = subprocess.run(
+            [BIN / "pip-audit", "--strict", "--progress-spinner", "off", "--no-deps", "--disable-pip",
+             "--requirement", installed],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    if found.returncode and "ConnectionError" in found.stderr + found.stdout:
+        session.warn("NOT CHECKED: the service that knows of vulnerabilities cannot be reached from here")
+        return
+    session.log(found.stdout + found.stderr)
+    if found.returncode:
+        session.error("there are known vulnerabilities, or the check itself failed")
+
+
+@nox.session(venv_backend="none", default=False)
+def release(session: nox.Session) -> None:
+    """Wheel, source archive and list of parts (CycloneDX) of a version in dist/, which must be a tagged one."""
+    dist = ROOT / "dist"
+    if dist.exists() and any(dist.iterdir()):
+        session.error("dist/ must be empty")
+    uv(session, "build", "--out-dir", str(dist), str(ROOT))
+    [wheel] = dist.glob("*.whl")
+    version = wheel.name.split("-")[1]
+    with tempfile.TemporaryDirectory() as folder:
+        python = _installation(session, Path(folder), wheel=wheel).parent / "venv" / "bin" / "python"
+        parts = dist / f"mamkit-{version}.cdx.json"
+        run(
+            session,
+            "cyclonedx-py",
+            "environment",
+            "--of",
+            "JSON",
+            "--output-reproducible",
+            "-o",
+            str(parts),
+            str(python),
+        )
+    if "dev" in version and "--any" not in session.posargs:
+        session.error(f"{version} is no release: tag the commit first (or say --any, to try)")
+
+
+def _installation(session: nox.Session, folder: Path, wheel: Path | None = None) -> Path:
+    """Install all that a server needs, at the pinned versions, in `folder`/venv; return the list of the others."""
+    install_tools()
+    pins = folder / "constraints.txt"
+    pins.write_text("\n".join(nox.project.load_toml(PYPROJECT)["tool"]["uv"]["constraint-dependencies"]))
+    python = str(folder / "venv" / "bin" / "python")
+    uv(session, "venv", "--python", sys.executable, str(folder / "venv"))
+    wanted = f"mamkit[{SERVED}] @ {(wheel or ROOT).as_uri()}"
+    uv(session, "pip", "install", "--python", python, "--constraints", str(pins), wanted)
+    names = subprocess.run(
+        [*UV, "pip", "freeze", "--python", python], capture_output=True, text=True, check=True
+    ).stdout
+    installed = folder / "installed.txt"
+    installed.write_text("\n".join(line for line in names.splitlines() if not line.startswith(("mamkit", "-e"))))
+    return installed
 
 
 @nox.session(venv_backend="none", default=False)

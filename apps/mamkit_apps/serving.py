@@ -17,6 +17,7 @@ from mamkit.errors import MamkitError
 __all__ = ["PortInUseError", "listen", "serve", "stop_with_parent"]
 
 BACKLOG = 2048
+KEEP_ALIVE = 75  # seconds for an idle connection; nginx keeps those to its upstreams for 60 (keepalive_timeout)
 GRACE = 5  # seconds that open requests get to end; an event stream would never end by itself
 
 
@@ -62,6 +63,8 @@ def serve(app: Litestar, listener: socket.socket, *, protocol: Callable[..., asy
         listener: Socket that listens.
         protocol: Makes connections instead of uvicorn's own class.
     """
+    # Whoever is in front keeps idle connections for some time, and sends the next request into one. If that is closed
+    # at this moment, a POST fails that nobody may repeat; so we wait longer than they do.
     config = uvicorn.Config(
         app,
         http=protocol or "auto",  # type: ignore[arg-type]
@@ -71,6 +74,7 @@ def serve(app: Litestar, listener: socket.socket, *, protocol: Callable[..., asy
         server_header=False,
         lifespan="on",
         timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=KEEP_ALIVE if protocol is None else 5,  # one of its own has timers of its own
     )
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has stopped in good order
         uvicorn.Server(config).run(sockets=[listener])

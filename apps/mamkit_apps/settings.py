@@ -86,13 +86,13 @@ class ServiceSettings(BaseSettings):
     data_dir: Path = Path(".mamkit")
     """Where the embedded default keeps its database, objects and secrets."""
     database_url: SecretStr | None = None
-    """`sqlite:///…`; None is `mamkit.db` in `data_dir`. Secret, because it may hold a password."""
+    """`sqlite:///PATH` or `postgresql://user:password@host/name`; None is `mamkit.db` in `DATA_DIR`. Edges use none."""
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
     """`redis://…` or `rediss://…` (TLS); None keeps the queue in the database. Secret, as it may hold a password."""
     edge_signing_key: SecretStr | None = None
-    """Key ring of signed URLs, `id:key,id:key` newest first, or one secret; None is made in `data_dir`."""
+    """Key ring of signed URLs, `id:key,id:key` newest first, or one secret; None is made in `DATA_DIR`."""
     staging_bucket: str | None = None
-    """Bucket of uploads that wait; with the two below it moves the objects to S3. None is `objects` in `data_dir`."""
+    """Bucket of uploads that wait; with the two below it moves the objects to S3. None is `objects` in `DATA_DIR`."""
     masters_bucket: str | None = None
     """Bucket of masters; best made with object lock, as `mamkit storage init` does."""
     previews_bucket: str | None = None

@@ -1,4 +1,4 @@
-"""A whole installation of real processes behind the nginx site: two APIs, two edges, PostgreSQL, Redis and S3."""
+"""A whole installation of real processes behind the nginx site: two of each service, PostgreSQL, Redis and S3."""
 
 import contextlib
 import ipaddress
@@ -145,7 +145,7 @@ def running(folder: Path, settings: Mapping[str, str]) -> Iterator[Site]:
         settings: Of all services; a database that is migrated, and buckets that are there.
     """
     folder.chmod(0o755)
-    ports = {name: free_port() for name in ("api-1", "api-2", "edge-1", "edge-2")}
+    ports = {name: free_port() for name in ("api-1", "api-2", "edge-1", "edge-2", "worker-1", "worker-2")}
     https, http = free_port(), free_port()
     main = configured(folder, ports, https=https, http=http)
     nginx = shutil.which("nginx", path=SEARCHED)
@@ -160,7 +160,9 @@ def running(folder: Path, settings: Mapping[str, str]) -> Iterator[Site]:
 
         try:
             for name, port in ports.items():
-                start(name, [*MAMKIT, name.partition("-")[0]], PORT=str(port))
+                service, _, number = name.partition("-")
+                inner = {"METRICS_PORT": str(port), "API_URL": f"http://127.0.0.1:{ports[f'api-{number}']}"}
+                start(name, [*MAMKIT, service], PORT=str(port), **(inner if service == "worker" else {}))
             start("nginx", [nginx, "-c", str(main), "-p", str(folder)])
             for name, port in ports.items():
                 _until_healthy(processes, name, f"http://127.0.0.1:{port}/healthz", folder)

@@ -16,6 +16,7 @@ from mamkit_apps.edge.settings import EdgeSettings
 from mamkit_apps.settings import ServiceSettings
 from mamkit_apps.worker.settings import WorkerSettings
 from tests.architecture.sources import ROOT
+from tests.docs.reference_pages import PAGES
 
 REFERENCE = ROOT / "docs" / "reference"
 GENERATED = {"/schema"}  # made by Litestar
@@ -28,6 +29,12 @@ def commands(group: click.Group, prefix: str = "mamkit") -> Iterator[tuple[str, 
             yield from commands(command, f"{prefix} {name}")
         else:
             yield f"{prefix} {name}", command
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_is_made_from_the_code_is_as_the_code_is(name: str) -> None:
+    """`uv run nox -s reference` writes it."""
+    assert (REFERENCE / name).read_text("utf-8") == PAGES[name]()
 
 
 def test_every_setting_has_its_line_and_every_line_its_setting() -> None:

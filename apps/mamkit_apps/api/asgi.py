@@ -19,7 +19,7 @@ from mamkit_apps.api.accounts import (
     sessions,
 )
 from mamkit_apps.api.address import provide_address
-from mamkit_apps.api.described import JsonPage, SwaggerPage
+from mamkit_apps.api.described import JsonPage, ReadablePage, StyleSheet
 from mamkit_apps.api.envelope import Envelope
 from mamkit_apps.api.idempotency import Idempotency
 from mamkit_apps.api.library import assets, comments, finding, playback, previews, trash, uploads, workspaces
@@ -97,11 +97,13 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             version=mamkit.__version__,
             description=DESCRIPTION,
             use_handler_docstrings=True,
-            render_plugins=[SwaggerPage(), JsonPage()],
+            render_plugins=[ReadablePage(), JsonPage(), StyleSheet()],
             path="/schema",
         ),
     )
-    app.asgi_handler = Envelope(app.asgi_handler, https=settings.api_url.startswith("https:"))
+    app.asgi_handler = Envelope(
+        app.asgi_handler, https=settings.api_url.startswith("https:"), subdomains=settings.hsts_subdomains
+    )
     return app
 
 

@@ -25,10 +25,10 @@ CAREFUL = {
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
+    # The one page, /schema, has a style sheet and nothing else.
+    "content-security-policy": "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
 }
-NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
-PAGES = "/schema"  # pages that load scripts
-HSTS = "max-age=31536000; includeSubDomains"  # RFC 6797; a year, as browsers' preload lists want
+HSTS = "max-age=31536000"  # seconds; RFC 6797; a year, as browsers' preload lists want
 
 
 class Envelope:
@@ -37,11 +37,13 @@ class Envelope:
     Args:
         app: The application.
         https: Whether clients reach it by https.
+        subdomains: Whether they shall reach all names below it so.
     """
 
-    def __init__(self, app: ASGIApp, *, https: bool) -> None:
+    def __init__(self, app: ASGIApp, *, https: bool, subdomains: bool = False) -> None:
         self._app = app
-        self._careful = CAREFUL | ({"strict-transport-security": HSTS} if https else {})
+        hsts = f"{HSTS}; includeSubDomains" if subdomains else HSTS
+        self._careful = CAREFUL | ({"strict-transport-security": hsts} if https else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -56,13 +58,12 @@ class Envelope:
     async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         started = time.perf_counter()
         status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
-        page = scope["path"].startswith(PAGES)
 
         async def dress(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._dress(message, request_id, page=page)
+                self._dress(message, request_id)
             elif message["type"] == "websocket.accept":
                 status = int(HTTPStatus.SWITCHING_PROTOCOLS)
             await send(message)
@@ -83,11 +84,9 @@ class Envelope:
                     milliseconds=round((time.perf_counter() - started) * 1000, 1),
                 )
 
-    def _dress(self, message: HTTPResponseStartEvent, request_id: str, *, page: bool) -> None:
+    def _dress(self, message: HTTPResponseStartEvent, request_id: str) -> None:
         headers = MutableScopeHeaders(message)
         headers["x-request-id"] = request_id
         for name, value in self._careful.items():
             headers.setdefault(name, value)
-        if not page:
-            headers.setdefault("content-security-policy", NO_PAGE)
         headers.setdefault("cache-control", "no-store")

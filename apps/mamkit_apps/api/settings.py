@@ -22,20 +22,21 @@ class ApiSettings(ServiceSettings):
     host: str = "127.0.0.1"
     """Address to listen at; this machine alone unless the operator says otherwise."""
     port: Annotated[int, Field(ge=0, le=65535)] = 3000
+    """Port to listen at."""
     edge_url: HttpUrl = "http://127.0.0.1:8080"
     """Base URL of the edge as players and uploaders reach it."""
     jwt_secret: SecretStr | None = None
-    """Key ring of access tokens."""
+    """Key ring of access tokens; None is made in `DATA_DIR`."""
     session_secret: SecretStr | None = None
-    """Key from which the successors of refresh tokens are derived."""
+    """Key from which the successors of refresh tokens are derived; None is made in `DATA_DIR`."""
     callback_secret: SecretStr | None = None
-    """Key with which workers sign their reports."""
+    """Key with which workers sign their reports; None is made in `DATA_DIR`."""
     access_token_algorithm: Literal["HS256", "EdDSA", "ES256"] = "HS256"  # noqa: S105 - no password
     """HS256 signs with `JWT_SECRET`; the others with key pairs whose public halves are at `/.well-known/jwks.json`."""
     jwt_key_pairs: SecretStr | None = None
-    """JWK Set of private keys, newest first, for EdDSA and ES256; None is made in `data_dir`."""
+    """JWK Set of private keys, newest first, for EdDSA and ES256; None is made in `DATA_DIR`."""
     sealing_keys: SecretStr | None = None
-    """Key ring that seals secrets in the database; None is made in `data_dir`."""
+    """Key ring that seals secrets in the database; None is made in `DATA_DIR`."""
     registration: Literal["open", "invitation", "closed"] = "closed"
     """Whether anybody may register. With `invitation` an administrator invites; both others allow that, too."""
     email_verification: Literal["optional", "required"] = "optional"
@@ -73,6 +74,8 @@ class ApiSettings(ServiceSettings):
     api_origins: Names = ()
     """Origins of pages, `https://video.example.com`, whose scripts may use the API; none of another origin may, unless
     they are named."""
+    hsts_subdomains: bool = False
+    """Whether browsers shall reach all names below that of `API_URL` by https alone, those of other services too."""
     api_rate_per_user: Rate = 20
     """Requests a second for one user, ten seconds' worth at once; 0 is no limit. A page asks some ten times."""
     api_rate_per_key: Rate = 50

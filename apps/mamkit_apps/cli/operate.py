@@ -77,15 +77,17 @@ def current(*, data_dir: Path | None) -> None:
 @database.command()
 @DATA_DIR
 def check(*, data_dir: Path | None) -> None:
-    """End with status 0 if the tables are those that this version of mamkit needs; changes nothing."""
+    """End with status 0 if this version of mamkit can use the tables; changes nothing."""
     from mamkit import catalog
     from mamkit.catalog import migrate
 
     settings = load_settings(data_dir)
-    if _found(settings) is None:
-        raise catalog.SchemaOutdatedError(current=None, head=migrate.revisions()[0])
+    found, needed = _found(settings), migrate.revisions()[0]
+    if found is None:
+        raise catalog.SchemaOutdatedError(current=None, head=needed)
     catalog.check(settings.database)
-    click.echo(f"at revision {migrate.revisions()[0]}, as this version needs")
+    fits = "as this version needs" if found == needed else f"which serves this version, too (it needs {needed})"
+    click.echo(f"at revision {found}, {fits}")
 
 
 def _found(settings: ServiceSettings) -> str | None:

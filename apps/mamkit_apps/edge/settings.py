@@ -21,6 +21,7 @@ class EdgeSettings(ServiceSettings):
     host: str = "127.0.0.1"
     """Address to listen at; this machine alone unless the operator says otherwise."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Port to listen at."""
     trusted_proxies: Networks = ()
     """Networks of the proxies whose X-Forwarded-For counts, `10.0.0.0/8,192.0.2.1`; nobody's unless they are named."""
     edge_cache_bytes: Count = 128 * MIB

@@ -10,7 +10,15 @@ import httpx
 
 from mamkit.ids import uuid7
 from mamkit.jobs import CanWait, Queue, QueueError
-from mamkit.previews import Ack, ApiUnavailableError, PreviewWorker, Report, ReportNotTakenError, StaleReportError
+from mamkit.previews import (
+    Ack,
+    ApiUnavailableError,
+    InvalidMessageError,
+    PreviewWorker,
+    Report,
+    ReportNotTakenError,
+    StaleReportError,
+)
 from mamkit.previews.messages import PART_JOB, PLAN_JOB
 from mamkit.signing import WebhookSigner
 from mamkit_apps.settings import ServiceSettings
@@ -56,6 +64,8 @@ class HttpReporter:
             raise StaleReportError(report.job_id, report.fence)
         if response.is_server_error:
             raise ApiUnavailableError(f"the API answered {response.status_code} to a report: {response.text[:200]}")
+        if InvalidMessageError.code in response.text:  # it comes from us, so this worker is of a later version
+            raise ApiUnavailableError(f"the API is of another version: {response.text[:200]}")
         if not response.is_success:
             raise ReportNotTakenError(f"the API answered {response.status_code} to a report: {response.text[:200]}")
         return Ack.model_validate_json(response.content)

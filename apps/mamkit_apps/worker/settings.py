@@ -16,7 +16,7 @@ class WorkerSettings(ServiceSettings):
     api_url: HttpUrl = "http://127.0.0.1:3000"
     """Base URL of the API, to which the worker reports."""
     callback_secret: SecretStr | None = None
-    """Key with which reports are signed; the API's."""
+    """Key with which workers sign their reports; None is made in `DATA_DIR`."""
     lease_seconds: Annotated[int, Field(ge=3)] = 30
     """How long a job stays a silent worker's: a job of a dead worker is taken up again after so long."""
     grace_seconds: Annotated[int, Field(ge=0)] = 0

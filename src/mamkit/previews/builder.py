@@ -30,6 +30,7 @@ from mamkit.previews.messages import (
     Progress,
     Report,
     parse_job,
+    parse_plan,
 )
 from mamkit.storage import ObjectReader, StorageUnavailableError, Zones
 from mamkit.transcode import (
@@ -60,8 +61,9 @@ Raises:
 """
 
 MOST_LEASES = 100  # of one job; with a pause of up to 5 minutes after each, a store may be away for some hours
-_NOT_OF_THE_JOB = (StorageUnavailableError, ApiUnavailableError)
-"""What says nothing about the job or its file."""
+_NOT_OF_THE_JOB = (StorageUnavailableError, ApiUnavailableError, InvalidMessageError)
+"""What says nothing about the job or its file. A job that is not understood is for a worker of a later version, one of
+which comes when an installation is upgraded."""
 
 
 class PreviewWorker:
@@ -138,7 +140,7 @@ class PreviewWorker:
                 self._queue.complete(lease)  # the preview is no longer wanted; a lost lease is refused here
         except (StaleReportError, LeaseLostError):
             raise
-        except (MediaError, InvalidMessageError) as error:
+        except MediaError as error:
             self._give_up(lease, error)  # the input's own fault: the next try would fail alike
         except Exception as error:  # a defect of ours, too, must not stop the worker: the queue bounds the attempts
             if not isinstance(error, MamkitError | OSError):
@@ -242,9 +244,10 @@ def read_plan(previews: ObjectReader, prefix: str) -> Plan:
 
     Raises:
         ObjectNotFoundError: There is none.
+        InvalidMessageError: It is of another version of mamkit.
     """
     with previews.get(plan_key(prefix)) as body:
-        return Plan.model_validate_json(body.read())
+        return parse_plan(body.read())
 
 
 def _reason(error: Exception) -> str:

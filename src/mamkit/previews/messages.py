@@ -1,6 +1,7 @@
 """What travels between the API and its workers: the payloads of jobs, and the reports that come back.
 
-Everything is validated on arrival; a job or a report of another version of mamkit that does not fit is refused whole.
+Everything is validated on arrival; a job or a report of another version of mamkit that does not fit is refused whole,
+and waits for somebody who understands it.
 """
 
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ __all__ = [
     "Progress",
     "Report",
     "parse_job",
+    "parse_plan",
     "parse_report",
 ]
 
@@ -124,6 +126,18 @@ def parse_job(kind: str, payload: Mapping[str, Any]) -> PlanJob | PartJob:
         return _JOBS[kind].model_validate(payload)
     except ValidationError as error:
         raise InvalidMessageError(kind, error.error_count()) from error
+
+
+def parse_plan(body: bytes) -> Plan:
+    """Return the plan that lies beside a preview, as JSON.
+
+    Raises:
+        InvalidMessageError: It is of another version of mamkit.
+    """
+    try:
+        return Plan.model_validate_json(body)
+    except ValidationError as error:
+        raise InvalidMessageError("plan", error.error_count()) from error
 
 
 def parse_report(body: bytes) -> Planned | Progress | Finished | Failed:

@@ -3,6 +3,7 @@
 import sqlite3
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -124,13 +125,54 @@ def test_check_tells_old_and_new_and_right_tables_apart(url: str, path: Path) ->
     db.upgrade(url)
     db.check(url)
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("UPDATE alembic_version SET version_num = '9999', serves = '9998'")
     connection.close()
     for use in (db.check, db.upgrade, lambda url: db.downgrade(url, "base")):
         with pytest.raises(SchemaUnknownError) as unknown:
             use(url)
         assert unknown.value.current == "9999"
     assert db.current(url) == "9999"
+
+
+def columns(url: str) -> dict[str, dict[str, Any]]:
+    """Return the columns of each table, by their names."""
+    engine = sync_engine(url)
+    found = sa.inspect(engine)
+    names = [name for name in found.get_table_names() if name != "alembic_version"]
+    there = {name: {column["name"]: column for column in found.get_columns(name)} for name in names}
+    engine.dispose()
+    return there
+
+
+@pytest.mark.parametrize("revision", [each for each in migrate.revisions() if migrate.serves(each) != each])
+def test_a_migration_that_says_so_only_adds(url: str, revision: str) -> None:
+    """What older code reads and writes is as it was, and what it does not write needs no value."""
+    revisions = migrate.revisions()
+    db.upgrade(url, revisions[revisions.index(revision) + 1])
+    before = columns(url)
+    db.upgrade(url, revision)
+    after = columns(url)
+    for table, old in before.items():
+        assert {name: str(after[table][name]["type"]) for name in old} == {
+            name: str(column["type"]) for name, column in old.items()
+        }
+        assert {name for name, column in old.items() if column["nullable"]} <= {
+            name for name, column in after[table].items() if column["nullable"]
+        }
+        new = [column for name, column in after[table].items() if name not in old]
+        assert all(column["nullable"] or column["default"] is not None for column in new)
+
+
+def test_what_newer_tables_serve_is_written_down(url: str) -> None:
+    db.upgrade(url)
+    head = migrate.revisions()[0]
+    for revision in (head, migrate.revisions()[-1]):
+        if revision != head:
+            db.downgrade(url, revision)
+        engine = sync_engine(url)
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT serves FROM alembic_version").scalar() == migrate.serves(revision)
+        engine.dispose()
 
 
 def test_a_migration_that_fails_leaves_everything_as_it_was(

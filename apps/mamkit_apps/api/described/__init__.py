@@ -6,6 +6,6 @@ each.
 
 from mamkit_apps.api.described.document import described
 from mamkit_apps.api.described.options import answers
-from mamkit_apps.api.described.pages import JsonPage, SwaggerPage
+from mamkit_apps.api.described.pages import JsonPage, ReadablePage, StyleSheet
 
-__all__ = ["JsonPage", "SwaggerPage", "answers", "described"]
+__all__ = ["JsonPage", "ReadablePage", "StyleSheet", "answers", "described"]

@@ -8,6 +8,7 @@ revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
+expands = True  # code of the revision before goes on using the tables
 
 MOMENT = sa.DateTime(timezone=True)
 

@@ -7,6 +7,7 @@ revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
+expands = True  # code of the revision before goes on using the tables
 
 
 def upgrade() -> None:
