@@ -39,7 +39,9 @@ _GOP = Fraction(2)  # seconds between key frames: HLS Authoring Specification, r
 _GOPS_IN_SEGMENT = 3  # 6 s: rule 7.5
 _FIRST_AUDIO_SEGMENTS = 4  # 24 s of sound are encoded in some tenths of a second, and playback can start
 _AUDIO_SEGMENTS = 100  # ten minutes
-_EARLY_SOUND = Fraction(1, 4)  # seconds; less is how transport streams are multiplexed, more is meant to be heard
+_EARLY_SOUND = Fraction(1, 4)  # seconds; less is how streams are multiplexed, more is meant to be heard
+_JOINED = {"mpegts", "mpeg"}  # FFmpeg's names of what is broadcast, and recorded from any moment on
+_MISSED = Fraction(5)  # seconds of broadcast without a picture to begin with, at most: ETSI TS 101 154, access points
 _NO_FRAME_OF_ITS_OWN = Fraction(1, 4)  # of a frame: what an end rounded to milliseconds may be late
 
 # What the last parts of a film are: a share of its segments, such a number of them at most, in parts of such a share of
@@ -62,7 +64,9 @@ def make_plan(
 
     The largest picture stream is shown, and every sound stream becomes a track. The output lasts as long as the longest
     of them: the last picture is held, and sound is padded with silence. It begins with the first picture; where sound
-    begins more than a quarter of a second earlier, the first picture is shown as many frames longer.
+    begins more than a quarter of a second earlier, the first picture is shown as many frames longer. Not so in MPEG
+    transport and program streams, which are cut out of something longer: there the sound of pictures that were missed
+    is left out, 5 s at most.
 
     Args:
         info: The facts of the source.
@@ -97,8 +101,9 @@ def make_plan(
     segment_frames = _GOPS_IN_SEGMENT * gop_frames
     origin = shown.start
     first_sound = min((stream.start for stream in info.audio), default=origin)
-    if first_sound < origin - _EARLY_SOUND:
-        origin -= math.ceil((origin - first_sound) * rate) / rate
+    early = origin - first_sound
+    if early > (_MISSED if info.container in _JOINED else _EARLY_SOUND):
+        origin -= math.ceil(early * rate) / rate
     end = max((_end(info, shown), *(_end(info, stream) for stream in info.audio)))
     subtitles = tuple(subtitle_renditions(info.subtitles))
     renditions = _renditions(ladder, display_size(shown), rate, codecs)
