@@ -43,7 +43,6 @@ PARTLY_USABLE = {"20_corrupt/100kB-garbage-prefix.mp3", "20_corrupt/sample_missi
 OTHER_DURATION = {
     "09_mpegts/sample_scte35.ts": Fraction(111, 1000),
     "17_edit_list_timestamps/bbb_800x640_768kbps_30fps_avc_2b_firstpts_10_sec.mp4": Fraction(4),
-    "17_edit_list_timestamps/bipbop-lateaudio.mp4": Fraction(3098, 1000),
     "18_fragmented/sample_fragmented.mp4": Fraction(1068, 1000),
 }
 

@@ -26,6 +26,7 @@ from mamkit.transcode.models import (
     VideoStream,
 )
 from mamkit.transcode.planning._copying import Copied, copied, lowered
+from mamkit.transcode.planning._hdr import hdr_renditions, without_base_layer
 from mamkit.transcode.planning._rates import output_rate
 from mamkit.transcode.planning._tracks import audio_renditions, subtitle_renditions
 from mamkit.transcode.planning.ladder import DEFAULT_LADDER, Ladder
@@ -59,6 +60,7 @@ def make_plan(
     copy: bool = True,
     codecs: Sequence[Codec] = ("h264",),
     container: Container = "fmp4",
+    hdr: bool = False,
 ) -> Plan:
     """Return the plan for a source.
 
@@ -81,6 +83,8 @@ def make_plan(
             another is not in it.
         container: What to pack pictures and sound in. Transport streams are for players that know nothing else; they
             hold H.264 alone, and there is no DASH manifest over them.
+        hdr: Whether a film in HDR10 or HLG is offered as such, too, in HEVC with 10 bits. What `codecs` names is for
+            every screen, in BT.709. `Plan.notes` says why there is none.
 
     Raises:
         MediaUnsupportedError: The picture is too small, or too narrow, for every rung of the ladder.
@@ -90,7 +94,7 @@ def make_plan(
         raise ValueError(f"a part needs at least one segment, not {part_segments}")
     if not codecs:
         raise ValueError("a film needs a codec")
-    if container == "ts" and set(codecs) != {"h264"}:  # HLS Authoring Specification, rule 1.5
+    if container == "ts" and (set(codecs) != {"h264"} or hdr):  # HLS Authoring Specification, rule 1.5
         raise ValueError("transport streams hold H.264 alone")
     shown = max(info.video, key=lambda stream: stream.width * stream.height, default=None)
     audio = tuple(audio_renditions(info.audio, ladder))
@@ -107,6 +111,15 @@ def make_plan(
     end = max((_end(info, shown), *(_end(info, stream) for stream in info.audio)))
     subtitles = tuple(subtitle_renditions(info.subtitles))
     renditions = _renditions(ladder, display_size(shown), rate, codecs)
+    notes: list[str] = []
+    if without_base_layer(shown):
+        notes.append("colours come out wrong, because it is Dolby Vision without a base layer for others")
+    if hdr:
+        kept = hdr_renditions(shown, ladder, display_size(shown), rate)
+        if isinstance(kept, str):
+            notes.append(f"there is no rendition in HDR, because {kept}")
+        else:
+            renditions += kept
     found = copied(shown, renditions[0], rate, origin=origin, end=end) if copy else "that was asked for"
     if isinstance(found, Copied):
         cuts, frame_count = found.cuts, found.frame_count
@@ -141,7 +154,7 @@ def make_plan(
         parts=_parts(
             segment_count, part_segments, picture=True, sound=bool(audio), words=bool(subtitles), artwork=artwork
         ),
-        notes=(note,),
+        notes=(note, *notes),
     )
 
 
