@@ -62,6 +62,7 @@ def transcode(
     copy: bool = True,
     codecs: Sequence[Codec] = ("h264",),
     container: Container = "fmp4",
+    hdr: bool = False,
     encoder: Literal["auto", "cpu", "nvenc"] = "cpu",
     limits: Limits | None = None,
     on_progress: Callable[[Fraction], object] | None = None,
@@ -78,6 +79,7 @@ def transcode(
             whether that was so, and why not.
         codecs: What to encode pictures in, as for `make_plan`.
         container: What to pack everything in, as for `make_plan`.
+        hdr: Whether to keep HDR beside what every screen shows, as for `make_plan`.
         encoder: What with, as for `choose_devices`. If a card fails in the middle of a film, the film is encoded on
             the processor from its beginning, because another encoder's segments need another header; `Report.notes`
             says so.
@@ -95,7 +97,7 @@ def transcode(
     if existed and any(folder.iterdir()):
         raise DestinationNotEmptyError(f"{str(folder)!r} is not empty; name a new folder")
     info = probe(source, limits=limits, cancelled=cancelled)
-    plan = make_plan(info, ladder=ladder, artwork=artwork, copy=copy, codecs=codecs, container=container)
+    plan = make_plan(info, ladder=ladder, artwork=artwork, copy=copy, codecs=codecs, container=container, hdr=hdr)
     wanted = {rendition.codec for rendition in plan.video if not rendition.copied}
     devices, notes = choose_devices(encoder, sorted(wanted), limits=limits)
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
@@ -24,12 +25,13 @@ from mamkit.transcode.errors import (
     ContainmentError,
     EncodeError,
     MediaError,
+    MediaTooLargeError,
     MediaUnreadableError,
 )
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import ArtFile, Codec, Device, Init, MediaInfo, Part, PartResult, Plan, Segment
 from mamkit.transcode.packaging.webvtt import whole_name
-from mamkit.transcode.reading.source import MOST_AHEAD, RangeReader, Source
+from mamkit.transcode.reading.source import MOST_AHEAD, RangeReader, Source, name_of
 from mamkit.transcode.sink import Sink
 
 try:
@@ -47,6 +49,9 @@ __all__ = [
 ]
 
 M = TypeVar("M", bound=BaseModel)
+
+# What FFmpeg says of a picture for which it makes no room; to its caller it is a broken file like others.
+_REFUSED_SIZE = re.compile(r"Picture size (\d{1,9})x(\d{1,9}) (?:exceeds|is invalid)")
 
 
 def probe(
@@ -302,12 +307,12 @@ def _conversation(
 ) -> Iterator[tuple[Child, Iterator[Message]]]:
     """Start a child, and give what it says up to an error, which is raised."""
     process = start_process(COMMAND) if children is None else children.take()
-    ranges = None if isinstance(source, (str, Path)) else source
     with Child(process, json.dumps(request).encode() + b"\n", limits=limits, cancelled=cancelled) as child:
-        yield child, _answers(child, ranges, limits)
+        yield child, _answers(child, source, limits)
 
 
-def _answers(child: Child, ranges: RangeReader | None, limits: Limits) -> Iterator[Message]:
+def _answers(child: Child, source: Source, limits: Limits) -> Iterator[Message]:
+    ranges = None if isinstance(source, (str, Path)) else source
     for message in child.messages():
         if message.kind == "read" and ranges is not None:
             child.reply(ranges.read(*_range(message, ranges)))
@@ -316,10 +321,23 @@ def _answers(child: Child, ranges: RangeReader | None, limits: Limits) -> Iterat
             error = from_wire(message.body)
             if isinstance(error, (MediaUnreadableError, EncodeError)) and child.was_starved():
                 raise _memory_error(child, limits) from error
+            if isinstance(error, MediaUnreadableError) and (size := _REFUSED_SIZE.search(child.last_words())):
+                raise _picture_error(source, size, limits) from error
             if isinstance(error, (MediaError, EncodeError)):
                 error.detail = child.last_words().rpartition("\n")[2] or error.detail
             raise error
         yield message
+
+
+def _picture_error(source: Source, size: re.Match[str], limits: Limits) -> MediaTooLargeError:
+    pixels = int(size[1]) * int(size[2])
+    return MediaTooLargeError(
+        f"{name_of(source)!r} has pictures of {size[1]}x{size[2]} pixels; at most {limits.pixels} pixels are accepted",
+        quantity="pixels",
+        value=pixels,
+        limit=limits.pixels,
+        detail=size[0],
+    )
 
 
 def _memory_error(child: Child, limits: Limits) -> ChildMemoryError:

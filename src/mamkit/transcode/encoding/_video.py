@@ -11,7 +11,7 @@ from mamkit.transcode._events import EncodedInit, EncodedSegment, Event
 from mamkit.transcode.encoding._copy import PacketSegments
 from mamkit.transcode.encoding._crew import Channel, Crew
 from mamkit.transcode.encoding._pictures import PictureSegments
-from mamkit.transcode.encoding.encoders import ENCODERS
+from mamkit.transcode.encoding.encoders import encoder_for
 from mamkit.transcode.errors import MediaUnreadableError
 from mamkit.transcode.models import Codec, Device, Part, Plan, VideoRendition
 from mamkit.transcode.picture._picture import Standardiser, deinterlaced, scaler
@@ -39,6 +39,8 @@ class _Shown(NamedTuple):
 
     number: int
     picture: av.VideoFrame
+    original: av.VideoFrame
+    """The same before its brightness and colours were brought to BT.709."""
     turn: Orientation
 
 
@@ -74,9 +76,7 @@ def encode_video(
                 yield packets.init
                 crew.start(partial(_copy, packets, finished))
                 continue
-            pictures = PictureSegments(
-                plan, rendition, segments, ENCODERS[rendition.codec, devices.get(rendition.codec, "cpu")]
-            )
+            pictures = PictureSegments(plan, rendition, segments, encoder_for(rendition, devices))
             encoders.enter_context(pictures.encoder)
             yield EncodedInit(pictures.encoder.init, pictures.encoder.header)
             inputs.append(crew.channel(_WAITING_PICTURES))
@@ -117,7 +117,7 @@ def _decode(
         if turn is None or standardise is None:
             turn = orientation(picture)
             standardise = Standardiser(turn.before(plan.video[0].width, plan.video[0].height))
-        shown = _Shown(number, standardise(picture), turn)
+        shown = _Shown(number, standardise(picture), picture, turn)
         for encoder in encoders:
             encoder.put(shown)
     if turn is None:
@@ -155,8 +155,9 @@ def _encode(
     count = 0
     for shown in pictures:
         if scale is None:
-            scale = scaler(rendition.width, rendition.height, shown.turn)
-        for segment in segments.push(shown.number, scale(shown.picture)):
+            scale = scaler(rendition.width, rendition.height, shown.turn, rendition.video_range)
+        picture = shown.picture if rendition.video_range == "SDR" else shown.original
+        for segment in segments.push(shown.number, scale(picture)):
             finished.put(segment)
         count += 1
         if count == _FRAMES_PER_BEAT:
