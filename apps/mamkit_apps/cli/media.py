@@ -43,6 +43,11 @@ def probe(*, source: Path) -> None:
     show_default=True,
     help="Fragmented MP4 (CMAF), or MPEG transport streams for old players.",
 )
+@click.option(
+    "--resume/--no-resume",
+    default=True,
+    help="Go on with what the same command left in DEST when it was stopped.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a report as one JSON object.")
 def transcode(
     *,
@@ -53,6 +58,7 @@ def transcode(
     codecs: str,
     encoder: Literal["auto", "cpu", "nvenc"],
     segments: Literal["fmp4", "ts"],
+    resume: bool,
     as_json: bool,
 ) -> None:
     """Make a tree for HLS and DASH of a media file in a folder."""
@@ -68,6 +74,7 @@ def transcode(
             codecs=_codecs(codecs),
             encoder=encoder,
             container=segments,
+            resume=resume,
             on_progress=advance,
         )
     if as_json:
