@@ -45,6 +45,11 @@ def probe(*, source: Path) -> None:
 )
 @click.option("--uhd", is_flag=True, help="Offer 1440p and 2160p, too.")
 @click.option("--hdr", is_flag=True, help="Keep HDR10 and HLG in HEVC, too, beside what every screen shows.")
+@click.option(
+    "--resume/--no-resume",
+    default=True,
+    help="Go on with what the same command left in DEST when it was stopped.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a report as one JSON object.")
 def transcode(
     *,
@@ -57,6 +62,7 @@ def transcode(
     segments: Literal["fmp4", "ts"],
     uhd: bool,
     hdr: bool,
+    resume: bool,
     as_json: bool,
 ) -> None:
     """Make a tree for HLS and DASH of a media file in a folder."""
@@ -76,6 +82,7 @@ def transcode(
             encoder=encoder,
             container=segments,
             hdr=hdr,
+            resume=resume,
             on_progress=advance,
         )
     if as_json:

@@ -1,38 +1,28 @@
 """The whole job in one call and one folder: for scripts, and for `mamkit transcode`."""
 
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from mamkit.transcode.containment.contain import Cancellation, choose_devices, encode_part, make_thumbnails, probe
+from mamkit.transcode._destination import Destination, write_whole
+from mamkit.transcode._work import Work
+from mamkit.transcode.containment.children import Children
+from mamkit.transcode.containment.contain import Cancellation, choose_devices, make_thumbnails, probe
 from mamkit.transcode.errors import ContainmentError, DestinationNotEmptyError, EncodeError
 from mamkit.transcode.limits import Limits
-from mamkit.transcode.models import ArtFile, Codec, Container, Device, Init, MediaInfo, Part, Plan, Segment
-from mamkit.transcode.packaging.manifest import MANIFEST_NAME, dash_manifest
-from mamkit.transcode.packaging.playlists import (
-    INDEX_NAME,
-    Track,
-    iframe_playlist,
-    iframe_playlist_name,
-    init_name,
-    media_playlist,
-    media_playlist_name,
-    multivariant_playlist,
-    rendition_names,
-    segment_name,
-)
+from mamkit.transcode.models import ArtFile, Codec, Container, Init, MediaInfo, Plan, Segment
+from mamkit.transcode.packaging.playlists import INDEX_NAME, rendition_names
 from mamkit.transcode.planning.ladder import DEFAULT_LADDER, Ladder
 from mamkit.transcode.planning.plan import make_plan
 from mamkit.transcode.reading.source import Source
 
 __all__ = ["Report", "thumbnails", "transcode"]
 
-# How much work there is in parts of the same seconds.
-_WEIGHTS = {"video": Fraction(1), "audio": Fraction(1, 50), "subtitles": Fraction(1, 100), "artwork": Fraction(1, 50)}
+_PROCESSORS = 6  # that one child process keeps busy: half of its work is the largest of four sizes, in one thread
 
 
 class Report(BaseModel):
@@ -64,14 +54,18 @@ def transcode(
     container: Container = "fmp4",
     hdr: bool = False,
     encoder: Literal["auto", "cpu", "nvenc"] = "cpu",
+    resume: bool = False,
+    workers: int | None = None,
     limits: Limits | None = None,
     on_progress: Callable[[Fraction], object] | None = None,
     cancelled: Cancellation | None = None,
 ) -> Report:
     """Make a tree for HLS and DASH of a media file; `index.m3u8` is there once everything that it names is.
 
+    Pictures, and beside them everything else, are made in child processes at the same time.
+
     Args:
-        source: A regular file, or what ranges are read from.
+        source: A regular file, or what ranges are read from, by one thread at a time.
         dest: A folder that is empty or not there yet; if the work fails, it is left as it was.
         ladder: Which sizes and bit rates to offer.
         artwork: Whether to make poster, storyboard and waveform, too.
@@ -80,73 +74,62 @@ def transcode(
         codecs: What to encode pictures in, as for `make_plan`.
         container: What to pack everything in, as for `make_plan`.
         hdr: Whether to keep HDR beside what every screen shows, as for `make_plan`.
-        encoder: What with, as for `choose_devices`. If a card fails in the middle of a film, the film is encoded on
-            the processor from its beginning, because another encoder's segments need another header; `Report.notes`
-            says so.
-        limits: What the file may ask for; `Limits()` if None.
-        on_progress: Told how much is done, from 0 to 1, never less than before.
+        encoder: What with, as for `choose_devices`. Where a card fails in the middle of a film, H.264 goes on on the
+            processor for that part. HEVC and AV1 are made again from the beginning, because the headers of two encoders
+            do not go together. `Report.notes` says so.
+        resume: Whether `dest` may have what an earlier call with the same arguments left that was killed, to go on
+            with: segments that are whole are not made again. And if the work fails, what is finished stays.
+        workers: How many child processes encode pictures at the same time, each with memory of its own; None for one
+            for every six processors, because one of them keeps about as many busy.
+        limits: What the file may ask for; `Limits()` if None. `Limits.time` is for a part as `make_plan` cuts them.
+        on_progress: Told how much is done, from 0 to 1, never less than before; by any thread, but by one at a time.
         cancelled: Ends the work when set.
 
     Raises:
-        DestinationNotEmptyError: There is something in `dest`.
+        DestinationNotEmptyError: There is something else in `dest`, or another process is writing to it.
         TranscodeError: As for `probe`, `make_plan` and `encode_part`.
+        ValueError: `workers` is less than 1, or as for `make_plan`.
         OSError: The folder cannot be written.
     """
+    workers = max(1, (os.cpu_count() or 1) // _PROCESSORS) if workers is None else workers
+    if workers < 1:
+        raise ValueError(f"a film needs at least one worker, not {workers}")
     folder = Path(dest)
-    existed = folder.exists()
-    if existed and any(folder.iterdir()):
+    limits = limits or Limits()
+    if not resume and folder.exists() and any(folder.iterdir()):
         raise DestinationNotEmptyError(f"{str(folder)!r} is not empty; name a new folder")
-    info = probe(source, limits=limits, cancelled=cancelled)
-    plan = make_plan(info, ladder=ladder, artwork=artwork, copy=copy, codecs=codecs, container=container, hdr=hdr)
-    wanted = {rendition.codec for rendition in plan.video if not rendition.copied}
-    devices, notes = choose_devices(encoder, sorted(wanted), limits=limits)
-    folder.mkdir(parents=True, exist_ok=True)
-
-    furthest = Fraction(0)
-
-    def tell(done: Fraction) -> None:
-        nonlocal furthest
-        if on_progress is not None and done >= furthest:  # a second run tells nothing until it has caught up
-            furthest = done
-            on_progress(done)
-
-    def encode(devices: Mapping[Codec, Device]) -> _Folder:
-        sink = _Folder(folder, plan, tell)
-        for part in plan.parts:
-            sink.begin(part)
-            encode_part(source, plan, part, sink, devices=devices, limits=limits, cancelled=cancelled)
-        return sink
-
-    try:
-        try:
-            sink = encode(devices)
-        except (EncodeError, ContainmentError) as error:
-            if not devices:
-                raise
-            notes = (*notes, f"all is encoded on the processor, because the card failed: {error}")
-            _clear(folder)
-            sink = encode({})
-        sink.write_playlists()
-    except BaseException:
-        _clear(folder)
-        if not existed:
-            folder.rmdir()
-        raise
+    with Children(ahead=False) as children:
+        children.prepare()  # while this process probes
+        info = probe(source, limits=limits, cancelled=cancelled)
+        plan = make_plan(info, ladder=ladder, artwork=artwork, copy=copy, codecs=codecs, container=container, hdr=hdr)
+        wanted = {rendition.codec for rendition in plan.video if not rendition.copied}
+        devices, notes = choose_devices(encoder, sorted(wanted), limits=limits)
+        with Destination(folder, source, plan, devices, resume=resume, on_progress=on_progress) as destination:
+            work = Work(source, plan, destination, limits=limits, cancelled=cancelled, workers=workers)
+            if destination.segments:
+                whole = len(rendition_names(plan)) * plan.segment_count
+                notes = (*notes, f"{len(destination.segments)} of {whole} segments were there already")
+            try:
+                work.run(devices, children)
+            except (EncodeError, ContainmentError) as error:
+                if not devices:
+                    raise
+                notes = (*notes, f"all is encoded on the processor, because the card failed: {error}")
+                destination.begin_again()
+                work.run({}, children)
+            destination.write_playlists()
+    order = rendition_names(plan)
+    segments = sorted(destination.segments.values(), key=lambda each: (order.index(each.rendition), each.index))
     return Report(
         playlist=folder / INDEX_NAME,
         info=info,
         plan=plan,
-        inits=tuple(sink.inits.values()),
-        segments=tuple(sink.segments),
-        art=tuple(sink.files),
-        size=sum(segment.size for segment in sink.segments),
-        notes=(*plan.notes, *notes),
+        inits=tuple(destination.inits.values()),
+        segments=tuple(segments),
+        art=tuple(destination.files.values()),
+        size=sum(segment.size for segment in segments),
+        notes=(*plan.notes, *notes, *work.notes),
     )
-
-
-def _clear(folder: Path) -> None:
-    for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def thumbnails(
@@ -167,7 +150,7 @@ def thumbnails(
     sink = _Pictures()
     files = make_thumbnails(source, sink, limits=limits, cancelled=cancelled)
     for file in files:
-        _write(Path(dest) / file.name, sink.made[file.name])
+        write_whole(Path(dest) / file.name, sink.made[file.name])
     return tuple(file.name for file in files)
 
 
@@ -188,68 +171,3 @@ class _Pictures:
 
     def progress(self, done: Fraction) -> None:
         """Hear nothing: it is over at once."""
-
-
-class _Folder:
-    """A `Sink` that writes files, and keeps account of the parts before."""
-
-    def __init__(self, folder: Path, plan: Plan, on_progress: Callable[[Fraction], object]) -> None:
-        self.inits: dict[str, Init] = {}
-        self.segments: list[Segment] = []
-        self.files: list[ArtFile] = []
-        self._folder = folder
-        self._plan = plan
-        self._on_progress = on_progress
-        self._total = sum((_work(part) for part in plan.parts), Fraction(0))
-        self._before = Fraction(0)
-        self._now = Fraction(0)
-
-    def begin(self, part: Part) -> None:
-        self._before, self._now = self._before + self._now, _work(part)
-
-    def init(self, init: Init, data: bytes) -> None:
-        self.inits[init.rendition] = init
-        if self._plan.container == "fmp4":  # transport streams say all in each segment
-            self._write(init_name(init.rendition), data)
-
-    def segment(self, segment: Segment, data: bytes) -> None:
-        self.segments.append(segment)
-        self._write(segment_name(segment.rendition, segment.index, segment.file), data)
-
-    def art(self, file: ArtFile, data: bytes) -> None:
-        self.files.append(file)
-        self._write(file.name, data)
-
-    def progress(self, done: Fraction) -> None:
-        self._on_progress((self._before + done * self._now) / self._total)
-
-    def write_playlists(self) -> None:
-        tracks = [
-            Track.of(self.inits.get(name), (segment for segment in self.segments if segment.rendition == name))
-            for name in rendition_names(self._plan)
-        ]
-        pictures = {rendition.name for rendition in self._plan.video}
-        for track in tracks:
-            name = track.rendition
-            self._write(media_playlist_name(name), media_playlist(track, plan=self._plan, finished=True).encode())
-            if name in pictures:
-                text = iframe_playlist(track, plan=self._plan, finished=True)
-                self._write(iframe_playlist_name(name), text.encode())
-        if self._plan.container == "fmp4":
-            self._write(MANIFEST_NAME, dash_manifest(self._plan, tracks).encode())
-        self._write(INDEX_NAME, multivariant_playlist(self._plan, tracks, finished=True).encode())
-
-    def _write(self, name: str, data: bytes) -> None:
-        _write(self._folder / name, data)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file, to be seen whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_bytes(data)
-    unfinished.replace(path)
-
-
-def _work(part: Part) -> Fraction:
-    return (part.stop - part.start) * _WEIGHTS[part.kind]

@@ -105,6 +105,27 @@ def test_a_picture_that_names_no_matrix_is_bt601_when_small_and_bt709_when_large
     assert bt709(flat(100, height=480)) == bt709(flat(100, height=480, matrix=6)) != (100, 90, 200)
 
 
+@pytest.mark.parametrize("size", [(640, 360), (426, 240), (128, 72), (1280, 720)])
+def test_flat_areas_stay_as_they_are_at_every_size(size: tuple[int, int]) -> None:
+    for value in range(16, 236, 20):
+        picture = av.VideoFrame(1280, 720, "yuv420p")
+        for plane in picture.planes:
+            plane.update(bytes([value]) * plane.buffer_size)
+        picture.colorspace, picture.color_range = 1, ColorRange.MPEG
+        made = scaler(*size, UPRIGHT)(picture)
+        assert {byte for plane in made.planes for byte in bytes(plane)[: plane.width]} == {value}
+
+
+def test_what_is_as_wanted_already_is_passed_on_and_not_copied() -> None:
+    picture = quarters(64, 48, "yuv420p")
+    picture.colorspace, picture.color_range = 1, ColorRange.MPEG
+    made = scaler(64, 48, UPRIGHT)(picture)
+    assert made is not picture  # it is numbered anew, while others still look at the first one
+    assert [plane.buffer_ptr for plane in made.planes] == [plane.buffer_ptr for plane in picture.planes]
+    picture.color_range = ColorRange.JPEG
+    assert scaler(64, 48, UPRIGHT)(picture).planes[0].buffer_ptr != picture.planes[0].buffer_ptr
+
+
 def test_full_range_becomes_video_range() -> None:
     assert bt709(flat(255, height=720, full_range=True))[0] == 235
     assert bt709(flat(0, height=720, full_range=True))[0] == 16

@@ -19,14 +19,19 @@ class Children:
     """Keeps one child process ready; a context manager that ends it. To be used by one thread.
 
     Each does one piece of work and is gone: what a stranger's file did to it is gone with it. One that waits has opened
-    nothing, and ends when this process does.
+    nothing, and ends when this process does, or on Linux the thread that started it.
+
+    Args:
+        ahead: Whether one is started when the block is entered, and another when one is taken; else `prepare` does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, ahead: bool = True) -> None:
+        self._ahead = ahead
         self._ready: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self.prepare()
+        if self._ahead:
+            self.prepare()
         return self
 
     def __exit__(
@@ -43,7 +48,7 @@ class Children:
                 self._ready = start_process(COMMAND)
 
     def take(self) -> "subprocess.Popen[bytes]":
-        """Return a child, which is the caller's now, and start the next one.
+        """Return a child, which is the caller's now, and start the next one where that is wanted.
 
         Raises:
             ContainmentError: The system starts no more processes.
@@ -52,7 +57,8 @@ class Children:
         taken, self._ready = self._ready, None
         if taken is None:
             taken = start_process(COMMAND)
-        self.prepare()
+        if self._ahead:
+            self.prepare()
         return taken
 
     def close(self) -> None:

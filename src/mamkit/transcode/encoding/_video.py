@@ -15,7 +15,7 @@ from mamkit.transcode.encoding.encoders import encoder_for
 from mamkit.transcode.errors import MediaUnreadableError
 from mamkit.transcode.models import Codec, Device, Part, Plan, VideoRendition
 from mamkit.transcode.picture._picture import Standardiser, deinterlaced, scaler
-from mamkit.transcode.picture._sampler import sample
+from mamkit.transcode.picture._sampler import EARLY, sample
 from mamkit.transcode.planning.plan import frame_range
 from mamkit.transcode.reading._decode import decode_from
 from mamkit.transcode.reading._orientation import Orientation, orientation
@@ -111,7 +111,7 @@ def _decode(
         raise ValueError("the plan has no video")
     turn: Orientation | None = None
     standardise: Standardiser | None = None
-    pictures = _pictures(source, plan.video_stream, _start(plan, frames), finished)
+    pictures = _pictures(source, plan.video_stream, _start(plan, frames), EARLY / plan.frame_rate, finished)
     relative = ((time - plan.origin, picture) for time, picture in pictures)
     for number, picture in sample(deinterlaced(relative), frames, plan.frame_rate):
         if turn is None or standardise is None:
@@ -135,10 +135,10 @@ def _start(plan: Plan, frames: range) -> Fraction | None:
 
 
 def _pictures(
-    source: Source, stream: int, start: Fraction | None, finished: Channel[_Report]
+    source: Source, stream: int, start: Fraction | None, late: Fraction, finished: Channel[_Report]
 ) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     """Yield pictures with their times on the source's clock, and give signs of life."""
-    for count, decoded in enumerate(decode_from(source, [stream], start)):
+    for count, decoded in enumerate(decode_from(source, [stream], start, late=late)):
         if count % _PICTURES_PER_BEAT == 0:
             finished.put(0)
         picture = decoded.frame

@@ -1,6 +1,6 @@
 """Chains of FFmpeg's filters that take pictures of any kind, also when the kind changes in mid-stream."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mamkit.errors import MissingExtraError
@@ -113,11 +113,14 @@ class PictureFilter:
     """Makes one picture of each, with a chain that is made anew when the kind of the pictures changes.
 
     Args:
-        filters: What is done to each picture, in order; none of them may hold pictures back.
+        filters: What is done to each picture, in order, or what tells that of the first picture of a kind; none of
+            them may hold pictures back.
         threads: How many threads a filter may use; 0 for one a core.
     """
 
-    def __init__(self, filters: Sequence[Filter], *, threads: int = 1) -> None:
+    def __init__(
+        self, filters: Sequence[Filter] | Callable[[av.VideoFrame], Sequence[Filter]], *, threads: int = 1
+    ) -> None:
         self._filters = filters
         self._threads = threads
         self._chain: Chain | None = None
@@ -133,7 +136,8 @@ class PictureFilter:
         if self._last is None or self._last[0] is not picture:
             if self._chain is None or self._kind != kind(picture):
                 self._kind = kind(picture)
-                self._chain = Chain(picture, self._filters, threads=self._threads)
+                filters = self._filters(picture) if callable(self._filters) else self._filters
+                self._chain = Chain(picture, filters, threads=self._threads)
             (made,) = self._chain.push(picture)
             self._last = picture, made
         return self._last[1]

@@ -23,9 +23,16 @@ PIXEL_FORMATS: dict[VideoRange, str] = {"SDR": "yuv420p", "PQ": "yuv420p10le", "
 
 _RGB, _BT709, _BT601, _BT2020 = 0, 1, 6, 9  # matrices, ITU-T H.273 table 4
 _KNOWN_MATRICES = {_BT709, 4, 5, _BT601, 7, _BT2020}  # those that swscale converts
+_MATRICES: dict[VideoRange, tuple[str, int]] = {
+    "SDR": ("bt709", _BT709),
+    "PQ": ("bt2020", _BT2020),
+    "HLG": ("bt2020", _BT2020),
+}
 _HD_LINES = 720  # what does not say is BT.709 from here on and BT.601 below, as players take it
 
-_SCALING = "bicubic+accurate_rnd+bitexact"  # the latter two: flat areas stay as they are, on every kind of processor
+_FAST = "bicubic"
+_EXACT = "bicubic+accurate_rnd+bitexact"  # half as long again: flat areas stay as they are, on every processor
+_FAST_SHRINKING = 3  # times at most: `_FAST` leaves flat areas as they are so far, and is a level off at four times
 _DEINTERLACER = Filter("bwdif", {"mode": "send_frame", "deint": "interlaced"})
 
 
@@ -69,7 +76,7 @@ class Standardiser:
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
-        self._scale = Filter("scale", {"w": str(size[0]), "h": str(size[1]), "flags": _SCALING})
+        self._scale = Filter("scale", {"w": str(size[0]), "h": str(size[1]), "flags": _EXACT})
         self._tone_map: PictureFilter | None = None
         self._colours: tuple[int, int] | None = None
         self._last: tuple[av.VideoFrame, av.VideoFrame] | None = None
@@ -111,6 +118,8 @@ def _complete_tags(picture: av.VideoFrame) -> None:
 def scaler(width: int, height: int, turn: Orientation, video_range: VideoRange = "SDR") -> PictureFilter:
     """Return what makes upright pictures of a size of those that a `Standardiser` gives, or has seen.
 
+    A picture that has the size and the colours already is passed on without being copied.
+
     Args:
         width: Pixels as shown.
         height: Pixels as shown.
@@ -118,16 +127,26 @@ def scaler(width: int, height: int, turn: Orientation, video_range: VideoRange =
         video_range: What they become. For HDR they must be what a `Standardiser` was given, in HDR themselves; their
             brightness and colours stay as they are.
     """
-    w, h = map(str, turn.before(width, height))
-    matrix = "bt709" if video_range == "SDR" else "bt2020"
-    filters = [
-        Filter("scale", {"w": w, "h": h, "flags": _SCALING, "out_color_matrix": matrix, "out_range": "tv"}),
-        Filter("format", {"pix_fmts": PIXEL_FORMATS[video_range]}),
-    ]
+    size = turn.before(width, height)
+    return PictureFilter(lambda picture: [*_sizing(picture, size, video_range), *_turning(turn)])
+
+
+def _sizing(picture: av.VideoFrame, size: tuple[int, int], video_range: VideoRange) -> Iterator[Filter]:
+    name = PIXEL_FORMATS[video_range]
+    matrix, colours = _MATRICES[video_range]
+    converted = (picture.format.name, picture.colorspace, picture.color_range) != (name, colours, ColorRange.MPEG)
+    if converted or (picture.width, picture.height) != size:
+        w, h = size
+        flags = _EXACT if converted or picture.height > _FAST_SHRINKING * h else _FAST
+        options = {"w": str(w), "h": str(h), "flags": flags, "out_color_matrix": matrix, "out_range": "tv"}
+        yield Filter("scale", options)
+    yield Filter("format", {"pix_fmts": name})
+
+
+def _turning(turn: Orientation) -> Iterator[Filter]:
     if turn.rotation == 180:
-        filters += [Filter("hflip"), Filter("vflip")]
+        yield from (Filter("hflip"), Filter("vflip"))
     elif turn.rotation:
-        filters.append(Filter("transpose", {"dir": "clock" if turn.rotation == 90 else "cclock"}))
+        yield Filter("transpose", {"dir": "clock" if turn.rotation == 90 else "cclock"})
     if turn.mirrored:
-        filters.append(Filter("hflip"))
-    return PictureFilter(filters)
+        yield Filter("hflip")

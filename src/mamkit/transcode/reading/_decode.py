@@ -23,7 +23,8 @@ AvStream = av.VideoStream | av.AudioStream
 
 _LEAD = Fraction(1, 2)
 """Seconds before the wanted time at which decoding begins if it can: some sound decoders need 80 ms (Opus, RFC 7845
-section 4.6) until their output is right, and demuxers that seek by decode time land a few pictures late."""
+section 4.6) until their output is right, and demuxers that seek by decode time land a few pictures late. Pictures alone
+are tried without: a part that begins at a key frame is spared the group before it."""
 
 _LEAD_GROWTH = 8
 
@@ -40,7 +41,9 @@ class Decoded(NamedTuple):
     frame: av.VideoFrame | av.AudioFrame
 
 
-def decode_from(source: Source, streams: Sequence[int], time: Fraction | None) -> Generator[Decoded, None, None]:
+def decode_from(
+    source: Source, streams: Sequence[int], time: Fraction | None, *, late: Fraction = Fraction(0)
+) -> Generator[Decoded, None, None]:
     """Yield the frames of some streams from a time on, in the order in which the file has them.
 
     Some frames before the time come first, so that nothing of what is shown at that time is missing: if a seek lands
@@ -51,6 +54,7 @@ def decode_from(source: Source, streams: Sequence[int], time: Fraction | None) -
         source: The file.
         streams: Indices of streams of pictures or of sound.
         time: Seconds on the container's clock; None for all that there is.
+        late: Seconds after the time before which the first frame must be, if it is not before the time itself.
 
     Raises:
         MediaError: The file cannot be opened, as for `open_source`.
@@ -58,12 +62,13 @@ def decode_from(source: Source, streams: Sequence[int], time: Fraction | None) -
     with open_source(source) as container:
         chosen = decodable(container, streams)
         if time is not None and chosen:
-            for start in _starts(container, time):
+            for start in _starts(container, time, exactly=all(isinstance(each, av.VideoStream) for each in chosen)):
                 if not seek(container, chosen[0], start):
                     break
                 frames = decode_until_end(container, chosen)
                 first = next(frames, None)
-                if first is not None and first.time <= time:
+                early = first is not None and (first.time <= time or first.time < time + late)
+                if first is not None and early and (start < time or not _is_fields(first.frame)):
                     yield first
                     yield from frames
                     return
@@ -84,11 +89,16 @@ def decodable(container: InputContainer, indices: Sequence[int]) -> list[AvStrea
     return chosen
 
 
-def _starts(container: InputContainer, time: Fraction) -> Iterator[Fraction]:
-    """Yield ever earlier times at which to begin, as long as they lie within the file."""
+def _starts(container: InputContainer, time: Fraction, *, exactly: bool) -> Iterator[Fraction]:
+    """Yield ever earlier times at which to begin, as long as they lie within the file; the time itself if wanted."""
     begin = Fraction(container.start_time or 0, av.time_base)
-    leads = (_LEAD * _LEAD_GROWTH**n for n in itertools.count())
+    leads = itertools.chain([Fraction(0)] if exactly else [], (_LEAD * _LEAD_GROWTH**n for n in itertools.count()))
     return itertools.takewhile(lambda start: start > begin, (time - lead for lead in leads))
+
+
+def _is_fields(frame: av.VideoFrame | av.AudioFrame) -> bool:
+    """Return whether it is a picture of two fields: to make it whole takes the picture before it, too."""
+    return isinstance(frame, av.VideoFrame) and frame.interlaced_frame
 
 
 def seek(container: InputContainer, stream: AvStream, time: Fraction) -> bool:
