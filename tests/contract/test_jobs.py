@@ -8,17 +8,17 @@ from mamkit.ids import uuid7
 from mamkit.jobs import MemoryQueue, Queue
 from mamkit.jobs.redis import RedisQueue
 from mamkit.jobs.sql import SqlQueue
-from mamkit.testing.jobs import ManualClock, QueueContract
+from mamkit.testing.jobs import EventContract, ManualClock, QueueContract
 from tests.redis_server import RedisServer
 
 
-class TestMemoryQueue(QueueContract):
+class TestMemoryQueue(QueueContract, EventContract):
     @pytest.fixture
     def queue(self, clock: ManualClock) -> Queue:
         return MemoryQueue(clock=clock)
 
 
-class TestSqlQueueOnSqlite(QueueContract):
+class TestSqlQueueOnSqlite(QueueContract, EventContract):
     @pytest.fixture
     def queue(self, clock: ManualClock, tmp_path: Path) -> Iterator[Queue]:
         engine = create_engine(f"sqlite:///{tmp_path}/jobs.db")
@@ -28,7 +28,7 @@ class TestSqlQueueOnSqlite(QueueContract):
         engine.dispose()
 
 
-class TestRedisQueue(QueueContract):
+class TestRedisQueue(QueueContract, EventContract):
     @pytest.fixture
     def queue(self, clock: ManualClock, redis_server: RedisServer) -> Iterator[Queue]:
         queue = RedisQueue.from_url(redis_server.url, name=str(uuid7()), clock=clock)

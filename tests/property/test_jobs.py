@@ -22,11 +22,12 @@ from sqlalchemy import StaticPool, create_engine
 
 from mamkit.clock import Clock
 from mamkit.ids import uuid7
-from mamkit.jobs import Job, Lease, MemoryQueue, NewJob, Queue, QueueError
+from mamkit.jobs import Job, Lease, MemoryQueue, NewJob, QueueError
 from mamkit.jobs._table import jobs
 from mamkit.jobs.redis import RedisQueue
 from mamkit.jobs.sql import SqlQueue
 from mamkit.testing.jobs import ManualClock
+from mamkit.testing.jobs.events import TellingQueue
 from tests.redis_server import RedisServer
 
 Pair = tuple[Any, Any]
@@ -50,13 +51,13 @@ class Queues(RuleBasedStateMachine):
     ids = Bundle("ids")
     leases = Bundle("leases")
 
-    def __init__(self, make: Callable[[Clock], Queue]) -> None:
+    def __init__(self, make: Callable[[Clock], TellingQueue]) -> None:
         super().__init__()
         self.clock = ManualClock()
-        self.queues: tuple[Queue, Queue] = (MemoryQueue(clock=self.clock), make(self.clock))
+        self.queues: tuple[TellingQueue, TellingQueue] = (MemoryQueue(clock=self.clock), make(self.clock))
         self.names: dict[UUID, int] = {}
 
-    def both(self, call: Callable[[Queue, int], Any]) -> Pair:
+    def both(self, call: Callable[[TellingQueue, int], Any]) -> Pair:
         """Make the call on both queues, and check that the answers, or the errors, are alike."""
         answers: list[Any] = []
         for which, queue in enumerate(self.queues):
@@ -107,6 +108,10 @@ class Queues(RuleBasedStateMachine):
     def complete(self, lease: Pair) -> None:
         self.both(lambda queue, which: queue.complete(lease[which]))
 
+    @rule(lease=leases, progress=st.sampled_from([0.0, 0.3, 1.0]))
+    def tell(self, lease: Pair, progress: float) -> None:
+        self.both(lambda queue, which: queue.tell(lease[which], progress))
+
     @rule(lease=leases, delay=durations, reason=st.text(max_size=5))
     def retry(self, lease: Pair, delay: timedelta, reason: str) -> None:
         self.both(lambda queue, which: queue.retry(lease[which], reason=reason, delay=delay))
@@ -152,7 +157,7 @@ class Queues(RuleBasedStateMachine):
 RULES = settings(max_examples=40, stateful_step_count=40)
 
 
-def check(make: Callable[[Clock], Queue]) -> None:
+def check(make: Callable[[Clock], TellingQueue]) -> None:
     """Compare empty queues, made anew for each sequence of calls, with the one in memory."""
     machine: Any = partial(Queues, make)
     run_state_machine_as_test(machine, settings=RULES)
@@ -161,7 +166,7 @@ def check(make: Callable[[Clock], Queue]) -> None:
 def test_the_queue_in_sqlite() -> None:
     engine = create_engine("sqlite://", poolclass=StaticPool)
 
-    def make(clock: Clock) -> Queue:
+    def make(clock: Clock) -> TellingQueue:
         queue = SqlQueue(engine, clock=clock)
         queue.create_schema()
         with engine.begin() as connection:

@@ -18,12 +18,17 @@ from mamkit.jobs._check import (
     check_kinds,
     check_limit,
     check_name,
+    check_progress,
     clip_reason,
 )
+from mamkit.jobs._watching import TELL_APART, Memory, PollingWatch, Standing
 from mamkit.jobs.errors import DedupeKeyTakenError, JobNotFoundError, LeaseLostError
-from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
+from mamkit.jobs.models import FinishedState, Job, JobEvent, JobState, Lease, NewJob, QueueDepth
+from mamkit.jobs.protocol import Watch
 
 __all__ = ["MemoryQueue"]
+
+PAUSE = timedelta(seconds=0.05)  # between two looks of a watch
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,6 +48,8 @@ class _Entry:
     lease_until: datetime | None = None
     finished_at: datetime | None = None
     reason: str | None = None
+    progress: float = 0.0
+    told_at: datetime | None = None
 
     @property
     def active(self) -> bool:
@@ -66,6 +73,27 @@ class _Entry:
             run_at=self.run_at,
             created_at=self.created_at,
             reason=self.reason,
+            progress=self.shown_progress,
+        )
+
+    @property
+    def shown_progress(self) -> float:
+        return 1.0 if self.state == "done" else self.progress
+
+    def to_event(self) -> JobEvent | None:
+        """Return how the job stands, or None if there is nothing to tell."""
+        at = {"waiting": None, "running": self.told_at}.get(self.state, self.finished_at)
+        if at is None:
+            return None
+        return JobEvent(
+            job_id=self.id,
+            kind=self.new.kind,
+            dedupe_key=self.new.dedupe_key,
+            state=self.state,
+            progress=self.shown_progress,
+            fence=self.fence,
+            reason=self.reason,
+            at=at,
         )
 
 
@@ -108,6 +136,7 @@ class MemoryQueue:
             entry.attempts += 1
             entry.fence += 1
             entry.worker = worker
+            entry.progress, entry.told_at = 0.0, None
             return self._lease(entry, now + lease)
 
     def renew(self, lease: Lease, *, by: timedelta) -> Lease:
@@ -154,6 +183,20 @@ class MemoryQueue:
         """See `Queue.bury`."""
         with self._lock:
             self._finish(self._held(lease), "dead", reason=clip_reason(reason))
+
+    def tell(self, lease: Lease, progress: float) -> bool:
+        """See `CanTell.tell`."""
+        check_progress(progress)
+        with self._lock:
+            entry, now = self._held(lease), self._clock()
+            if entry.told_at is not None and (progress <= entry.progress or now < entry.told_at + TELL_APART):
+                return False
+            entry.progress, entry.told_at = float(progress), now
+            return True
+
+    def watch(self, *, jobs: Collection[UUID] | None = None, since: datetime | None = None) -> Watch:
+        """See `CanTell.watch`."""
+        return PollingWatch(Memory(self._look, now=self._clock, jobs=jobs, since=since), pause=PAUSE)
 
     def cancel(self, job_id: UUID) -> None:
         """See `Queue.cancel`."""
@@ -216,6 +259,20 @@ class MemoryQueue:
             for job_id in old:
                 del self._entries[job_id]
             return len(old)
+
+    def _look(self, ids: Collection[UUID], since: datetime | None) -> Standing:
+        with self._lock:
+            entries = [entry for job_id in ids if (entry := self._entries.get(job_id)) is not None]
+            if since is not None:
+                entries += [
+                    entry
+                    for entry in self._entries.values()
+                    if entry.state == "running" or (entry.finished_at is not None and entry.finished_at >= since)
+                ]
+            return Standing(
+                events=[event for entry in entries if (event := entry.to_event()) is not None],
+                running=[entry.id for entry in entries if entry.state == "running"],
+            )
 
     def _add(self, new: NewJob, payload: str, now: datetime) -> UUID:
         if new.dedupe_key is not None and (twin := self._active_with(new.dedupe_key)) is not None:

@@ -13,6 +13,7 @@
 --   ROOT:dedupe          hash: the waiting or running job of each dedupe key
 --   ROOT:sequence        how many jobs were ever added
 --   ROOT:bell            stream of one entry, which is replaced whenever a job may have become claimable
+--   ROOT:news            channel: the id of each job that has ended or told how far it is
 
 local root, operation = KEYS[1], ARGV[1]
 local call = redis.call
@@ -93,6 +94,7 @@ local function finish(job, state, reason)
     call('HDEL', key('job:' .. job.id), 'reason')
   end
   if job.dedupe_key then call('HDEL', key('dedupe'), job.dedupe_key) end
+  call('PUBLISH', key('news'), job.id)
 end
 
 local function wait_again(job)
@@ -174,6 +176,7 @@ function operations.claim(worker, lease, reason, ...)
   call('HSET', hash, 'worker', worker, 'lease_until', int(now + lease))
   call('HINCRBY', hash, 'attempts', 1)
   call('HINCRBY', hash, 'fence', 1)
+  call('HDEL', hash, 'progress', 'told_at')
   call('ZADD', key('later'), now + lease, id)
   return {id, call('HGETALL', hash)}
 end
@@ -197,6 +200,38 @@ function operations.renew(id, fence, by)
   call('HSET', key('job:' .. id), 'lease_until', int(now + by))
   call('ZADD', key('later'), now + by, id)
   return {id, call('HGETALL', key('job:' .. id))}
+end
+
+function operations.tell(id, fence, progress, apart)
+  local job = held(id, fence)
+  if not job then return false end
+  local hash = key('job:' .. id)
+  local told = call('HMGET', hash, 'told_at', 'progress')
+  if told[1] and (now < told[1] + apart or tonumber(progress) <= tonumber(told[2])) then return 0 end
+  call('HSET', hash, 'told_at', int(now), 'progress', progress)
+  call('PUBLISH', key('news'), id)
+  return 1
+end
+
+-- How jobs stand: those that are named and, from `since` on, those that have ended, with all that run.
+function operations.stand(since, ...)
+  local ids, found = {...}, {}
+  if since ~= '' then
+    for _, id in ipairs(call('ZRANGE', key('state:running'), 0, -1)) do ids[#ids + 1] = id end
+    for _, state in ipairs({'done', 'dead', 'cancelled'}) do
+      for _, id in ipairs(call('ZRANGEBYSCORE', key('finished:' .. state), since, '+inf')) do ids[#ids + 1] = id end
+    end
+  end
+  for _, id in ipairs(ids) do
+    local fields = call('HMGET', key('job:' .. id), 'state', 'kind', 'dedupe_key', 'progress', 'fence', 'reason',
+      'told_at', 'finished_at')
+    if fields[1] and fields[1] ~= 'waiting' then found[#found + 1] = {id, unpack(fields, 1, 8)} end
+  end
+  return found
+end
+
+function operations.now()
+  return int(now)
 end
 
 function operations.holds(id, fence)

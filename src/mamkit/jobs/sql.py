@@ -20,13 +20,16 @@ from mamkit.jobs._check import (
     check_kinds,
     check_limit,
     check_name,
+    check_progress,
     clip_reason,
 )
 from mamkit.jobs._database import Database
 from mamkit.jobs._micros import micros, moment
-from mamkit.jobs._table import ACTIVE, FINISHED, RUNNING, WAITING, jobs, to_job, to_lease
+from mamkit.jobs._table import ACTIVE, FINISHED, RUNNING, WAITING, jobs, to_event, to_job, to_lease
+from mamkit.jobs._watching import TELL_APART, Memory, PollingWatch, Standing
 from mamkit.jobs.errors import DedupeKeyTakenError, JobNotFoundError, LeaseLostError, UnsupportedDatabaseError
 from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
+from mamkit.jobs.protocol import Watch
 
 try:
     from sqlalchemy import (
@@ -42,6 +45,7 @@ try:
         delete,
         false,
         func,
+        inspect,
         not_,
         or_,
         select,
@@ -51,7 +55,7 @@ try:
     )
     from sqlalchemy.dialects import postgresql, sqlite
     from sqlalchemy.exc import IntegrityError
-    from sqlalchemy.schema import CreateIndex, CreateTable
+    from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 except ImportError as error:
     raise MissingExtraError("jobs", package="sqlalchemy") from error
 
@@ -60,6 +64,7 @@ __all__ = ["SqlQueue"]
 SCHEMA_LOCK = 0x6D616D6B6974  # "mamkit"; the key of PostgreSQL's advisory lock while the table is made
 URGENCY = (jobs.c.priority, jobs.c.run_at, jobs.c.sequence)  # in which order jobs are handed out
 MAX_FENCE = 2**63 - 1  # a 64-bit column; what a stranger shows may be larger
+PAUSE = timedelta(seconds=0.5)  # between two looks of a watch: no job tells more often
 PURGE_BATCH = 1000  # rows deleted in one transaction, so that a purge never holds SQLite's write lock for long
 
 
@@ -86,12 +91,17 @@ class SqlQueue:
         self._insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
 
     def create_schema(self) -> None:
-        """Make the table and its indexes where they are missing; several processes may do so at once."""
+        """Make the table, its columns and its indexes where they are missing; several processes may do so at once."""
 
         def create(connection: Connection) -> None:
             if connection.dialect.name == "postgresql":  # its IF NOT EXISTS fails when two are at it at once
                 connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
             connection.execute(CreateTable(jobs, if_not_exists=True))
+            present = {column["name"] for column in inspect(connection).get_columns(jobs.name)}
+            for column in jobs.columns:
+                if column.name not in present:  # the table is of an older mamkit
+                    definition = CreateColumn(column).compile(dialect=connection.dialect)
+                    connection.exec_driver_sql(f"ALTER TABLE {jobs.name} ADD COLUMN {definition}")
             for index in sorted(jobs.indexes, key=lambda index: str(index.name)):
                 connection.execute(CreateIndex(index, if_not_exists=True))
 
@@ -161,6 +171,8 @@ class SqlQueue:
                 "attempts": jobs.c.attempts + 1,
                 "fence": jobs.c.fence + 1,
                 "lease_until": now + micros(lease),
+                "progress": None,
+                "told_at": None,
             }
             return connection.execute(
                 update(jobs).where(jobs.c.id == most_urgent).values(taken).returning(jobs)
@@ -215,6 +227,29 @@ class SqlQueue:
     def bury(self, lease: Lease, *, reason: str) -> None:
         """See `Queue.bury`."""
         self._change(lease, lambda now: {"state": "dead", "finished_at": now, "reason": clip_reason(reason)})
+
+    def tell(self, lease: Lease, progress: float) -> bool:
+        """See `CanTell.tell`."""
+        check_progress(progress)
+
+        def tell(connection: Connection) -> bool:
+            held, now = _held(lease.job.id, lease.fence), self._database.now()
+            due = and_(jobs.c.told_at <= now - micros(TELL_APART), jobs.c.progress < progress)
+            told = update(jobs).where(held, or_(jobs.c.told_at.is_(None), due)).values(progress=progress, told_at=now)
+            if connection.execute(told.returning(jobs.c.id)).one_or_none() is not None:
+                return True
+            if connection.execute(select(jobs.c.id).where(held)).one_or_none() is None:
+                raise LeaseLostError(lease.job.id, lease.fence)
+            return False
+
+        return self._database.write(tell)
+
+    def watch(self, *, jobs: Collection[UUID] | None = None, since: datetime | None = None) -> Watch:
+        """See `CanTell.watch`. It asks twice a second while somebody waits.
+
+        Of all jobs, one that was cancelled while it waited is told of if its transaction took less than ten seconds.
+        """
+        return PollingWatch(Memory(self._look, now=self._now, jobs=jobs, since=since), pause=PAUSE)
 
     def cancel(self, job_id: UUID) -> None:
         """See `Queue.cancel`."""
@@ -299,6 +334,20 @@ class SqlQueue:
         while gone := len(self._database.write(lambda connection: connection.execute(batch).all())):
             total += gone
         return total
+
+    def _now(self) -> datetime:
+        present = self._database.now()
+        return moment(self._database.read(lambda connection: connection.execute(select(present)).scalar_one()))
+
+    def _look(self, ids: Collection[UUID], since: datetime | None) -> Standing:
+        wanted = [select(jobs).where(jobs.c.id.in_(ids))] if ids else []
+        if since is not None:
+            wanted += [select(jobs).where(RUNNING), select(jobs).where(FINISHED, jobs.c.finished_at >= micros(since))]
+        rows = self._database.read(lambda connection: [row for each in wanted for row in connection.execute(each)])
+        return Standing(
+            events=[to_event(row) for row in rows if row.finished_at or (row.state == "running" and row.told_at)],
+            running=[row.id for row in rows if row.state == "running"],
+        )
 
     def _change(self, lease: Lease, values: Callable[[ColumnElement[int]], Mapping[str, object]]) -> Row[Any]:
         """Change the job of a lease to `values(now)` and return its row, unless the lease is lost."""

@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("testing", package="pytest") from error
 
-__all__ = ["LEASE", "SECOND", "START", "ManualClock", "QueueFixtures", "claimed", "new_job", "refuses"]
+__all__ = ["LEASE", "SECOND", "START", "ManualClock", "QueueFixtures", "claimed", "new_job", "refused", "refuses"]
 
 START = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -50,6 +50,13 @@ def claimed(queue: Queue, worker: str = "worker") -> Lease:
     return lease
 
 
+def refused(attempt: Callable[[], object], lease: Lease) -> None:
+    """Check that something cannot be done because the lease is lost."""
+    with pytest.raises(LeaseLostError) as caught:
+        attempt()
+    assert (caught.value.job_id, caught.value.fence) == (lease.job.id, lease.fence)
+
+
 def refuses(queue: Queue, lease: Lease) -> None:
     """Check that the lease is lost for every purpose, and that nothing changes on trying."""
     before = queue.get(lease.job.id)
@@ -61,9 +68,7 @@ def refuses(queue: Queue, lease: Lease) -> None:
         lambda: queue.bury(lease, reason="late"),
     ]
     for attempt in attempts:
-        with pytest.raises(LeaseLostError) as caught:
-            attempt()
-        assert (caught.value.job_id, caught.value.fence) == (lease.job.id, lease.fence)
+        refused(attempt, lease)
     assert not queue.holds(lease.job.id, lease.fence)
     assert queue.get(lease.job.id) == before
 
