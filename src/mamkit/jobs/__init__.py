@@ -25,10 +25,11 @@ from mamkit.jobs.errors import (
 )
 from mamkit.jobs.memory import MemoryQueue
 from mamkit.jobs.models import FinishedState, Job, JobEvent, JobState, Lease, NewJob, QueueDepth
-from mamkit.jobs.protocol import CanTell, CanWait, Queue, Watch
+from mamkit.jobs.protocol import CanBatch, CanTell, CanWait, Queue, Watch
 from mamkit.jobs.runner import Heartbeat, backoff
 
 __all__ = [
+    "CanBatch",
     "CanTell",
     "CanWait",
     "DedupeKeyTakenError",

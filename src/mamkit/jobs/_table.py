@@ -5,17 +5,48 @@ Moments are whole microseconds since 1970-01-01 UTC, so that they compare alike 
 
 import json
 from typing import Any
+from uuid import UUID
 
 from mamkit.errors import MissingExtraError
 from mamkit.jobs._micros import moment
 from mamkit.jobs.models import Job, JobEvent, Lease
 
 try:
-    from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Row, Table, Text, Uuid, text
+    from sqlalchemy import (
+        BigInteger,
+        Column,
+        ColumnElement,
+        Float,
+        Index,
+        Integer,
+        MetaData,
+        Row,
+        Table,
+        Text,
+        Uuid,
+        and_,
+        false,
+        or_,
+        text,
+    )
 except ImportError as error:
     raise MissingExtraError("jobs", package="sqlalchemy") from error
 
-__all__ = ["ACTIVE", "FINISHED", "RUNNING", "WAITING", "jobs", "to_event", "to_job", "to_lease"]
+__all__ = [
+    "ACTIVE",
+    "FINISHED",
+    "RUNNING",
+    "WAITING",
+    "held",
+    "jobs",
+    "overdue",
+    "runnable",
+    "to_event",
+    "to_job",
+    "to_lease",
+]
+
+MAX_FENCE = 2**63 - 1  # a 64-bit column; what a stranger shows may be larger
 
 # Literal text and no bound values: a database uses a partial index only where it can prove its condition. No index
 # holds both active and finished jobs, so that the work of a claim does not depend on how many were ever done.
@@ -51,6 +82,23 @@ jobs = Table(
     Index("jobs_by_end", "finished_at", sqlite_where=FINISHED, postgresql_where=FINISHED),
     Index("jobs_finished", "state", "sequence", sqlite_where=FINISHED, postgresql_where=FINISHED),
 )
+
+
+def held(job_id: UUID, fence: int) -> ColumnElement[bool]:
+    """Return the condition that this is the newest fence of a running job."""
+    if not 0 < fence <= MAX_FENCE:
+        return false()
+    return and_(jobs.c.id == job_id, jobs.c.fence == fence, RUNNING)
+
+
+def overdue(now: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that a job's lease has run out."""
+    return and_(RUNNING, jobs.c.lease_until <= now)
+
+
+def runnable(now: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that a job can be claimed, or buried because it was claimed too often."""
+    return and_(ACTIVE, or_(and_(WAITING, jobs.c.run_at <= now), overdue(now)))
 
 
 def to_job(row: Row[Any]) -> Job:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from heapq import nsmallest
 from threading import RLock
 from typing import get_args
 from uuid import UUID
@@ -119,7 +120,14 @@ class MemoryQueue:
 
     def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
         """See `Queue.claim`."""
+        return next(iter(self.claim_many(worker, 1, kinds=kinds, lease=lease)), None)
+
+    def claim_many(
+        self, worker: str, limit: int, *, kinds: Sequence[str] | None = None, lease: timedelta
+    ) -> list[Lease]:
+        """See `CanBatch.claim_many`."""
         check_name("worker", worker)
+        check_limit(limit)
         check_kinds(kinds)
         check_duration("lease", lease, positive=True)
         with self._lock:
@@ -129,15 +137,14 @@ class MemoryQueue:
                 if entry.attempts >= entry.new.max_attempts:
                     self._finish(entry, "dead", reason=LEASE_RAN_OUT)
             wanted = [entry for entry in runnable if entry.active and (kinds is None or entry.new.kind in kinds)]
-            if not wanted:
-                return None
-            entry = min(wanted, key=lambda entry: (entry.new.priority, entry.run_at, entry.sequence))
-            entry.state = "running"
-            entry.attempts += 1
-            entry.fence += 1
-            entry.worker = worker
-            entry.progress, entry.told_at = 0.0, None
-            return self._lease(entry, now + lease)
+            first = nsmallest(limit, wanted, key=lambda entry: (entry.new.priority, entry.run_at, entry.sequence))
+            for entry in first:
+                entry.state = "running"
+                entry.attempts += 1
+                entry.fence += 1
+                entry.worker = worker
+                entry.progress, entry.told_at = 0.0, None
+            return [self._lease(entry, now + lease) for entry in first]
 
     def renew(self, lease: Lease, *, by: timedelta) -> Lease:
         """See `Queue.renew`."""
@@ -153,8 +160,19 @@ class MemoryQueue:
 
     def complete(self, lease: Lease) -> None:
         """See `Queue.complete`."""
+        if self.complete_many([lease]):
+            raise LeaseLostError(lease.job.id, lease.fence)
+
+    def complete_many(self, leases: Sequence[Lease]) -> list[Lease]:
+        """See `CanBatch.complete_many`."""
+        lost = []
         with self._lock:
-            self._finish(self._held(lease), "done", reason=None)
+            for lease in leases:
+                if self.holds(lease.job.id, lease.fence):
+                    self._finish(self._entries[lease.job.id], "done", reason=None)
+                else:
+                    lost.append(lease)
+        return lost
 
     def retry(self, lease: Lease, *, reason: str, delay: timedelta) -> JobState:
         """See `Queue.retry`."""

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from mamkit.jobs.models import FinishedState, Job, JobEvent, JobState, Lease, NewJob, QueueDepth
 
-__all__ = ["CanTell", "CanWait", "Queue", "Watch"]
+__all__ = ["CanBatch", "CanTell", "CanWait", "Queue", "Watch"]
 
 
 @runtime_checkable
@@ -173,6 +173,32 @@ class Watch(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the watch."""
+
+
+@runtime_checkable
+class CanBatch(Protocol):
+    """A queue that hands out and takes back many short jobs in one go, for little more than the price of one."""
+
+    def claim_many(
+        self, worker: str, limit: int, *, kinds: Sequence[str] | None = None, lease: timedelta
+    ) -> list[Lease]:
+        """Take the most urgent runnable jobs at once, most urgent first; none when there are none.
+
+        Each is a job of its own: it is renewed, ended and lost alone. Of jobs that are done one after the other, the
+        lease of the last runs all the while; give time for all of them, or renew.
+
+        Args:
+            worker: As for `Queue.claim`.
+            limit: How many at most, from 1 to 1000.
+            kinds: As for `Queue.claim`.
+            lease: As for `Queue.claim`.
+
+        Raises:
+            InvalidJobError: As for `Queue.claim`, or the limit is out of bounds.
+        """
+
+    def complete_many(self, leases: Sequence[Lease]) -> list[Lease]:
+        """Mark jobs as done, and return those leases that were lost; their jobs stay as they are."""
 
 
 @runtime_checkable

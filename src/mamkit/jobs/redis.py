@@ -60,6 +60,7 @@ SCRIPT = files("mamkit.jobs").joinpath("redis.lua").read_text("utf-8")
 STATES: tuple[JobState, ...] = ("waiting", "running", *get_args(FinishedState))
 OLDEST = (6, 2)  # version of Redis; CI runs no older one
 MAX_BATCH = 100_000  # jobs of one call: Redis takes 2**20 arguments, seven of them a job
+COMPLETED_AT_ONCE = 1000  # leases: Lua unpacks a few thousand values at most, two of them a lease
 PURGE_BATCH = 1000  # as in redis.lua; a smaller answer is the last
 CONNECT_TIMEOUT = 5.0  # seconds
 ANSWER_TIMEOUT = 10.0  # seconds; longer than LONGEST_BLOCK, and than any of the scripts takes
@@ -166,12 +167,18 @@ class RedisQueue:
 
     def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
         """See `Queue.claim`. At most 1000 jobs whose time has come are let in by one call."""
+        return next(iter(self.claim_many(worker, 1, kinds=kinds, lease=lease)), None)
+
+    def claim_many(
+        self, worker: str, limit: int, *, kinds: Sequence[str] | None = None, lease: timedelta
+    ) -> list[Lease]:
+        """See `CanBatch.claim_many`."""
         check_name("worker", worker)
+        check_limit(limit)
         check_kinds(kinds)
         check_duration("lease", lease, positive=True)
         wanted = () if kinds is None else kinds or ("",)  # no job is of the kind ""
-        found = self._run("claim", worker, micros(lease), LEASE_RAN_OUT, *wanted)
-        return None if found is None else to_lease(found)
+        return [to_lease(found) for found in self._run("claim", worker, micros(lease), LEASE_RAN_OUT, limit, *wanted)]
 
     def renew(self, lease: Lease, *, by: timedelta) -> Lease:
         """See `Queue.renew`."""
@@ -184,7 +191,17 @@ class RedisQueue:
 
     def complete(self, lease: Lease) -> None:
         """See `Queue.complete`."""
-        self._change("complete", lease)
+        if self.complete_many([lease]):
+            raise LeaseLostError(lease.job.id, lease.fence)
+
+    def complete_many(self, leases: Sequence[Lease]) -> list[Lease]:
+        """See `CanBatch.complete_many`."""
+        lost = []
+        for start in range(0, len(leases), COMPLETED_AT_ONCE):
+            batch = leases[start : start + COMPLETED_AT_ONCE]
+            shown = [part for lease in batch for part in (str(lease.job.id), _fence(lease.fence))]
+            lost += [batch[number] for number in self._run("complete", *shown)]
+        return lost
 
     def retry(self, lease: Lease, *, reason: str, delay: timedelta) -> JobState:
         """See `Queue.retry`."""

@@ -8,13 +8,24 @@ class TestMyQueue(QueueContract):
 
 from mamkit.testing.jobs._basis import LEASE, SECOND, START, ManualClock, claimed, new_job
 from mamkit.testing.jobs.adding import AddingContract
+from mamkit.testing.jobs.batches import BatchContract
 from mamkit.testing.jobs.claims import ClaimContract
 from mamkit.testing.jobs.ends import EndContract
 from mamkit.testing.jobs.events import EventContract
 from mamkit.testing.jobs.leases import LeaseContract
 from mamkit.testing.jobs.looking import LookingContract
 
-__all__ = ["LEASE", "SECOND", "START", "EventContract", "ManualClock", "QueueContract", "claimed", "new_job"]
+__all__ = [
+    "LEASE",
+    "SECOND",
+    "START",
+    "BatchContract",
+    "EventContract",
+    "ManualClock",
+    "QueueContract",
+    "claimed",
+    "new_job",
+]
 
 
 class QueueContract(AddingContract, ClaimContract, LeaseContract, EndContract, LookingContract):
