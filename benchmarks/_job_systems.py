@@ -9,7 +9,6 @@ import asyncio
 import mmap
 import struct
 import sys
-import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -26,7 +25,7 @@ SYSTEMS = ("mamkit", "taskiq", "streaq", "arq")
 BATCH = 1000  # jobs that are put in at once, in each system's own way
 LEASE = timedelta(seconds=30)
 ENTRY = struct.Struct("=qdd")  # jobs, begin of the first and of the last (Unix seconds)
-THREADS = 8  # of one worker of ours; the peers run 100 (taskiq), 16 (streaq) and 10 (arq) jobs at once
+AT_ONCE = 100  # jobs of one worker of ours; the peers run 100 (taskiq), 16 (streaq) and 10 (arq) at once
 
 
 class Tally:
@@ -57,24 +56,15 @@ def mamkit_enqueue(url: str, count: int) -> float:
 
 
 def mamkit_work(url: str, note: Callable[[], None]) -> None:
-    """Claim and complete, in a few threads."""
+    """Claim and complete, as many at once as taskiq reads at once."""
     queue = RedisQueue.from_url(url)
-    lock = threading.Lock()
-
-    def work(name: str) -> None:
-        while True:
-            lease = queue.claim(name, kinds=["noop"], lease=LEASE)
-            if lease is None:
-                queue.wait(timedelta(seconds=1), kinds=["noop"])
-                continue
-            with lock:
-                note()
-            queue.complete(lease)
-
-    threads = [threading.Thread(target=work, args=(f"worker-{number}",), daemon=True) for number in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    threads[0].join()
+    while True:
+        leases = queue.claim_many("worker", AT_ONCE, kinds=["noop"], lease=LEASE)
+        if not leases:
+            queue.wait(timedelta(seconds=1), kinds=["noop"])
+        for _ in leases:
+            note()
+        queue.complete_many(leases)
 
 
 async def _batches(count: int, put: Callable[[], Any]) -> float:

@@ -109,6 +109,7 @@ class Fleet:
             "MASTERS_BUCKET": "masters",
             "PREVIEWS_BUCKET": "previews",
             "REGISTRATION": "open",
+            "API_RATE_LOGIN": "0",  # whoever was not answered asks again at once, from one address
             "API_URL": self.api_url,
             "LEASE_SECONDS": str(LEASE),
             "TMPDIR": str(self.scratch),

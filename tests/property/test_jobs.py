@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import redis
@@ -22,17 +22,25 @@ from sqlalchemy import StaticPool, create_engine
 
 from mamkit.clock import Clock
 from mamkit.ids import uuid7
-from mamkit.jobs import Job, Lease, MemoryQueue, NewJob, Queue, QueueError
+from mamkit.jobs import Job, Lease, MemoryQueue, NewJob, QueueError
 from mamkit.jobs._table import jobs
 from mamkit.jobs.redis import RedisQueue
 from mamkit.jobs.sql import SqlQueue
 from mamkit.testing.jobs import ManualClock
+from mamkit.testing.jobs.batches import BatchingQueue
+from mamkit.testing.jobs.events import TellingQueue
 from tests.redis_server import RedisServer
 
 Pair = tuple[Any, Any]
 """What the memory queue gave, and what the queue under test gave."""
 
 LEASE = timedelta(seconds=10)
+
+
+class AbleQueue(TellingQueue, BatchingQueue, Protocol):
+    """A queue that can all that ours can."""
+
+
 durations = st.sampled_from([timedelta(0), timedelta(seconds=1), LEASE, timedelta(days=1)])
 kinds = st.sampled_from(["a", "b"])
 new_jobs = st.builds(
@@ -50,13 +58,13 @@ class Queues(RuleBasedStateMachine):
     ids = Bundle("ids")
     leases = Bundle("leases")
 
-    def __init__(self, make: Callable[[Clock], Queue]) -> None:
+    def __init__(self, make: Callable[[Clock], AbleQueue]) -> None:
         super().__init__()
         self.clock = ManualClock()
-        self.queues: tuple[Queue, Queue] = (MemoryQueue(clock=self.clock), make(self.clock))
+        self.queues: tuple[AbleQueue, AbleQueue] = (MemoryQueue(clock=self.clock), make(self.clock))
         self.names: dict[UUID, int] = {}
 
-    def both(self, call: Callable[[Queue, int], Any]) -> Pair:
+    def both(self, call: Callable[[AbleQueue, int], Any]) -> Pair:
         """Make the call on both queues, and check that the answers, or the errors, are alike."""
         answers: list[Any] = []
         for which, queue in enumerate(self.queues):
@@ -95,6 +103,19 @@ class Queues(RuleBasedStateMachine):
         pair = self.both(lambda queue, _: queue.claim("worker", kinds=wanted, lease=LEASE))
         return multiple() if pair[0] is None else pair
 
+    @rule(target=leases, limit=st.integers(1, 3), wanted=st.none() | st.lists(kinds, max_size=2))
+    def claim_many(self, limit: int, wanted: list[str] | None) -> Any:
+        return multiple(
+            *zip(*self.both(lambda queue, _: queue.claim_many("worker", limit, kinds=wanted, lease=LEASE)), strict=True)
+        )
+
+    @rule(some=st.lists(leases, max_size=3))
+    def complete_many(self, some: list[Pair]) -> None:
+        lost = self.both(
+            lambda queue, which: [lease.job for lease in queue.complete_many([each[which] for each in some])]
+        )
+        assert len(lost[0]) <= len(some)
+
     @rule(lease=leases)
     def renew(self, lease: Pair) -> None:
         self.both(lambda queue, which: queue.renew(lease[which], by=LEASE))
@@ -106,6 +127,10 @@ class Queues(RuleBasedStateMachine):
     @rule(lease=leases)
     def complete(self, lease: Pair) -> None:
         self.both(lambda queue, which: queue.complete(lease[which]))
+
+    @rule(lease=leases, progress=st.sampled_from([0.0, 0.3, 1.0]))
+    def tell(self, lease: Pair, progress: float) -> None:
+        self.both(lambda queue, which: queue.tell(lease[which], progress))
 
     @rule(lease=leases, delay=durations, reason=st.text(max_size=5))
     def retry(self, lease: Pair, delay: timedelta, reason: str) -> None:
@@ -152,7 +177,7 @@ class Queues(RuleBasedStateMachine):
 RULES = settings(max_examples=40, stateful_step_count=40)
 
 
-def check(make: Callable[[Clock], Queue]) -> None:
+def check(make: Callable[[Clock], AbleQueue]) -> None:
     """Compare empty queues, made anew for each sequence of calls, with the one in memory."""
     machine: Any = partial(Queues, make)
     run_state_machine_as_test(machine, settings=RULES)
@@ -161,7 +186,7 @@ def check(make: Callable[[Clock], Queue]) -> None:
 def test_the_queue_in_sqlite() -> None:
     engine = create_engine("sqlite://", poolclass=StaticPool)
 
-    def make(clock: Clock) -> Queue:
+    def make(clock: Clock) -> AbleQueue:
         queue = SqlQueue(engine, clock=clock)
         queue.create_schema()
         with engine.begin() as connection:

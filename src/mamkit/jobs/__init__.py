@@ -24,17 +24,20 @@ from mamkit.jobs.errors import (
     UnsupportedServerError,
 )
 from mamkit.jobs.memory import MemoryQueue
-from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
-from mamkit.jobs.protocol import CanWait, Queue
+from mamkit.jobs.models import FinishedState, Job, JobEvent, JobState, Lease, NewJob, QueueDepth
+from mamkit.jobs.protocol import CanBatch, CanTell, CanWait, Queue, Watch
 from mamkit.jobs.runner import Heartbeat, backoff
 
 __all__ = [
+    "CanBatch",
+    "CanTell",
     "CanWait",
     "DedupeKeyTakenError",
     "FinishedState",
     "Heartbeat",
     "InvalidJobError",
     "Job",
+    "JobEvent",
     "JobNotFoundError",
     "JobState",
     "Lease",
@@ -47,5 +50,6 @@ __all__ = [
     "QueueUnavailableError",
     "UnsupportedDatabaseError",
     "UnsupportedServerError",
+    "Watch",
     "backoff",
 ]

@@ -1,9 +1,10 @@
 """What every backend lets in: the bounds of a job's fields, and payloads that come back as they were put in."""
 
 import json
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from mamkit.jobs.errors import InvalidJobError
 from mamkit.jobs.models import NewJob
@@ -15,6 +16,8 @@ __all__ = [
     "check_kinds",
     "check_limit",
     "check_name",
+    "check_progress",
+    "check_watch",
     "clip_reason",
     "encode_payload",
 ]
@@ -25,6 +28,7 @@ MAX_PAYLOAD = 256 * 1024  # bytes of JSON; what is larger belongs into an object
 MAX_REASON = 2000  # characters; the end is what a traceback says last, so that the beginning is cut
 MAX_DURATION = timedelta(days=3660)  # ten years: any sum with the present still is a datetime
 MAX_INTEGER = 2**31 - 1  # PostgreSQL's integer
+MAX_WATCHED = 1000  # jobs of one subscription, which are looked up by their ids
 
 LEASE_RAN_OUT = "the lease of the last attempt ran out"
 
@@ -108,6 +112,30 @@ def check_limit(value: object) -> None:
         InvalidJobError: As said.
     """
     _check_integer("limit", value, smallest=1, largest=1000)
+
+
+def check_progress(value: object) -> None:
+    """Refuse what is no number from 0 to 1.
+
+    Raises:
+        InvalidJobError: As said.
+    """
+    if not isinstance(value, int | float) or not 0 <= value <= 1:  # NaN compares as false
+        raise InvalidJobError("progress", "must be a number from 0 to 1")
+
+
+def check_watch(jobs: Collection[UUID] | None, since: datetime | None) -> None:
+    """Refuse a subscription that cannot be kept.
+
+    Raises:
+        InvalidJobError: There are too many jobs, or `since` stands beside `jobs` or has no time zone.
+    """
+    if jobs is not None and len(jobs) > MAX_WATCHED:
+        raise InvalidJobError("jobs", f"must be at most {MAX_WATCHED} to be watched one by one")
+    if since is not None and jobs is not None:
+        raise InvalidJobError("since", "is for all jobs; how named ones stand is told in any case")
+    if since is not None and since.tzinfo is None:
+        raise InvalidJobError("since", "must have a time zone")
 
 
 def clip_reason(reason: str) -> str:

@@ -5,17 +5,48 @@ Moments are whole microseconds since 1970-01-01 UTC, so that they compare alike 
 
 import json
 from typing import Any
+from uuid import UUID
 
 from mamkit.errors import MissingExtraError
 from mamkit.jobs._micros import moment
-from mamkit.jobs.models import Job, Lease
+from mamkit.jobs.models import Job, JobEvent, Lease
 
 try:
-    from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Row, Table, Text, Uuid, text
+    from sqlalchemy import (
+        BigInteger,
+        Column,
+        ColumnElement,
+        Float,
+        Index,
+        Integer,
+        MetaData,
+        Row,
+        Table,
+        Text,
+        Uuid,
+        and_,
+        false,
+        or_,
+        text,
+    )
 except ImportError as error:
     raise MissingExtraError("jobs", package="sqlalchemy") from error
 
-__all__ = ["ACTIVE", "FINISHED", "RUNNING", "WAITING", "jobs", "to_job", "to_lease"]
+__all__ = [
+    "ACTIVE",
+    "FINISHED",
+    "RUNNING",
+    "WAITING",
+    "held",
+    "jobs",
+    "overdue",
+    "runnable",
+    "to_event",
+    "to_job",
+    "to_lease",
+]
+
+MAX_FENCE = 2**63 - 1  # a 64-bit column; what a stranger shows may be larger
 
 # Literal text and no bound values: a database uses a partial index only where it can prove its condition. No index
 # holds both active and finished jobs, so that the work of a claim does not depend on how many were ever done.
@@ -43,11 +74,31 @@ jobs = Table(
     Column("lease_until", BigInteger),
     Column("finished_at", BigInteger),
     Column("reason", Text),
+    Column("progress", Float),
+    Column("told_at", BigInteger),
     Index("jobs_by_urgency", "priority", "run_at", "sequence", sqlite_where=ACTIVE, postgresql_where=ACTIVE),
     Index("jobs_by_lease", "lease_until", sqlite_where=RUNNING, postgresql_where=RUNNING),
     Index("jobs_by_dedupe_key", "dedupe_key", unique=True, sqlite_where=ACTIVE, postgresql_where=ACTIVE),
+    Index("jobs_by_end", "finished_at", sqlite_where=FINISHED, postgresql_where=FINISHED),
     Index("jobs_finished", "state", "sequence", sqlite_where=FINISHED, postgresql_where=FINISHED),
 )
+
+
+def held(job_id: UUID, fence: int) -> ColumnElement[bool]:
+    """Return the condition that this is the newest fence of a running job."""
+    if not 0 < fence <= MAX_FENCE:
+        return false()
+    return and_(jobs.c.id == job_id, jobs.c.fence == fence, RUNNING)
+
+
+def overdue(now: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that a job's lease has run out."""
+    return and_(RUNNING, jobs.c.lease_until <= now)
+
+
+def runnable(now: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that a job can be claimed, or buried because it was claimed too often."""
+    return and_(ACTIVE, or_(and_(WAITING, jobs.c.run_at <= now), overdue(now)))
 
 
 def to_job(row: Row[Any]) -> Job:
@@ -64,9 +115,28 @@ def to_job(row: Row[Any]) -> Job:
         run_at=moment(row.run_at),
         created_at=moment(row.created_at),
         reason=row.reason,
+        progress=_progress(row),
+    )
+
+
+def to_event(row: Row[Any]) -> JobEvent:
+    """Return a row of the table, of a job that has ended or told how far it is, as what is told of it."""
+    return JobEvent(
+        job_id=row.id,
+        kind=row.kind,
+        dedupe_key=row.dedupe_key,
+        state=row.state,
+        progress=_progress(row),
+        fence=row.fence,
+        reason=row.reason,
+        at=moment(row.told_at if row.state == "running" else row.finished_at),
     )
 
 
 def to_lease(row: Row[Any]) -> Lease:
     """Return a row of the table, which must be running, as the lease of its holder."""
     return Lease(job=to_job(row), worker=row.worker, fence=row.fence, expires_at=moment(row.lease_until))
+
+
+def _progress(row: Row[Any]) -> float:
+    return 1.0 if row.state == "done" else row.progress or 0.0

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from heapq import nsmallest
 from threading import RLock
 from typing import get_args
 from uuid import UUID
@@ -18,12 +19,17 @@ from mamkit.jobs._check import (
     check_kinds,
     check_limit,
     check_name,
+    check_progress,
     clip_reason,
 )
+from mamkit.jobs._watching import TELL_APART, Memory, PollingWatch, Standing
 from mamkit.jobs.errors import DedupeKeyTakenError, JobNotFoundError, LeaseLostError
-from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
+from mamkit.jobs.models import FinishedState, Job, JobEvent, JobState, Lease, NewJob, QueueDepth
+from mamkit.jobs.protocol import Watch
 
 __all__ = ["MemoryQueue"]
+
+PAUSE = timedelta(seconds=0.05)  # between two looks of a watch
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,6 +49,8 @@ class _Entry:
     lease_until: datetime | None = None
     finished_at: datetime | None = None
     reason: str | None = None
+    progress: float = 0.0
+    told_at: datetime | None = None
 
     @property
     def active(self) -> bool:
@@ -66,6 +74,27 @@ class _Entry:
             run_at=self.run_at,
             created_at=self.created_at,
             reason=self.reason,
+            progress=self.shown_progress,
+        )
+
+    @property
+    def shown_progress(self) -> float:
+        return 1.0 if self.state == "done" else self.progress
+
+    def to_event(self) -> JobEvent | None:
+        """Return how the job stands, or None if there is nothing to tell."""
+        at = {"waiting": None, "running": self.told_at}.get(self.state, self.finished_at)
+        if at is None:
+            return None
+        return JobEvent(
+            job_id=self.id,
+            kind=self.new.kind,
+            dedupe_key=self.new.dedupe_key,
+            state=self.state,
+            progress=self.shown_progress,
+            fence=self.fence,
+            reason=self.reason,
+            at=at,
         )
 
 
@@ -91,7 +120,14 @@ class MemoryQueue:
 
     def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
         """See `Queue.claim`."""
+        return next(iter(self.claim_many(worker, 1, kinds=kinds, lease=lease)), None)
+
+    def claim_many(
+        self, worker: str, limit: int, *, kinds: Sequence[str] | None = None, lease: timedelta
+    ) -> list[Lease]:
+        """See `CanBatch.claim_many`."""
         check_name("worker", worker)
+        check_limit(limit)
         check_kinds(kinds)
         check_duration("lease", lease, positive=True)
         with self._lock:
@@ -101,14 +137,14 @@ class MemoryQueue:
                 if entry.attempts >= entry.new.max_attempts:
                     self._finish(entry, "dead", reason=LEASE_RAN_OUT)
             wanted = [entry for entry in runnable if entry.active and (kinds is None or entry.new.kind in kinds)]
-            if not wanted:
-                return None
-            entry = min(wanted, key=lambda entry: (entry.new.priority, entry.run_at, entry.sequence))
-            entry.state = "running"
-            entry.attempts += 1
-            entry.fence += 1
-            entry.worker = worker
-            return self._lease(entry, now + lease)
+            first = nsmallest(limit, wanted, key=lambda entry: (entry.new.priority, entry.run_at, entry.sequence))
+            for entry in first:
+                entry.state = "running"
+                entry.attempts += 1
+                entry.fence += 1
+                entry.worker = worker
+                entry.progress, entry.told_at = 0.0, None
+            return [self._lease(entry, now + lease) for entry in first]
 
     def renew(self, lease: Lease, *, by: timedelta) -> Lease:
         """See `Queue.renew`."""
@@ -124,8 +160,19 @@ class MemoryQueue:
 
     def complete(self, lease: Lease) -> None:
         """See `Queue.complete`."""
+        if self.complete_many([lease]):
+            raise LeaseLostError(lease.job.id, lease.fence)
+
+    def complete_many(self, leases: Sequence[Lease]) -> list[Lease]:
+        """See `CanBatch.complete_many`."""
+        lost = []
         with self._lock:
-            self._finish(self._held(lease), "done", reason=None)
+            for lease in leases:
+                if self.holds(lease.job.id, lease.fence):
+                    self._finish(self._entries[lease.job.id], "done", reason=None)
+                else:
+                    lost.append(lease)
+        return lost
 
     def retry(self, lease: Lease, *, reason: str, delay: timedelta) -> JobState:
         """See `Queue.retry`."""
@@ -154,6 +201,20 @@ class MemoryQueue:
         """See `Queue.bury`."""
         with self._lock:
             self._finish(self._held(lease), "dead", reason=clip_reason(reason))
+
+    def tell(self, lease: Lease, progress: float) -> bool:
+        """See `CanTell.tell`."""
+        check_progress(progress)
+        with self._lock:
+            entry, now = self._held(lease), self._clock()
+            if entry.told_at is not None and (progress <= entry.progress or now < entry.told_at + TELL_APART):
+                return False
+            entry.progress, entry.told_at = float(progress), now
+            return True
+
+    def watch(self, *, jobs: Collection[UUID] | None = None, since: datetime | None = None) -> Watch:
+        """See `CanTell.watch`."""
+        return PollingWatch(Memory(self._look, now=self._clock, jobs=jobs, since=since), pause=PAUSE)
 
     def cancel(self, job_id: UUID) -> None:
         """See `Queue.cancel`."""
@@ -216,6 +277,20 @@ class MemoryQueue:
             for job_id in old:
                 del self._entries[job_id]
             return len(old)
+
+    def _look(self, ids: Collection[UUID], since: datetime | None) -> Standing:
+        with self._lock:
+            entries = [entry for job_id in ids if (entry := self._entries.get(job_id)) is not None]
+            if since is not None:
+                entries += [
+                    entry
+                    for entry in self._entries.values()
+                    if entry.state == "running" or (entry.finished_at is not None and entry.finished_at >= since)
+                ]
+            return Standing(
+                events=[event for entry in entries if (event := entry.to_event()) is not None],
+                running=[entry.id for entry in entries if entry.state == "running"],
+            )
 
     def _add(self, new: NewJob, payload: str, now: datetime) -> UUID:
         if new.dedupe_key is not None and (twin := self._active_with(new.dedupe_key)) is not None:

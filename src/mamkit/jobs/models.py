@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-__all__ = ["FinishedState", "Job", "JobState", "Lease", "NewJob", "QueueDepth"]
+__all__ = ["FinishedState", "Job", "JobEvent", "JobState", "Lease", "NewJob", "QueueDepth"]
 
 FinishedState = Literal["done", "dead", "cancelled"]
 """`dead` is a job that will not be tried again; it keeps its reason until somebody requeues or purges it."""
@@ -48,6 +48,25 @@ class Job:
     created_at: datetime
     reason: str | None = None
     """Why the last attempt failed."""
+    progress: float = 0.0
+    """How far the newest attempt is, from 0 to 1, as its worker told; 1 once the job is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent:
+    """How a job stands, told when it got on (`state` is `running`) or ended."""
+
+    job_id: UUID
+    kind: str
+    dedupe_key: str | None
+    state: JobState
+    progress: float
+    """As `Job.progress`."""
+    fence: int
+    """Of the lease that it ran under last; 0 for a job that never ran."""
+    reason: str | None
+    at: datetime
+    """When it came to stand so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,13 @@ Obligations that hold for every backend:
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol, runtime_checkable
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
 from uuid import UUID
 
-from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
+from mamkit.jobs.models import FinishedState, Job, JobEvent, JobState, Lease, NewJob, QueueDepth
 
-__all__ = ["CanWait", "Queue"]
+__all__ = ["CanBatch", "CanTell", "CanWait", "Queue", "Watch"]
 
 
 @runtime_checkable
@@ -140,4 +141,95 @@ class CanWait(Protocol):
 
         Raises:
             InvalidJobError: The time is negative, or `kinds` is a lone string.
+        """
+
+
+class Watch(Protocol):
+    """What one subscriber has not been told yet; for one thread at a time, and to be closed.
+
+    An event says how a job stands and not what has happened to it: a subscriber that falls behind is told the newest
+    only, no job is ever told to stand as it stood before, and an end that the queue still knows is never left out.
+    """
+
+    def wait(self, timeout: timedelta) -> list[JobEvent]:
+        """Return what is new, in the order in which it came about, as soon as anything is; nothing when time is over.
+
+        Args:
+            timeout: For how long at most; 0 only looks.
+
+        Raises:
+            InvalidJobError: The time is negative.
+            QueueUnavailableError: The queue does not answer. The next call goes on where this one was, and tells what
+                has come about meanwhile.
+        """
+
+    def close(self) -> None:
+        """Give back what the watch holds; safe to repeat."""
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the watch."""
+
+
+@runtime_checkable
+class CanBatch(Protocol):
+    """A queue that hands out and takes back many short jobs in one go, for little more than the price of one."""
+
+    def claim_many(
+        self, worker: str, limit: int, *, kinds: Sequence[str] | None = None, lease: timedelta
+    ) -> list[Lease]:
+        """Take the most urgent runnable jobs at once, most urgent first; none when there are none.
+
+        Each is a job of its own: it is renewed, ended and lost alone. Of jobs that are done one after the other, the
+        lease of the last runs all the while; give time for all of them, or renew.
+
+        Args:
+            worker: As for `Queue.claim`.
+            limit: How many at most, from 1 to 1000.
+            kinds: As for `Queue.claim`.
+            lease: As for `Queue.claim`.
+
+        Raises:
+            InvalidJobError: As for `Queue.claim`, or the limit is out of bounds.
+        """
+
+    def complete_many(self, leases: Sequence[Lease]) -> list[Lease]:
+        """Mark jobs as done, and return those leases that were lost; their jobs stay as they are."""
+
+
+@runtime_checkable
+class CanTell(Protocol):
+    """A queue that tells subscribers in any process how its jobs get on, and how they end."""
+
+    def tell(self, lease: Lease, progress: float) -> bool:
+        """Tell how far a job is, and return whether that was taken.
+
+        It is not if it says less than was told before under this lease, or comes less than half a second later: at most
+        two events a second come of a job that runs. Its end is always told.
+
+        Args:
+            lease: Of the job.
+            progress: From 0 to 1.
+
+        Raises:
+            InvalidJobError: The progress is no such number.
+            LeaseLostError: As for `Queue.renew`.
+        """
+
+    def watch(self, *, jobs: Collection[UUID] | None = None, since: datetime | None = None) -> Watch:
+        """Return a new subscription.
+
+        Args:
+            jobs: Which jobs to tell about, at most a thousand. How those stand that run or have ended is told first.
+                None is for all jobs; of those, what ended before this call is not told.
+            since: With all jobs: tell the ends from this moment on too, e.g. from `JobEvent.at` of the last event that
+                a subscriber has dealt with before it was started anew. That one and its neighbours come once more.
+
+        Raises:
+            InvalidJobError: There are too many jobs, or `since` stands beside `jobs` or has no time zone.
+            QueueUnavailableError: The queue does not answer.
         """

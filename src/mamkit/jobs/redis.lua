@@ -13,6 +13,7 @@
 --   ROOT:dedupe          hash: the waiting or running job of each dedupe key
 --   ROOT:sequence        how many jobs were ever added
 --   ROOT:bell            stream of one entry, which is replaced whenever a job may have become claimable
+--   ROOT:news            channel: the id of each job that has ended or told how far it is
 
 local root, operation = KEYS[1], ARGV[1]
 local call = redis.call
@@ -56,11 +57,14 @@ local function ring()
   call('XADD', key('bell'), 'MAXLEN', 1, '*', 'job', '')
 end
 
+local known = {} -- kinds that this operation has put into `kinds`
+
 local function offer(job, since)
   if tonumber(since) <= now then
     call('ZADD', key('ready:' .. job.kind), job.priority, place(job))
     call('ZADD', key('since'), since, job.id)
-    call('SADD', key('kinds'), job.kind)
+    if not known[job.kind] then call('SADD', key('kinds'), job.kind) end
+    known[job.kind] = true
   else
     call('ZADD', key('later'), since, job.id)
   end
@@ -73,31 +77,31 @@ local function withdraw(job)
   end
 end
 
-local function enter(job, state)
+-- Bring a job into a state, and write more of its fields.
+local function enter(job, state, ...)
+  call('HSET', key('job:' .. job.id), 'state', state, ...)
   if job.state ~= state then
     call('ZREM', key('state:' .. job.state), job.id)
     call('ZADD', key('state:' .. state), job.sequence, job.id)
-    call('HSET', key('job:' .. job.id), 'state', state)
     job.state = state
   end
 end
 
 local function finish(job, state, reason)
   withdraw(job)
-  enter(job, state)
-  call('ZADD', key('finished:' .. state), now, job.id)
-  call('HSET', key('job:' .. job.id), 'finished_at', int(now))
   if reason then
-    call('HSET', key('job:' .. job.id), 'reason', reason)
+    enter(job, state, 'finished_at', int(now), 'reason', reason)
   else
-    call('HDEL', key('job:' .. job.id), 'reason')
+    enter(job, state, 'finished_at', int(now))
+    if job.reason then call('HDEL', key('job:' .. job.id), 'reason') end
   end
+  call('ZADD', key('finished:' .. state), now, job.id)
   if job.dedupe_key then call('HDEL', key('dedupe'), job.dedupe_key) end
+  call('PUBLISH', key('news'), job.id)
 end
 
 local function wait_again(job)
-  enter(job, 'waiting')
-  call('HSET', key('job:' .. job.id), 'run_at', int(job.run_at), 'attempts', int(job.attempts))
+  enter(job, 'waiting', 'run_at', int(job.run_at), 'attempts', int(job.attempts))
   offer(job, job.run_at)
   ring()
 end
@@ -115,18 +119,46 @@ local function promote(reason)
   end
 end
 
--- The first in line of some kinds (all, if none are given), and how many kinds were empty.
-local function first(kinds)
-  local best, priority
+-- Take the first in line of some kinds out of the line, and return its id.
+local function take_first(kinds)
+  local best, priority, of
   for _, kind in ipairs(kinds) do
     local head = call('ZRANGE', key('ready:' .. kind), 0, 0, 'WITHSCORES')
     if #head == 0 then
       call('SREM', key('kinds'), kind)
     elseif not best or tonumber(head[2]) < priority or (tonumber(head[2]) == priority and head[1] < best) then
-      best, priority = head[1], tonumber(head[2])
+      best, priority, of = head[1], tonumber(head[2]), kind
     end
   end
-  return best and string.sub(best, 33)
+  if not best then return nil end
+  local id = string.sub(best, 33)
+  call('ZREM', key('ready:' .. of), best)
+  call('ZREM', key('since'), id)
+  return id
+end
+
+-- Lease a job that stands in no line, and return it with all its fields.
+local function lease_out(id, worker, lease)
+  local hash = key('job:' .. id)
+  local fields, at = call('HGETALL', hash), {}
+  for index = 1, #fields, 2 do at[fields[index]] = index + 1 end
+  local function set(name, value)
+    if not at[name] then
+      at[name] = #fields + 2
+      fields[#fields + 1] = name
+    end
+    fields[at[name]] = value
+    return value
+  end
+  if at.told_at then
+    call('HDEL', hash, 'told_at')
+    call('HSET', hash, 'progress', set('progress', '0'))
+  end
+  local job = {id = id, state = fields[at.state], sequence = fields[at.sequence]}
+  enter(job, set('state', 'running'), 'worker', set('worker', worker), 'lease_until', set('lease_until', int(now + lease)),
+    'attempts', set('attempts', int(fields[at.attempts] + 1)), 'fence', set('fence', int(fields[at.fence] + 1)))
+  call('ZADD', key('later'), now + lease, id)
+  return {id, fields}
 end
 
 -- The job of a lease, or nil if the lease is lost. Fences are compared as text: a stranger's may be of any length.
@@ -162,20 +194,16 @@ function operations.enqueue()
   return ids
 end
 
-function operations.claim(worker, lease, reason, ...)
+function operations.claim(worker, lease, reason, limit, ...)
   promote(reason)
-  local kinds = {...}
-  local id = first(#kinds > 0 and kinds or call('SMEMBERS', key('kinds')))
-  if not id then return false end
-  local job = read_all(id)
-  withdraw(job)
-  enter(job, 'running')
-  local hash = key('job:' .. id)
-  call('HSET', hash, 'worker', worker, 'lease_until', int(now + lease))
-  call('HINCRBY', hash, 'attempts', 1)
-  call('HINCRBY', hash, 'fence', 1)
-  call('ZADD', key('later'), now + lease, id)
-  return {id, call('HGETALL', hash)}
+  local kinds, leases = {...}, {}
+  if #kinds == 0 then kinds = call('SMEMBERS', key('kinds')) end
+  for number = 1, tonumber(limit) do
+    local id = take_first(kinds)
+    if not id then break end
+    leases[number] = lease_out(id, worker, lease)
+  end
+  return leases
 end
 
 -- Whether something can be claimed; if not, for how long surely not (-1: nobody knows), and what the bell last said.
@@ -199,15 +227,54 @@ function operations.renew(id, fence, by)
   return {id, call('HGETALL', key('job:' .. id))}
 end
 
+function operations.tell(id, fence, progress, apart)
+  local job = held(id, fence)
+  if not job then return false end
+  local hash = key('job:' .. id)
+  local told = call('HMGET', hash, 'told_at', 'progress')
+  if told[1] and (now < told[1] + apart or tonumber(progress) <= tonumber(told[2])) then return 0 end
+  call('HSET', hash, 'told_at', int(now), 'progress', progress)
+  call('PUBLISH', key('news'), id)
+  return 1
+end
+
+-- How jobs stand: those that are named and, from `since` on, those that have ended, with all that run.
+function operations.stand(since, ...)
+  local ids, found = {...}, {}
+  if since ~= '' then
+    for _, id in ipairs(call('ZRANGE', key('state:running'), 0, -1)) do ids[#ids + 1] = id end
+    for _, state in ipairs({'done', 'dead', 'cancelled'}) do
+      for _, id in ipairs(call('ZRANGEBYSCORE', key('finished:' .. state), since, '+inf')) do ids[#ids + 1] = id end
+    end
+  end
+  for _, id in ipairs(ids) do
+    local fields = call('HMGET', key('job:' .. id), 'state', 'kind', 'dedupe_key', 'progress', 'fence', 'reason',
+      'told_at', 'finished_at')
+    if fields[1] and fields[1] ~= 'waiting' then found[#found + 1] = {id, unpack(fields, 1, 8)} end
+  end
+  return found
+end
+
+function operations.now()
+  return int(now)
+end
+
 function operations.holds(id, fence)
   return held(id, fence) and 1 or 0
 end
 
-function operations.complete(id, fence)
-  local job = held(id, fence)
-  if not job then return false end
-  finish(job, 'done')
-  return job.state
+-- Takes id and fence of each lease, and returns the numbers of those that are lost, counted from 0.
+function operations.complete(...)
+  local shown, lost = {...}, {}
+  for index = 1, #shown, 2 do
+    local job = held(shown[index], shown[index + 1])
+    if job then
+      finish(job, 'done')
+    else
+      lost[#lost + 1] = (index - 1) / 2
+    end
+  end
+  return lost
 end
 
 function operations.bury(id, fence, reason)

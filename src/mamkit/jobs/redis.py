@@ -8,7 +8,6 @@ What a restart of Redis keeps is what its append-only file holds: run it with `a
 everysec` a machine that loses power may forget the last second; a Redis that is only killed forgets nothing.
 """
 
-import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -26,9 +25,14 @@ from mamkit.jobs._check import (
     check_kinds,
     check_limit,
     check_name,
+    check_progress,
+    check_watch,
     clip_reason,
 )
 from mamkit.jobs._micros import micros, moment
+from mamkit.jobs._redis_rows import text, to_job, to_lease, to_standing
+from mamkit.jobs._redis_watch import RedisWatch
+from mamkit.jobs._watching import TELL_APART, Memory, Standing
 from mamkit.jobs.errors import (
     DedupeKeyTakenError,
     InvalidJobError,
@@ -38,6 +42,7 @@ from mamkit.jobs.errors import (
     UnsupportedServerError,
 )
 from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
+from mamkit.jobs.protocol import Watch
 
 try:
     from redis import Redis
@@ -55,6 +60,7 @@ SCRIPT = files("mamkit.jobs").joinpath("redis.lua").read_text("utf-8")
 STATES: tuple[JobState, ...] = ("waiting", "running", *get_args(FinishedState))
 OLDEST = (6, 2)  # version of Redis; CI runs no older one
 MAX_BATCH = 100_000  # jobs of one call: Redis takes 2**20 arguments, seven of them a job
+COMPLETED_AT_ONCE = 1000  # leases: Lua unpacks a few thousand values at most, two of them a lease
 PURGE_BATCH = 1000  # as in redis.lua; a smaller answer is the last
 CONNECT_TIMEOUT = 5.0  # seconds
 ANSWER_TIMEOUT = 10.0  # seconds; longer than LONGEST_BLOCK, and than any of the scripts takes
@@ -157,21 +163,27 @@ class RedisQueue:
             payload = check_job(job)
             arguments += (str(uuid7()), job.kind, payload, int(job.priority), job.dedupe_key or "")
             arguments += (micros(job.delay), int(job.max_attempts))
-        return [UUID(_text(job_id)) for job_id in self._run("enqueue", *arguments)] if jobs else []
+        return [UUID(text(job_id)) for job_id in self._run("enqueue", *arguments)] if jobs else []
 
     def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
         """See `Queue.claim`. At most 1000 jobs whose time has come are let in by one call."""
+        return next(iter(self.claim_many(worker, 1, kinds=kinds, lease=lease)), None)
+
+    def claim_many(
+        self, worker: str, limit: int, *, kinds: Sequence[str] | None = None, lease: timedelta
+    ) -> list[Lease]:
+        """See `CanBatch.claim_many`."""
         check_name("worker", worker)
+        check_limit(limit)
         check_kinds(kinds)
         check_duration("lease", lease, positive=True)
         wanted = () if kinds is None else kinds or ("",)  # no job is of the kind ""
-        found = self._run("claim", worker, micros(lease), LEASE_RAN_OUT, *wanted)
-        return None if found is None else _to_lease(found)
+        return [to_lease(found) for found in self._run("claim", worker, micros(lease), LEASE_RAN_OUT, limit, *wanted)]
 
     def renew(self, lease: Lease, *, by: timedelta) -> Lease:
         """See `Queue.renew`."""
         check_duration("by", by, positive=True)
-        return _to_lease(self._change("renew", lease, micros(by)))
+        return to_lease(self._change("renew", lease, micros(by)))
 
     def holds(self, job_id: UUID, fence: int) -> bool:
         """See `Queue.holds`."""
@@ -179,12 +191,22 @@ class RedisQueue:
 
     def complete(self, lease: Lease) -> None:
         """See `Queue.complete`."""
-        self._change("complete", lease)
+        if self.complete_many([lease]):
+            raise LeaseLostError(lease.job.id, lease.fence)
+
+    def complete_many(self, leases: Sequence[Lease]) -> list[Lease]:
+        """See `CanBatch.complete_many`."""
+        lost = []
+        for start in range(0, len(leases), COMPLETED_AT_ONCE):
+            batch = leases[start : start + COMPLETED_AT_ONCE]
+            shown = [part for lease in batch for part in (str(lease.job.id), _fence(lease.fence))]
+            lost += [batch[number] for number in self._run("complete", *shown)]
+        return lost
 
     def retry(self, lease: Lease, *, reason: str, delay: timedelta) -> JobState:
         """See `Queue.retry`."""
         check_duration("delay", delay)
-        state: Any = _text(self._change("retry", lease, clip_reason(reason), micros(delay)))
+        state: Any = text(self._change("retry", lease, clip_reason(reason), micros(delay)))
         return state  # type: ignore[no-any-return]
 
     def release(self, lease: Lease, *, delay: timedelta = timedelta(0), reason: str | None = None) -> None:
@@ -196,6 +218,23 @@ class RedisQueue:
         """See `Queue.bury`."""
         self._change("bury", lease, clip_reason(reason))
 
+    def tell(self, lease: Lease, progress: float) -> bool:
+        """See `CanTell.tell`."""
+        check_progress(progress)
+        return bool(self._change("tell", lease, repr(float(progress)), micros(TELL_APART)))
+
+    def watch(self, *, jobs: Collection[UUID] | None = None, since: datetime | None = None) -> Watch:
+        """See `CanTell.watch`. It holds one connection, over which Redis tells at once (`PUBLISH`).
+
+        A connection that died in silence is noticed within ten seconds.
+        """
+        check_watch(jobs, since)
+        return RedisWatch(
+            self._client,
+            f"{self._root}:news",
+            lambda: Memory(self._look, now=lambda: moment(int(self._run("now"))), jobs=jobs, since=since),
+        )
+
     def cancel(self, job_id: UUID) -> None:
         """See `Queue.cancel`."""
         if self._run("cancel", str(job_id)) is None:
@@ -206,7 +245,7 @@ class RedisQueue:
         answer = self._run("requeue", str(job_id))
         if answer is None:
             raise JobNotFoundError(job_id, "dead or cancelled job")
-        if _text(answer) == "taken":
+        if text(answer) == "taken":
             raise DedupeKeyTakenError(job_id)
 
     def drop(self, job_id: UUID) -> None:
@@ -219,12 +258,12 @@ class RedisQueue:
         found = self._run("get", str(job_id))
         if found is None:
             raise JobNotFoundError(job_id)
-        return _to_job(found)
+        return to_job(found)
 
     def list(self, *, state: JobState | None = None, limit: int = 100) -> list[Job]:
         """See `Queue.list`."""
         check_limit(limit)
-        return [_to_job(found) for found in self._run("list", limit, *(STATES if state is None else (state,)))]
+        return [to_job(found) for found in self._run("list", limit, *(STATES if state is None else (state,)))]
 
     def depth(self) -> QueueDepth:
         """See `Queue.depth`."""
@@ -243,6 +282,14 @@ class RedisQueue:
                 gone = self._run("purge", micros(finished_before), state)
                 total += gone
         return total
+
+    def _look(self, ids: Collection[UUID], since: datetime | None) -> Standing:
+        found = self._run("stand", "" if since is None else micros(since), *map(str, ids))
+        standing = [to_standing(each) for each in found]
+        return Standing(
+            events=[event for _, _, event in standing if event is not None],
+            running=[job_id for job_id, state, _ in standing if state == "running"],
+        )
 
     def _change(self, operation: str, lease: Lease, *arguments: str | int) -> Any:
         """Change the job of a lease and return the script's answer, unless the lease is lost."""
@@ -267,42 +314,3 @@ class RedisQueue:
 def _fence(fence: int) -> str:
     """Return a fence as the script compares it; a stranger's may have more digits than Python writes (or Redis has)."""
     return str(fence) if 0 < fence < 2**63 else ""
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def _fields(found: Any) -> tuple[UUID, dict[str, str]]:
-    """Return id and fields of a job, as the script gives them to clients with and without `decode_responses`."""
-    job_id, flat = found
-    texts = [_text(value) for value in flat]
-    return UUID(_text(job_id)), dict(zip(texts[::2], texts[1::2], strict=True))
-
-
-def _to_job(found: Any) -> Job:
-    job_id, fields = _fields(found)
-    state: Any = fields["state"]
-    return Job(
-        id=job_id,
-        kind=fields["kind"],
-        payload=json.loads(fields["payload"]),
-        state=state,
-        priority=int(fields["priority"]),
-        dedupe_key=fields.get("dedupe_key"),
-        attempts=int(fields["attempts"]),
-        max_attempts=int(fields["max_attempts"]),
-        run_at=moment(int(fields["run_at"])),
-        created_at=moment(int(fields["created_at"])),
-        reason=fields.get("reason"),
-    )
-
-
-def _to_lease(found: Any) -> Lease:
-    _, fields = _fields(found)
-    return Lease(
-        job=_to_job(found),
-        worker=fields["worker"],
-        fence=int(fields["fence"]),
-        expires_at=moment(int(fields["lease_until"])),
-    )

@@ -20,13 +20,16 @@ from mamkit.jobs._check import (
     check_kinds,
     check_limit,
     check_name,
+    check_progress,
     clip_reason,
 )
 from mamkit.jobs._database import Database
 from mamkit.jobs._micros import micros, moment
-from mamkit.jobs._table import ACTIVE, FINISHED, RUNNING, WAITING, jobs, to_job, to_lease
+from mamkit.jobs._table import ACTIVE, FINISHED, RUNNING, held, jobs, overdue, runnable, to_event, to_job, to_lease
+from mamkit.jobs._watching import TELL_APART, Memory, PollingWatch, Standing
 from mamkit.jobs.errors import DedupeKeyTakenError, JobNotFoundError, LeaseLostError, UnsupportedDatabaseError
 from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
+from mamkit.jobs.protocol import Watch
 
 try:
     from sqlalchemy import (
@@ -40,8 +43,8 @@ try:
         bindparam,
         case,
         delete,
-        false,
         func,
+        inspect,
         not_,
         or_,
         select,
@@ -51,7 +54,7 @@ try:
     )
     from sqlalchemy.dialects import postgresql, sqlite
     from sqlalchemy.exc import IntegrityError
-    from sqlalchemy.schema import CreateIndex, CreateTable
+    from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 except ImportError as error:
     raise MissingExtraError("jobs", package="sqlalchemy") from error
 
@@ -59,7 +62,7 @@ __all__ = ["SqlQueue"]
 
 SCHEMA_LOCK = 0x6D616D6B6974  # "mamkit"; the key of PostgreSQL's advisory lock while the table is made
 URGENCY = (jobs.c.priority, jobs.c.run_at, jobs.c.sequence)  # in which order jobs are handed out
-MAX_FENCE = 2**63 - 1  # a 64-bit column; what a stranger shows may be larger
+PAUSE = timedelta(seconds=0.5)  # between two looks of a watch: no job tells more often
 PURGE_BATCH = 1000  # rows deleted in one transaction, so that a purge never holds SQLite's write lock for long
 
 
@@ -86,12 +89,17 @@ class SqlQueue:
         self._insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
 
     def create_schema(self) -> None:
-        """Make the table and its indexes where they are missing; several processes may do so at once."""
+        """Make the table, its columns and its indexes where they are missing; several processes may do so at once."""
 
         def create(connection: Connection) -> None:
             if connection.dialect.name == "postgresql":  # its IF NOT EXISTS fails when two are at it at once
                 connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
             connection.execute(CreateTable(jobs, if_not_exists=True))
+            present = {column["name"] for column in inspect(connection).get_columns(jobs.name)}
+            for column in jobs.columns:
+                if column.name not in present:  # the table is of an older mamkit
+                    definition = CreateColumn(column).compile(dialect=connection.dialect)
+                    connection.exec_driver_sql(f"ALTER TABLE {jobs.name} ADD COLUMN {definition}")
             for index in sorted(jobs.indexes, key=lambda index: str(index.name)):
                 connection.execute(CreateIndex(index, if_not_exists=True))
 
@@ -127,7 +135,14 @@ class SqlQueue:
 
     def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
         """See `Queue.claim`."""
+        return next(iter(self.claim_many(worker, 1, kinds=kinds, lease=lease)), None)
+
+    def claim_many(
+        self, worker: str, limit: int, *, kinds: Sequence[str] | None = None, lease: timedelta
+    ) -> list[Lease]:
+        """See `CanBatch.claim_many`."""
         check_name("worker", worker)
+        check_limit(limit)
         check_kinds(kinds)
         check_duration("lease", lease, positive=True)
         wanted = true() if kinds is None else jobs.c.kind.in_(kinds)
@@ -135,12 +150,12 @@ class SqlQueue:
 
         def see(connection: Connection) -> bool:
             # In order, although any would do: it keeps PostgreSQL from walking the table in search of the first.
-            seen = select(jobs.c.id).where(_runnable(self._database.now()), or_(wanted, spent)).order_by(*URGENCY)
+            seen = select(jobs.c.id).where(runnable(self._database.now()), or_(wanted, spent)).order_by(*URGENCY)
             return connection.execute(seen.limit(1)).one_or_none() is not None
 
-        def take(connection: Connection) -> Row[Any] | None:
+        def take(connection: Connection) -> list[Row[Any]]:
             now = self._database.now()
-            given_up = select(jobs.c.id).where(_overdue(now), spent).with_for_update(skip_locked=True)
+            given_up = select(jobs.c.id).where(overdue(now), spent).with_for_update(skip_locked=True)
             connection.execute(
                 update(jobs)
                 .where(jobs.c.id.in_(given_up.correlate(None)))
@@ -148,12 +163,11 @@ class SqlQueue:
             )
             most_urgent = (
                 select(jobs.c.id)
-                .where(_runnable(now), wanted, not_(spent))
+                .where(runnable(now), wanted, not_(spent))
                 .order_by(*URGENCY)
-                .limit(1)
+                .limit(limit)
                 .with_for_update(skip_locked=True)
                 .correlate(None)
-                .scalar_subquery()
             )
             taken = {
                 "state": "running",
@@ -161,13 +175,16 @@ class SqlQueue:
                 "attempts": jobs.c.attempts + 1,
                 "fence": jobs.c.fence + 1,
                 "lease_until": now + micros(lease),
+                "progress": None,
+                "told_at": None,
             }
-            return connection.execute(
-                update(jobs).where(jobs.c.id == most_urgent).values(taken).returning(jobs)
-            ).one_or_none()
+            # As a common table expression, which is read once: PostgreSQL may read what stands after IN again and
+            # again, and lock other rows each time.
+            chosen = jobs.c.id.in_(select(most_urgent.cte("most_urgent").c.id))
+            rows = connection.execute(update(jobs).where(chosen).values(taken).returning(jobs)).all()
+            return sorted(rows, key=lambda row: (row.priority, row.run_at, row.sequence))
 
-        row = self._database.write(take) if self._database.read(see) else None
-        return None if row is None else to_lease(row)
+        return [to_lease(row) for row in self._database.write(take)] if self._database.read(see) else []
 
     def renew(self, lease: Lease, *, by: timedelta) -> Lease:
         """See `Queue.renew`."""
@@ -176,12 +193,23 @@ class SqlQueue:
 
     def holds(self, job_id: UUID, fence: int) -> bool:
         """See `Queue.holds`."""
-        held = select(jobs.c.id).where(_held(job_id, fence))
-        return self._database.read(lambda connection: connection.execute(held).one_or_none()) is not None
+        wanted = select(jobs.c.id).where(held(job_id, fence))
+        return self._database.read(lambda connection: connection.execute(wanted).one_or_none()) is not None
 
     def complete(self, lease: Lease) -> None:
         """See `Queue.complete`."""
-        self._change(lease, lambda now: {"state": "done", "finished_at": now, "reason": None})
+        if self.complete_many([lease]):
+            raise LeaseLostError(lease.job.id, lease.fence)
+
+    def complete_many(self, leases: Sequence[Lease]) -> list[Lease]:
+        """See `CanBatch.complete_many`."""
+
+        def complete(connection: Connection) -> list[Lease]:
+            done = {"state": "done", "finished_at": self._database.now(), "reason": None}
+            ends = [(lease, update(jobs).where(held(lease.job.id, lease.fence)).values(done)) for lease in leases]
+            return [lease for lease, end in ends if connection.execute(end).rowcount == 0]
+
+        return self._database.write(complete) if leases else []
 
     def retry(self, lease: Lease, *, reason: str, delay: timedelta) -> JobState:
         """See `Queue.retry`."""
@@ -215,6 +243,29 @@ class SqlQueue:
     def bury(self, lease: Lease, *, reason: str) -> None:
         """See `Queue.bury`."""
         self._change(lease, lambda now: {"state": "dead", "finished_at": now, "reason": clip_reason(reason)})
+
+    def tell(self, lease: Lease, progress: float) -> bool:
+        """See `CanTell.tell`."""
+        check_progress(progress)
+
+        def tell(connection: Connection) -> bool:
+            mine, now = held(lease.job.id, lease.fence), self._database.now()
+            due = and_(jobs.c.told_at <= now - micros(TELL_APART), jobs.c.progress < progress)
+            told = update(jobs).where(mine, or_(jobs.c.told_at.is_(None), due)).values(progress=progress, told_at=now)
+            if connection.execute(told.returning(jobs.c.id)).one_or_none() is not None:
+                return True
+            if connection.execute(select(jobs.c.id).where(mine)).one_or_none() is None:
+                raise LeaseLostError(lease.job.id, lease.fence)
+            return False
+
+        return self._database.write(tell)
+
+    def watch(self, *, jobs: Collection[UUID] | None = None, since: datetime | None = None) -> Watch:
+        """See `CanTell.watch`. It asks twice a second while somebody waits.
+
+        Of all jobs, one that was cancelled while it waited is told of if its transaction took less than ten seconds.
+        """
+        return PollingWatch(Memory(self._look, now=self._now, jobs=jobs, since=since), pause=PAUSE)
 
     def cancel(self, job_id: UUID) -> None:
         """See `Queue.cancel`."""
@@ -278,7 +329,7 @@ class SqlQueue:
             by_state = select(jobs.c.state, func.count().label("total")).group_by(jobs.c.state)
             rows = connection.execute(union_all(by_state.where(ACTIVE), by_state.where(FINISHED)))
             counts = dict.fromkeys(get_args(JobState), 0) | {row.state: row.total for row in rows}
-            oldest = connection.scalar(select(func.min(since)).where(_runnable(self._database.now())))
+            oldest = connection.scalar(select(func.min(since)).where(runnable(self._database.now())))
             return QueueDepth(
                 counts=counts,
                 oldest_waiting=None if oldest is None else moment(oldest),
@@ -300,12 +351,26 @@ class SqlQueue:
             total += gone
         return total
 
+    def _now(self) -> datetime:
+        present = self._database.now()
+        return moment(self._database.read(lambda connection: connection.execute(select(present)).scalar_one()))
+
+    def _look(self, ids: Collection[UUID], since: datetime | None) -> Standing:
+        wanted = [select(jobs).where(jobs.c.id.in_(ids))] if ids else []
+        if since is not None:
+            wanted += [select(jobs).where(RUNNING), select(jobs).where(FINISHED, jobs.c.finished_at >= micros(since))]
+        rows = self._database.read(lambda connection: [row for each in wanted for row in connection.execute(each)])
+        return Standing(
+            events=[to_event(row) for row in rows if row.finished_at or (row.state == "running" and row.told_at)],
+            running=[row.id for row in rows if row.state == "running"],
+        )
+
     def _change(self, lease: Lease, values: Callable[[ColumnElement[int]], Mapping[str, object]]) -> Row[Any]:
         """Change the job of a lease to `values(now)` and return its row, unless the lease is lost."""
 
         def change(connection: Connection) -> Row[Any] | None:
-            held = update(jobs).where(_held(lease.job.id, lease.fence))
-            return connection.execute(held.values(values(self._database.now())).returning(jobs)).one_or_none()
+            mine = update(jobs).where(held(lease.job.id, lease.fence))
+            return connection.execute(mine.values(values(self._database.now())).returning(jobs)).one_or_none()
 
         row = self._database.write(change)
         if row is None:
@@ -321,17 +386,3 @@ def _added(connection: Connection, insert: Insert, row: Mapping[str, Any]) -> UU
         connection.execute(insert, row)
         job_id = connection.scalar(holder)
     return job_id
-
-
-def _held(job_id: UUID, fence: int) -> ColumnElement[bool]:
-    if not 0 < fence <= MAX_FENCE:
-        return false()
-    return and_(jobs.c.id == job_id, jobs.c.fence == fence, RUNNING)
-
-
-def _overdue(now: ColumnElement[int]) -> ColumnElement[bool]:
-    return and_(RUNNING, jobs.c.lease_until <= now)
-
-
-def _runnable(now: ColumnElement[int]) -> ColumnElement[bool]:
-    return and_(ACTIVE, or_(and_(WAITING, jobs.c.run_at <= now), _overdue(now)))

@@ -109,6 +109,14 @@ def test_a_large_batch_is_taken(queue: RedisQueue) -> None:
     assert queue.list(limit=1)[0].id == ids[-1]
 
 
+def test_more_leases_than_one_script_takes_are_completed(queue: RedisQueue) -> None:
+    queue.enqueue(*[new_job()] * 2500)
+    leases = [lease for _ in range(3) for lease in queue.claim_many("me", 1000, lease=LEASE)]
+    queue.cancel(leases[1700].job.id)
+    assert queue.complete_many(leases) == [leases[1700]]
+    assert queue.depth().counts["done"] == 2499
+
+
 @pytest.mark.parametrize("name", ["", "x" * 201])
 def test_a_queue_needs_a_name(name: str) -> None:
     with pytest.raises(InvalidJobError):
