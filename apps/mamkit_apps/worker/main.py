@@ -3,7 +3,10 @@
 import logging
 import os
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
@@ -13,16 +16,20 @@ from mamkit.jobs import CanWait, Queue, QueueError
 from mamkit.previews import (
     Ack,
     ApiUnavailableError,
+    Finished,
     InvalidMessageError,
     PreviewWorker,
     Report,
     ReportNotTakenError,
+    Room,
     StaleReportError,
 )
 from mamkit.previews.messages import PART_JOB, PLAN_JOB
 from mamkit.signing import WebhookSigner
+from mamkit.transcode import Limits
 from mamkit_apps.settings import ServiceSettings
 from mamkit_apps.wiring import open_queue, open_zones
+from mamkit_apps.worker.machine import memory, processors, slots_of
 from mamkit_apps.worker.metered import MeteredQueue
 from mamkit_apps.worker.monitor import monitor
 from mamkit_apps.worker.orders import Orders
@@ -85,46 +92,105 @@ def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> N
     orders = Orders(settings.grace)
     queue = open_queue(settings)
     metered = MeteredQueue(queue)
-    worker = PreviewWorker(
-        f"{socket.gethostname()}:{os.getpid()}",
-        queue=metered,
-        zones=open_zones(settings),
-        report=HttpReporter(settings.api_url, WebhookSigner(_callback_key(settings))),
-        lease=settings.lease,
-    )
-    with monitor(metered, listener), closing(worker):
-        _work(worker, queue, orders)
+    deliver = HttpReporter(settings.api_url, WebhookSigner(_callback_key(settings)))
+    room = _room(settings)
+
+    def report(report: Report) -> Ack:
+        ack = deliver(report)
+        if isinstance(report, Finished):
+            metered.made(report)
+        return ack
+
+    workers = [
+        PreviewWorker(
+            f"{socket.gethostname()}:{os.getpid()}:{slot}",
+            queue=metered,
+            zones=open_zones(settings),
+            report=report,
+            lease=settings.lease,
+            policy=settings.policy,
+            room=room,
+        )
+        for slot in range(settings.worker_slots or slots_of(processors()))
+    ]
+    desk = _Desk(queue, orders)
+    with monitor(metered, listener, room=room), ThreadPoolExecutor(len(workers), thread_name_prefix="slot") as slots:
+        for ended in as_completed([slots.submit(desk.serve, worker) for worker in workers]):
+            ended.result()
 
 
-def _work(worker: PreviewWorker, queue: Queue, orders: Orders) -> None:
-    """Take job after job; say once that the queue cannot be reached, and once that it can again."""
-    trouble = ""
-    while not orders.leaving.is_set():
-        if orders.paused:
-            orders.leaving.wait(IDLE)
-            continue
-        worker.prepare()
+class _Desk:
+    """Where the slots of a worker wait for work.
+
+    Args:
+        queue: Where jobs come from.
+        orders: Of the operator.
+    """
+
+    def __init__(self, queue: Queue, orders: Orders) -> None:
+        self._queue = queue
+        self._orders = orders
+        self._bell = threading.Condition()
+        self._rung = 0
+        self._trouble = ""
+
+    def serve(self, worker: PreviewWorker) -> None:
+        """Take job after job; whatever ends this slot against its will ends the others, too."""
         try:
-            if not worker.run_once(orders.stop):
-                _rest(queue, orders)
+            with closing(worker):
+                self._serve(worker)
+        except BaseException:
+            self._orders.leaving.set()
+            self._orders.stop.set()
+            raise
+
+    def _serve(self, worker: PreviewWorker) -> None:
+        orders = self._orders
+        while not orders.leaving.is_set():
+            if orders.paused:
+                orders.leaving.wait(IDLE)
+                continue
+            worker.prepare()
+            rung = self._rung
+            try:
+                if worker.run_once(orders.stop):
+                    self._ring()  # what is done lets others begin: the parts of a film that was planned
+                else:
+                    self._rest(rung)
+                self._note("")
+            except QueueError as error:
+                self._note(str(error))
+                orders.leaving.wait(UNREACHABLE)
+
+    def _note(self, trouble: str) -> None:
+        """Say once that the queue cannot be reached, and once that it can again."""
+        if trouble != self._trouble:
+            self._trouble, before = trouble, self._trouble
             if trouble:
+                log.warning("waiting for the queue: %s", trouble)
+            elif before:
                 log.info("the queue answers again")
-                trouble = ""
-        except QueueError as error:
-            if str(error) != trouble:
-                trouble = str(error)
-                log.warning("waiting for the queue: %s", error)
-            orders.leaving.wait(UNREACHABLE)
+
+    def _rest(self, rung: int) -> None:
+        """Wait for a job: until the queue tells of one where it can, and else for a moment or the bell."""
+        if self._orders.leaving.is_set():
+            return
+        if isinstance(self._queue, CanWait):
+            self._queue.wait(timedelta(seconds=LONGEST_REST), kinds=WORK)
+            return
+        with self._bell:
+            self._bell.wait_for(lambda: self._rung != rung, IDLE)
+
+    def _ring(self) -> None:
+        with self._bell:
+            self._rung += 1
+            self._bell.notify_all()
 
 
-def _rest(queue: Queue, orders: Orders) -> None:
-    """Wait for a job: until the queue tells of one where it can, and else for a moment."""
-    if orders.leaving.is_set():
-        return
-    if isinstance(queue, CanWait):
-        queue.wait(timedelta(seconds=LONGEST_REST), kinds=WORK)
-    else:
-        orders.leaving.wait(IDLE)
+def _room(settings: WorkerSettings) -> Room:
+    total = settings.worker_memory_bytes or memory()
+    limits = Limits()
+    return Room(total, limits=limits if total is None else replace(limits, memory=min(limits.memory, total)))
 
 
 def _callback_key(settings: ServiceSettings) -> bytes:

@@ -20,6 +20,7 @@ from mamkit.jobs import (
     QueueDepth,
     QueueUnavailableError,
 )
+from mamkit.previews import Finished
 
 __all__ = ["BUCKETS", "MeteredQueue", "Numbers"]
 
@@ -38,6 +39,10 @@ class Numbers:
     """How many jobs were done within a bucket, by kind of job and the bucket's end."""
     seconds: Counter[str] = field(default_factory=Counter)
     """How long all jobs that were done took, by kind."""
+    part_seconds: Counter[str] = field(default_factory=Counter)
+    """How long all parts that were made took, by what they are of: `video`, `audio`, `subtitles`, `artwork`."""
+    media_seconds: Counter[str] = field(default_factory=Counter)
+    """How long they play: over `part_seconds`, how fast this worker encodes."""
 
 
 class MeteredQueue:
@@ -50,7 +55,8 @@ class MeteredQueue:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._numbers = Numbers()
-        self._since: dict[tuple[UUID, int], float] = {}  # when each lease in hand began, on the monotonic clock
+        # When each lease in hand began, on the monotonic clock, and for what it is.
+        self._held: dict[tuple[UUID, int], tuple[float, Job]] = {}
         self._lock = Lock()
 
     def numbers(self) -> Numbers:
@@ -60,19 +66,34 @@ class MeteredQueue:
                 ended=self._numbers.ended.copy(),
                 below=self._numbers.below.copy(),
                 seconds=self._numbers.seconds.copy(),
+                part_seconds=self._numbers.part_seconds.copy(),
+                media_seconds=self._numbers.media_seconds.copy(),
             )
 
     def in_hand(self) -> int:
         """Return how many jobs the worker holds."""
         with self._lock:
-            return len(self._since)
+            return len(self._held)
+
+    def made(self, report: Finished) -> None:
+        """Note a part that was made, before its job is completed."""
+        with self._lock:
+            since, job = self._held.get((report.job_id, report.fence), (None, None))
+            if since is None or job is None:
+                return
+            part = str(job.payload["part"]["kind"])
+            played: Counter[str] = Counter()
+            for segment in report.result.segments:
+                played[segment.rendition] += float(segment.duration)  # type: ignore[assignment] # as below
+            self._numbers.part_seconds[part] += time.monotonic() - since  # type: ignore[assignment] # as below
+            self._numbers.media_seconds[part] += max(played.values(), default=0)
 
     def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
         """See `Queue.claim`."""
         found = self._queue.claim(worker, kinds=kinds, lease=lease)
         if found is not None:
             with self._lock:
-                self._since[found.job.id, found.fence] = time.monotonic()
+                self._held[found.job.id, found.fence] = time.monotonic(), found.job
         return found
 
     def renew(self, lease: Lease, *, by: timedelta) -> Lease:
@@ -129,9 +150,9 @@ class MeteredQueue:
         """See `Queue.get`."""
         return self._queue.get(job_id)
 
-    def list(self, *, state: JobState | None = None, limit: int = 100) -> list[Job]:
+    def list(self, *, state: JobState | None = None, limit: int = 100, before: UUID | None = None) -> list[Job]:
         """See `Queue.list`."""
-        return self._queue.list(state=state, limit=limit)
+        return self._queue.list(state=state, limit=limit, before=before)
 
     def depth(self) -> QueueDepth:
         """See `Queue.depth`."""
@@ -157,10 +178,10 @@ class MeteredQueue:
     def _end(self, lease: Lease, outcome: str) -> None:
         """Note how a lease ended; a loss is noticed by the heartbeat and by the job's end, and counts once."""
         with self._lock:
-            since = self._since.pop((lease.job.id, lease.fence), None)
-            if since is None:
+            held = self._held.pop((lease.job.id, lease.fence), None)
+            if held is None:
                 return
-            kind, seconds = lease.job.kind, time.monotonic() - since
+            kind, seconds = lease.job.kind, time.monotonic() - held[0]
             self._numbers.ended[kind, outcome] += 1
             if outcome == "done":
                 self._numbers.seconds[kind] += seconds  # type: ignore[assignment] # a counter sums fractions, too

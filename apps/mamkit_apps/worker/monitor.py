@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from mamkit.clock import utc_now
 from mamkit.jobs import QueueError
+from mamkit.previews import Room
 from mamkit_apps.worker.metered import BUCKETS, MeteredQueue
 
 __all__ = ["metrics_text", "monitor"]
@@ -19,8 +20,13 @@ __all__ = ["metrics_text", "monitor"]
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def metrics_text(queue: MeteredQueue) -> str:
-    """Return everything that is measured; without the queue's own numbers while it cannot be reached."""
+def metrics_text(queue: MeteredQueue, *, room: Room | None = None) -> str:
+    """Return everything that is measured; without the queue's own numbers while it cannot be reached.
+
+    Args:
+        queue: Of the worker.
+        room: Of its child processes; None leaves out what they take.
+    """
     numbers = queue.numbers()
     lines = [*_family("mamkit_queue_up", "gauge", "Whether the queue answers.")]
     try:
@@ -51,16 +57,26 @@ def metrics_text(queue: MeteredQueue) -> str:
         lines.append(f'mamkit_worker_job_seconds_bucket{{{name},le="+Inf"}} {done}')
         lines.append(f"mamkit_worker_job_seconds_sum{{{name}}} {seconds:.3f}")
         lines.append(f"mamkit_worker_job_seconds_count{{{name}}} {done}")
+    lines += _family("mamkit_worker_part_seconds_total", "counter", "How long the parts took that were made.")
+    for part, seconds in sorted(numbers.part_seconds.items()):
+        lines.append(f'mamkit_worker_part_seconds_total{{part="{_label(part)}"}} {seconds:.3f}')
+    lines += _family("mamkit_worker_media_seconds_total", "counter", "How long the parts play that were made.")
+    for part, seconds in sorted(numbers.media_seconds.items()):
+        lines.append(f'mamkit_worker_media_seconds_total{{part="{_label(part)}"}} {seconds:.3f}')
+    if room is not None:
+        lines += _family("mamkit_worker_memory_taken_bytes", "gauge", "What running jobs are thought to take.")
+        lines.append(f"mamkit_worker_memory_taken_bytes {room.taken}")
     return "\n".join(lines) + "\n"
 
 
 @contextmanager
-def monitor(queue: MeteredQueue, listener: socket.socket | None) -> Iterator[None]:
+def monitor(queue: MeteredQueue, listener: socket.socket | None, *, room: Room | None = None) -> Iterator[None]:
     """Answer `/healthz` and `/metrics` while the block runs.
 
     Args:
         queue: Whose numbers are shown.
         listener: Listening socket, which is closed at the end; None answers nothing.
+        room: As for `metrics_text`.
     """
     if listener is None:
         yield
@@ -74,7 +90,7 @@ def monitor(queue: MeteredQueue, listener: socket.socket | None) -> Iterator[Non
                 case "/healthz":  # the process serves; looks at nothing else, so that a dead queue restarts no worker
                     self._answer(HTTPStatus.OK, "application/json", '{"status":"ok"}')
                 case "/metrics":
-                    self._answer(HTTPStatus.OK, TEXT, metrics_text(queue))
+                    self._answer(HTTPStatus.OK, TEXT, metrics_text(queue, room=room))
                 case _:
                     self._answer(HTTPStatus.NOT_FOUND, TEXT, "not found\n")
 

@@ -1,13 +1,18 @@
 """Settings of the worker."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from mamkit_apps.settings import HttpUrl, ServiceSettings
+from mamkit.previews import PlanPolicy
+from mamkit.transcode import DEFAULT_LADDER, UHD_LADDER, Codec, Container
+from mamkit_apps.settings import HttpUrl, Names, ServiceSettings
 
 __all__ = ["WorkerSettings"]
+
+
+LADDERS = {"default": DEFAULT_LADDER, "uhd": UHD_LADDER}
 
 
 class WorkerSettings(ServiceSettings):
@@ -21,10 +26,47 @@ class WorkerSettings(ServiceSettings):
     """How long a job stays a silent worker's: a job of a dead worker is taken up again after so long."""
     grace_seconds: Annotated[int, Field(ge=0)] = 0
     """How long the job in hand may go on after SIGTERM before it is handed back."""
+    worker_slots: Annotated[int, Field(ge=0, le=256)] = 0
+    """Jobs that are done at once; 0: one for every four processors, and two where there are two or three."""
+    worker_memory_bytes: Annotated[int, Field(ge=0)] = 0
+    """Memory that all child processes together may take; 0: three quarters of the machine's, or of the container's."""
+    preview_codecs: Names = ("h264",)
+    """What pictures are encoded in, with commas: `h264`, `hevc`, `av1`. Each has all sizes; old players need H.264."""
+    preview_container: Container = "fmp4"
+    """What segments are packed in; `ts` is for players that know nothing else, and holds H.264 alone."""
+    preview_copy: bool = True
+    """Whether a film that already is what the largest rendition would be is copied instead of encoded."""
+    preview_ladder: Literal["default", "uhd"] = "default"
+    """Sizes: `default` is up to 1080p, `uhd` up to 2160p."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None
     """Port of `/healthz` and `/metrics`; None answers neither."""
     metrics_host: str = "127.0.0.1"
     """Address of `/healthz` and `/metrics`."""
+
+    @field_validator("preview_codecs")
+    @classmethod
+    def _known_codecs(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        known = get_args(Codec)
+        if not names or set(names) - set(known) or len(set(names)) < len(names):
+            raise ValueError(f"must name some of {', '.join(known)}, each once, with commas")
+        return names
+
+    @model_validator(mode="after")
+    def _codecs_fit_the_container(self) -> Self:
+        if self.preview_container == "ts" and self.preview_codecs != ("h264",):
+            raise ValueError("PREVIEW_CONTAINER=ts holds h264 alone, and PREVIEW_CODECS names others")
+        return self
+
+    @property
+    def policy(self) -> PlanPolicy:
+        """How plans are made."""
+        codecs: tuple[Codec, ...] = tuple(codec for codec in get_args(Codec) if codec in self.preview_codecs)
+        return PlanPolicy(
+            ladder=LADDERS[self.preview_ladder],
+            codecs=codecs,
+            container=self.preview_container,
+            copy=self.preview_copy,
+        )
 
     @property
     def lease(self) -> timedelta:

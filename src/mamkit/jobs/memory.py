@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import nsmallest
+from itertools import dropwhile, islice
 from threading import RLock
 from typing import get_args
 from uuid import UUID
@@ -248,12 +249,18 @@ class MemoryQueue:
         with self._lock:
             return self._entry(job_id).to_job()
 
-    def list(self, *, state: JobState | None = None, limit: int = 100) -> list[Job]:
+    def list(self, *, state: JobState | None = None, limit: int = 100, before: UUID | None = None) -> list[Job]:
         """See `Queue.list`."""
         check_limit(limit)
         with self._lock:
-            found = [entry for entry in reversed(self._entries.values()) if state is None or entry.state == state]
-            return [entry.to_job() for entry in found[:limit]]
+            newest = iter(reversed(self._entries.values()))
+            if before is not None:
+                if before not in self._entries:
+                    raise JobNotFoundError(before)
+                newest = dropwhile(lambda entry: entry.id != before, newest)
+                next(newest)
+            found = (entry.to_job() for entry in newest if state is None or entry.state == state)
+            return [*islice(found, limit)]
 
     def depth(self) -> QueueDepth:
         """See `Queue.depth`."""

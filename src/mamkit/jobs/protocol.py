@@ -118,8 +118,18 @@ class Queue(Protocol):
             JobNotFoundError: There is no such job.
         """
 
-    def list(self, *, state: JobState | None = None, limit: int = 100) -> list[Job]:
-        """Return jobs, newest first."""
+    def list(self, *, state: JobState | None = None, limit: int = 100, before: UUID | None = None) -> list[Job]:
+        """Return jobs, newest first.
+
+        Args:
+            state: Only those that are so.
+            limit: At most so many, 1 to 1000.
+            before: Only those that came before this job, whatever its state: the last one of the page before.
+
+        Raises:
+            InvalidJobError: The limit is out of bounds.
+            JobNotFoundError: There is no such job any more, before which others could have come.
+        """
 
     def depth(self) -> QueueDepth:
         """Return how many jobs there are in each state, and how long the oldest runnable one has waited."""

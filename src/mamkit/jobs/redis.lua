@@ -343,10 +343,15 @@ function operations.get(id)
   return #fields > 0 and {id, fields}
 end
 
-function operations.list(limit, ...)
-  local found, jobs = {}, {}
+function operations.list(limit, before, ...)
+  local found, jobs, newer = {}, {}, '+inf'
+  if before ~= '' then
+    local state = call('HGET', key('job:' .. before), 'state')
+    if not state then return false end
+    newer = '(' .. call('ZSCORE', key('state:' .. state), before)
+  end
   for _, state in ipairs({...}) do
-    local newest = call('ZREVRANGE', key('state:' .. state), 0, limit - 1, 'WITHSCORES')
+    local newest = call('ZREVRANGEBYSCORE', key('state:' .. state), newer, '-inf', 'WITHSCORES', 'LIMIT', 0, limit)
     for index = 1, #newest, 2 do found[#found + 1] = {newest[index], tonumber(newest[index + 1])} end
   end
   table.sort(found, function(one, other) return one[2] > other[2] end)

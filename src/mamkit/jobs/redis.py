@@ -260,10 +260,14 @@ class RedisQueue:
             raise JobNotFoundError(job_id)
         return to_job(found)
 
-    def list(self, *, state: JobState | None = None, limit: int = 100) -> list[Job]:
+    def list(self, *, state: JobState | None = None, limit: int = 100, before: UUID | None = None) -> list[Job]:
         """See `Queue.list`."""
         check_limit(limit)
-        return [to_job(found) for found in self._run("list", limit, *(STATES if state is None else (state,)))]
+        states = STATES if state is None else (state,)
+        page = self._run("list", limit, "" if before is None else str(before), *states)
+        if page is None and before is not None:
+            raise JobNotFoundError(before)
+        return [to_job(found) for found in page]
 
     def depth(self) -> QueueDepth:
         """See `Queue.depth`."""

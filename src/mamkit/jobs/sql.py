@@ -313,13 +313,22 @@ class SqlQueue:
             raise JobNotFoundError(job_id)
         return to_job(row)
 
-    def list(self, *, state: JobState | None = None, limit: int = 100) -> list[Job]:
+    def list(self, *, state: JobState | None = None, limit: int = 100, before: UUID | None = None) -> list[Job]:
         """See `Queue.list`."""
         check_limit(limit)
         wanted = true() if state is None else jobs.c.state == state
         kept_apart = true() if state is None else ACTIVE if state in {"waiting", "running"} else FINISHED
         newest = select(jobs).where(wanted, kept_apart).order_by(jobs.c.sequence.desc()).limit(limit)
-        return [to_job(row) for row in self._database.read(lambda connection: connection.execute(newest).all())]
+
+        def look(connection: Connection) -> Sequence[Row[Any]]:
+            if before is None:
+                return connection.execute(newest).all()
+            sequence = connection.scalar(select(jobs.c.sequence).where(jobs.c.id == before))
+            if sequence is None:
+                raise JobNotFoundError(before)
+            return connection.execute(newest.where(jobs.c.sequence < sequence)).all()
+
+        return [to_job(row) for row in self._database.read(look)]
 
     def depth(self) -> QueueDepth:
         """See `Queue.depth`."""

@@ -17,7 +17,9 @@ from mamkit.previews.errors import (
 from mamkit.previews.ingest import Ingest, PresignedUpload
 from mamkit.previews.janitor import Orphan, find_orphans, remove_orphan
 from mamkit.previews.messages import Ack, Failed, Finished, PartJob, PlanJob, Planned, Progress, Report, parse_report
+from mamkit.previews.policy import PlanPolicy
 from mamkit.previews.publisher import PreviewState, Publisher
+from mamkit.previews.room import NoRoomError, Room, memory_of
 from mamkit.previews.trash import Trash
 
 __all__ = [
@@ -27,10 +29,12 @@ __all__ = [
     "Finished",
     "Ingest",
     "InvalidMessageError",
+    "NoRoomError",
     "Orphan",
     "PartJob",
     "PartsDisagreeError",
     "PlanJob",
+    "PlanPolicy",
     "Planned",
     "PresignedUpload",
     "PreviewError",
@@ -41,10 +45,12 @@ __all__ = [
     "Report",
     "ReportNotTakenError",
     "Reporter",
+    "Room",
     "StagedUploadMissingError",
     "StaleReportError",
     "Trash",
     "find_orphans",
+    "memory_of",
     "parse_report",
     "remove_orphan",
 ]

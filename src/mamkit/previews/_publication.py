@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from mamkit.previews.errors import PartsDisagreeError
 from mamkit.previews.layout import MANIFEST_TYPE, PLAYLIST_TYPE
@@ -24,6 +25,8 @@ from mamkit.transcode import (
 )
 
 __all__ = ["is_playable", "tracks_of", "write_playlists"]
+
+AT_ONCE = 8  # playlists on their way into the store
 
 
 def tracks_of(results: Iterable[PartResult]) -> dict[str, Track]:
@@ -69,9 +72,16 @@ def write_playlists(
         texts[media_playlist_name(name)] = media_playlist(track, plan=plan, finished=finished)
         if name in pictures:
             texts[iframe_playlist_name(name)] = iframe_playlist(track, plan=plan, finished=finished)
+    index = multivariant_playlist(plan, tracks.values(), finished=finished)
+    types = dict.fromkeys(texts, PLAYLIST_TYPE)
     if finished and plan.container == "fmp4":
-        manifest = dash_manifest(plan, tracks.values()).encode()
-        previews.put(prefix + MANIFEST_NAME, manifest, content_type=MANIFEST_TYPE)
-    texts[INDEX_NAME] = multivariant_playlist(plan, tracks.values(), finished=finished)
-    for name, text in texts.items():
-        previews.put(prefix + name, text.encode(), content_type=PLAYLIST_TYPE)
+        texts[MANIFEST_NAME], types[MANIFEST_NAME] = dash_manifest(plan, tracks.values()), MANIFEST_TYPE
+    # At once: each is a journey to a store, and a person waits for the first of them.
+    with ThreadPoolExecutor(min(AT_ONCE, len(texts))) as threads:
+        done = [
+            threads.submit(previews.put, prefix + name, text.encode(), content_type=types[name])
+            for name, text in texts.items()
+        ]
+    for put in done:
+        put.result()
+    previews.put(prefix + INDEX_NAME, index.encode(), content_type=PLAYLIST_TYPE)

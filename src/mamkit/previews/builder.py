@@ -32,18 +32,16 @@ from mamkit.previews.messages import (
     parse_job,
     parse_plan,
 )
+from mamkit.previews.policy import PlanPolicy
+from mamkit.previews.room import NoRoomError, Room, memory_of
 from mamkit.storage import ObjectReader, StorageUnavailableError, Zones
 from mamkit.transcode import (
-    DEFAULT_LADDER,
     Children,
-    Ladder,
-    Limits,
     MediaError,
     PartResult,
     Plan,
     TranscodeInterruptedError,
     encode_part,
-    make_plan,
     probe,
 )
 
@@ -69,14 +67,16 @@ which comes when an installation is upgraded."""
 class PreviewWorker:
     """Builds previews, one job at a time; `close` it when no more are to come.
 
+    Several in one process, each in a thread of its own, share a `Room`.
+
     Args:
         name: Who holds the leases, e.g. host name and process id.
         queue: Where the jobs wait.
         zones: Masters are read, previews are written.
         report: Delivers reports to the API.
         lease: How long a job stays this worker's without a sign of life; renewed all along.
-        ladder: Which renditions to make.
-        limits: Bounds of the child processes that open the media.
+        policy: How plans are made; `PlanPolicy()` if None.
+        room: Bounds of the child processes that open the media; `Room()` if None.
     """
 
     def __init__(
@@ -87,16 +87,16 @@ class PreviewWorker:
         zones: Zones,
         report: Reporter,
         lease: timedelta = timedelta(seconds=30),
-        ladder: Ladder = DEFAULT_LADDER,
-        limits: Limits | None = None,
+        policy: PlanPolicy | None = None,
+        room: Room | None = None,
     ) -> None:
         self._name = name
         self._queue = queue
         self._zones = zones
         self._report = report
         self._lease = lease
-        self._ladder = ladder
-        self._limits = limits or Limits()
+        self._policy = policy or PlanPolicy()
+        self._room = room or Room()
         self._children = Children()
         self._uploads = ThreadPoolExecutor(UPLOADS, thread_name_prefix="upload")
 
@@ -120,19 +120,27 @@ class PreviewWorker:
         Raises:
             QueueError: The queue itself cannot be reached.
         """
+        self._room.pass_by(stop)
         lease = self._queue.claim(self._name, kinds=[PLAN_JOB, PART_JOB], lease=self._lease)
         if lease is None:
             return False
-        with Heartbeat(self._queue, lease, duration=self._lease) as heartbeat:
-            cancelled = _Either(stop, heartbeat.lost)
-            with suppress(LeaseLostError, StaleReportError):  # the job is somebody else's now, and their word counts
-                self._settle(lease, cancelled, stop)
+        try:
+            with Heartbeat(self._queue, lease, duration=self._lease) as heartbeat:
+                cancelled = _Either(stop, heartbeat.lost)
+                # A job that is lost is somebody else's now, and their word counts.
+                with suppress(LeaseLostError, StaleReportError):
+                    self._settle(lease, cancelled, stop)
+        except NoRoomError as error:
+            self._room.wait(error.need, stop)
         return True
 
     def _settle(self, lease: Lease, cancelled: "_Either", stop: threading.Event) -> None:
         """Do the job and tell the queue how it ended."""
         try:
             self._do(lease, cancelled)
+        except NoRoomError:
+            self._queue.release(lease)  # it keeps its place, and may fit on another machine
+            raise
         except TranscodeInterruptedError:
             if stop.is_set():
                 self._queue.release(lease)
@@ -191,9 +199,9 @@ class PreviewWorker:
             self._encode(lease, job, cancelled)
 
     def _plan(self, lease: Lease, job: PlanJob, cancelled: "_Either") -> None:
-        with open_master(self._zones.masters, job.master_key) as source:
-            info = probe(source, limits=self._limits, cancelled=cancelled, children=self._children)
-        plan = make_plan(info, ladder=self._ladder)
+        with self._room.take(memory_of()), open_master(self._zones.masters, job.master_key) as source:
+            info = probe(source, limits=self._room.limits, cancelled=cancelled, children=self._children)
+        plan = self._policy.plan(info)
         self._report(
             Planned(
                 version_id=job.version_id,
@@ -206,6 +214,10 @@ class PreviewWorker:
 
     def _encode(self, lease: Lease, job: PartJob, cancelled: "_Either") -> None:
         plan = read_plan(self._zones.previews, job.prefix)
+        with self._room.take(memory_of(plan, job.part)):
+            self._make(lease, job, plan, cancelled)
+
+    def _make(self, lease: Lease, job: PartJob, plan: Plan, cancelled: "_Either") -> None:
         sink = StoreSink(
             self._zones.previews,
             job.prefix,
@@ -221,7 +233,7 @@ class PreviewWorker:
         try:
             with open_master(self._zones.masters, job.master_key) as source:
                 result = encode_part(
-                    source, plan, job.part, sink, limits=self._limits, cancelled=cancelled, children=self._children
+                    source, plan, job.part, sink, limits=self._room.limits, cancelled=cancelled, children=self._children
                 )
             sink.finish()
         finally:

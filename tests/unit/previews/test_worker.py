@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
@@ -14,7 +15,19 @@ from uuid import UUID
 import pytest
 
 from mamkit.jobs import Job, Lease, Queue
-from mamkit.previews import Ack, Failed, Finished, PreviewWorker, Progress, Report, ReportNotTakenError, builder
+from mamkit.previews import (
+    Ack,
+    Failed,
+    Finished,
+    Planned,
+    PlanPolicy,
+    PreviewWorker,
+    Progress,
+    Report,
+    ReportNotTakenError,
+    Room,
+    builder,
+)
 from mamkit.storage import LocalStore, MemoryStore, ObjectStore, staging_key
 from mamkit.transcode import EncodeError, Part, PartResult, Plan, Segment, Sink, encode_part
 from tests.media_factory import make_clip
@@ -53,6 +66,12 @@ async def work(
                 pass
 
     await asyncio.to_thread(run)
+
+
+def until(so: Callable[[], bool]) -> None:
+    """Return as soon as something is so."""
+    while not so():
+        time.sleep(0.01)
 
 
 def jobs(queue: Queue, kind: str = "") -> list[Job]:
@@ -331,3 +350,68 @@ def test_the_preview_lasts_as_long_as_the_film(tmp_path: Path, clip: bytes) -> N
         assert sum(segment.duration for segment in results if segment.rendition == name) == pytest.approx(
             Fraction(8), abs=0.05
         )
+
+
+def test_a_part_that_does_not_fit_is_handed_back_unharmed_and_done_when_there_is_room(
+    tmp_path: Path, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(*arguments: Any, **more: Any) -> PartResult:
+        began.set()
+        assert go_on.wait(60)
+        return encode_part(*arguments, **more)
+
+    monkeypatch.setattr(builder, "encode_part", slow)
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        async with bench(tmp_path) as b:
+            version_id = await upload(b, clip)
+
+            def report(report: Report) -> Ack:
+                return asyncio.run_coroutine_threadsafe(b.publisher.take(report), loop).result()
+
+            room = Room(1)  # nothing fits beside anything
+            workers = [PreviewWorker(f"w{n}", queue=b.queue, zones=b.zones, report=report, room=room) for n in range(2)]
+            stop = threading.Event()
+            assert await asyncio.to_thread(workers[0].run_once, stop)  # the plan
+            first = asyncio.create_task(asyncio.to_thread(workers[0].run_once, stop))
+            await asyncio.to_thread(began.wait, 60)
+            second = asyncio.create_task(asyncio.to_thread(workers[1].run_once, stop))
+            await asyncio.to_thread(until, lambda: room.awaited)
+            [in_hand] = [job for job in jobs(b.queue) if job.state == "running"]
+            assert all(job.attempts == 0 for job in jobs(b.queue, "preview.part") if job.id != in_hand.id)
+            go_on.set()
+            assert await first
+            assert await second
+            for worker in workers:
+                while await asyncio.to_thread(worker.run_once, stop):
+                    pass
+                worker.close()
+            assert await b.status(version_id) == "ready"
+            assert {job.attempts for job in jobs(b.queue)} == {1}
+
+    asyncio.run(scenario())
+
+
+def test_what_an_operator_decides_is_what_a_plan_holds(tmp_path: Path, clip: bytes) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            await upload(b, clip)
+            policy = PlanPolicy(codecs=("h264", "hevc"), copy=False)
+            told: list[Report] = []
+
+            def report(report: Report) -> Ack:
+                told.append(report)
+                return Ack(wanted=True)
+
+            worker = PreviewWorker("w", queue=b.queue, zones=b.zones, report=report, policy=policy)
+            assert await asyncio.to_thread(worker.run_once, threading.Event())
+            worker.close()
+            [planned] = told
+            assert isinstance(planned, Planned)
+            assert {rendition.codec for rendition in planned.plan.video} == {"h264", "hevc"}
+            assert not any(rendition.copied for rendition in planned.plan.video)
+
+    asyncio.run(scenario())

@@ -10,6 +10,7 @@ from mamkit.transcode import (
     ArtFile,
     ChildProtocolError,
     EmptyFileError,
+    MediaTooLargeError,
     MediaUnreadableError,
     MediaUnsupportedError,
     make_thumbnails,
@@ -101,7 +102,7 @@ def test_what_is_no_image_is_refused_by_name(tmp_path: Path) -> None:
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", MediaUnsupportedError),
         (b"\0\0\0\x18ftypheic" + bytes(100), MediaUnsupportedError),
         (whole[:20], MediaUnreadableError),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\1\0\0\0\1\0\0\x08\x02\0\0\0" + bytes(64), MediaUnreadableError),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\1\0\0\0\1\0\0\x08\x02\0\0\0" + bytes(64), MediaTooLargeError),
     ):
         (tmp_path / "bad").write_bytes(data)
         with pytest.raises(error):

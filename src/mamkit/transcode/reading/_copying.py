@@ -5,6 +5,7 @@ groups of pictures that stand alone and are short enough. Everything is looked u
 once the other renditions follow the film's own boundaries there is no way back.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
@@ -87,11 +88,12 @@ def _numbers(table: SampleTable, rate: Fraction) -> list[int] | str:
     """Return which frame of the constant rate each sample is, in decode order, or why they are no such frames."""
     first = min(table.composition, default=0)
     frame = table.timescale * rate.denominator  # ticks of a frame, times the numerator
+    most = math.floor(_MOST_JITTER * frame)  # in whole numbers: a long film has some hundred thousand frames
     numbers: list[int] = []
     for time in table.composition:
         scaled = (time - first) * rate.numerator
         number = (2 * scaled + frame) // (2 * frame)
-        if abs(scaled - number * frame) > _MOST_JITTER * frame:
+        if abs(scaled - number * frame) > most:
             return "its frames do not keep to the rate"
         numbers.append(number)
     if not numbers or len(set(numbers)) != len(numbers) or max(numbers) != len(numbers) - 1:

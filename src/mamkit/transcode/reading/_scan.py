@@ -34,21 +34,30 @@ class Timing:
 
     tick: Fraction
     """Seconds of one unit of the stream's clock."""
-    end: Fraction | None = None
-    """When the last packet ends, seconds on the container's clock."""
-    times: list[Fraction] = field(default_factory=list)
-    """When the first packets are shown, in order of decoding."""
+    last: int | None = None
+    """When the last packet ends, in ticks, as everything that is noted of each of a film's many packets."""
+    stamps: list[int] = field(default_factory=list)
+    """When the first packets are shown, in ticks, in order of decoding."""
+
+    @property
+    def end(self) -> Fraction | None:
+        """When the last packet ends, seconds on the container's clock."""
+        return None if self.last is None else self.last * self.tick
+
+    @property
+    def times(self) -> list[Fraction]:
+        """When the first packets are shown, seconds on the container's clock, in order of decoding."""
+        return [stamp * self.tick for stamp in self.stamps]
 
     def add(self, packet: "av.Packet[Stream]") -> None:
         """Take note of a packet; those that are only decoded, or have no time, are passed over."""
         stamp = packet.dts if packet.pts is None else packet.pts
         if stamp is None or packet.is_discard:
             return
-        time = stamp * self.tick
-        end = time + (packet.duration or 0) * self.tick
-        self.end = end if self.end is None else max(self.end, end)
-        if len(self.times) < _KEPT_TIMES:
-            self.times.append(time)
+        end = stamp + (packet.duration or 0)
+        self.last = end if self.last is None else max(self.last, end)
+        if len(self.stamps) < _KEPT_TIMES:
+            self.stamps.append(stamp)
 
     def rate(self) -> Fraction | None:
         """Return packets per second, or None where there are fewer than two; gaps in a constant rate do not count."""
@@ -64,7 +73,7 @@ class Timing:
 
     def _spacing(self) -> list[Fraction]:
         """Return the seconds from each of the first packets to the next, in order of presentation."""
-        return [b - a for a, b in itertools.pairwise(sorted(self.times)) if b > a]
+        return [(b - a) * self.tick for a, b in itertools.pairwise(sorted(self.stamps)) if b > a]
 
     def _steady(self, spacing: list[Fraction]) -> list[Fraction]:
         """Return the distances that are the usual one."""
@@ -90,7 +99,7 @@ def scan(file: Source, indices: Iterable[int]) -> dict[int, Timing]:
             with open_source(file) as source:
                 _read(source, tail, at_most=None)
         for index, timing in tail.items():
-            timings[index].end = timing.end or timings[index].end
+            timings[index].last = timings[index].last if timing.last is None else timing.last
     return timings
 
 
@@ -116,4 +125,4 @@ def _read_tail(source: InputContainer, timings: dict[int, Timing]) -> bool:
     except av.FFmpegError:
         return False
     _read(source, timings, at_most=None)
-    return all(timing.end is not None for timing in timings.values())
+    return all(timing.last is not None for timing in timings.values())

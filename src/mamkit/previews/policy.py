@@ -1,0 +1,39 @@
+"""What an operator decides about previews, before any film is known."""
+
+from dataclasses import dataclass
+
+from mamkit.transcode import DEFAULT_LADDER, Codec, Container, Ladder, MediaInfo, Plan, make_plan
+
+__all__ = ["PlanPolicy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanPolicy:
+    """How plans are made. The worker that plans a film decides for all of its parts.
+
+    Raises:
+        ValueError: There is no codec, one is named twice, or transport streams are to hold another than H.264.
+    """
+
+    ladder: Ladder = DEFAULT_LADDER
+    """Which sizes and bit rates there are."""
+    codecs: tuple[Codec, ...] = ("h264",)
+    """What pictures are encoded in; each codec has all sizes."""
+    container: Container = "fmp4"
+    """What everything is packed in; `ts` is for players that know nothing else."""
+    copy: bool = True
+    """Whether a source that already is what the largest rendition would be is copied instead of encoded."""
+
+    def __post_init__(self) -> None:
+        if not self.codecs or len(set(self.codecs)) < len(self.codecs):
+            raise ValueError("name each codec once, and at least one")
+        if self.container == "ts" and set(self.codecs) != {"h264"}:
+            raise ValueError("transport streams hold H.264 alone")
+
+    def plan(self, info: MediaInfo) -> Plan:
+        """Return the plan for a source.
+
+        Raises:
+            MediaUnsupportedError: As for `make_plan`.
+        """
+        return make_plan(info, ladder=self.ladder, codecs=self.codecs, container=self.container, copy=self.copy)

@@ -1,0 +1,130 @@
+"""How much memory the child processes of one machine may take together, and how much a job will want.
+
+A part is begun only where it fits beside what runs already. One that does not is handed back to the queue, for another
+machine, and whoever held it waits until it would fit; nobody else here begins anything meanwhile, so that large films
+are not passed by small ones for ever.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition
+
+from mamkit.errors import MamkitError
+from mamkit.transcode import Cancellation, Codec, Limits, Part, Plan
+
+__all__ = ["NoRoomError", "Room", "memory_of"]
+
+_PROCESS = 120 << 20  # bytes of a child that has opened a file: Python, FFmpeg and pydantic
+_PICTURE = 3 / 2  # bytes a pixel in 4:2:0 at 8 bits
+_DECODED = 70  # pictures as large as the largest rendition that are decoded: 17 of a source four times as large
+# Pictures that an encoder holds: those that it looks ahead at, those that it refers to, and one a thread. Measured as
+# resident memory of a child on two processors; see docs/decisions/0053-slots-by-cores-and-memory.md.
+_HELD: dict[Codec, int] = {"h264": 60, "hevc": 110, "av1": 160}
+_TICK = 0.2  # seconds between two looks whether to stop
+
+
+class NoRoomError(MamkitError):
+    """A job wants more memory than is free beside the jobs that run here; it was not begun.
+
+    Attributes:
+        need: Bytes.
+    """
+
+    code = "previews.no_room"
+
+    def __init__(self, need: int) -> None:
+        super().__init__(f"a job wants {need >> 20} MiB, which are not free beside those that run here")
+        self.need = need
+
+
+def memory_of(plan: Plan | None = None, part: Part | None = None) -> int:
+    """Return about how many bytes a child takes: for a probe, or for a part of a plan.
+
+    Args:
+        plan: What is made; None for a probe.
+        part: What of it.
+    """
+    if plan is None or part is None or part.kind in {"audio", "subtitles"} or not plan.video:
+        return _PROCESS
+    largest = max(rendition.width * rendition.height for rendition in plan.video)
+    pictures: float = _DECODED * largest
+    if part.kind == "video":
+        pictures += sum(
+            _HELD[rendition.codec] * rendition.width * rendition.height
+            for rendition in plan.video
+            if not rendition.copied
+        )
+    return _PROCESS + round(pictures * _PICTURE)
+
+
+class Room:
+    """The memory of one machine, for any number of workers in one process.
+
+    Args:
+        memory: Bytes that all children may take together; None: as much as they like.
+        limits: Bounds of each child; `Limits()` if None.
+
+    Raises:
+        ValueError: The memory is not larger than zero.
+    """
+
+    def __init__(self, memory: int | None = None, *, limits: Limits | None = None) -> None:
+        if memory is not None and memory <= 0:
+            raise ValueError("the memory must be larger than zero")
+        self.limits = limits or Limits()
+        self._memory = memory
+        self._taken: list[int] = []
+        self._waiting = 0
+        self._change = Condition()
+
+    @property
+    def taken(self) -> int:
+        """Bytes that the jobs which run here are thought to take."""
+        with self._change:
+            return sum(self._taken)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for room."""
+        with self._change:
+            return self._waiting > 0
+
+    @contextmanager
+    def take(self, need: int) -> Iterator[None]:
+        """Take so many bytes while the block runs.
+
+        Whatever it wants, a job is let in where no other runs: it would fit nowhere else on this machine, either.
+
+        Raises:
+            NoRoomError: They are not free.
+        """
+        with self._change:
+            if not self._fits(need):
+                raise NoRoomError(need)
+            self._taken.append(need)
+        try:
+            yield
+        finally:
+            with self._change:
+                self._taken.remove(need)
+                self._change.notify_all()
+
+    def wait(self, need: int, stop: Cancellation) -> None:
+        """Wait until so many bytes are free, or until `stop` is set; whoever calls `pass_by` meanwhile waits, too."""
+        with self._change:
+            self._waiting += 1
+            try:
+                while not self._fits(need) and not stop.is_set():
+                    self._change.wait(_TICK)
+            finally:
+                self._waiting -= 1
+                self._change.notify_all()
+
+    def pass_by(self, stop: Cancellation) -> None:
+        """Return once nobody waits for room, or `stop` is set; to be called before a job is taken."""
+        with self._change:
+            while self._waiting and not stop.is_set():
+                self._change.wait(_TICK)
+
+    def _fits(self, need: int) -> bool:
+        return self._memory is None or not self._taken or sum(self._taken) + need <= self._memory
