@@ -6,7 +6,7 @@ Readers see the state in which they began and wait for nobody (write-ahead log).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from importlib import import_module
@@ -71,6 +71,7 @@ class Catalog:
         # Rows stay readable after their transaction.
         options: dict[str, Any] = {"expire_on_commit": False, "info": {"clock": clock}}
         self._clock = clock
+        self._listeners: list[Callable[[], None]] = []
         self._writing = async_sessionmaker(self._engine, sync_session_class=_Session, **options)
         self._reading = async_sessionmaker(readers, sync_session_class=_ReadOnlySession, **options)
 
@@ -100,6 +101,9 @@ class Catalog:
                 async with self._writing() as session, session.begin():
                     await self._narrow(session, scope)
                     yield session
+        if "told" in session.info:
+            for listener in self._listeners:
+                listener()
 
     @asynccontextmanager
     async def read(self, scope: Scope | None = None) -> AsyncIterator[AsyncSession]:
@@ -118,11 +122,16 @@ class Catalog:
                 yield session
                 await session.flush()  # complains of changes
 
+    def when_told(self, listener: Callable[[], None]) -> None:
+        """Call a function, which must be quick, after each transaction of this catalog that told of an event."""
+        self._listeners.append(listener)
+
     async def _narrow(self, session: AsyncSession, scope: Scope | None) -> None:
         """Let a session see its scope alone, until its transaction ends."""
         if scope is None:
             return
         moment = self._clock()
+        session.info["actor"] = scope.actor_id
         session.info["criteria"] = criteria(scope, moment)
         if self._turn is None:  # the policies of PostgreSQL look at these settings
             settings = (sa.func.set_config(name, value, True) for name, value in scope.settings(moment).items())
