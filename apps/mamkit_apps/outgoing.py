@@ -93,7 +93,7 @@ class GuardedClient:
         most: Connections at once.
     """
 
-    def __init__(self, guard: AddressGuard, *, tls: ssl.SSLContext | None = None, most: int = 32) -> None:
+    def __init__(self, guard: AddressGuard, *, tls: ssl.SSLContext | None = None, most: int = 128) -> None:
         self._guard = guard
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls, max_connections=most, keepalive_expiry=IDLE, network_backend=_GuardedNetwork(guard)

@@ -17,6 +17,7 @@ from mamkit.errors import MamkitError
 __all__ = ["PortInUseError", "listen", "serve", "stop_with_parent"]
 
 BACKLOG = 2048
+MAX_MESSAGE = 16 << 10  # bytes of a message through a WebSocket: a login is the longest
 GRACE = 5  # seconds that open requests get to end; an event stream would never end by itself
 
 
@@ -71,6 +72,7 @@ def serve(app: Litestar, listener: socket.socket, *, protocol: Callable[..., asy
         server_header=False,
         lifespan="on",
         timeout_graceful_shutdown=GRACE,
+        ws_max_size=MAX_MESSAGE,
     )
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has stopped in good order
         uvicorn.Server(config).run(sockets=[listener])
