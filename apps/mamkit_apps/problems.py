@@ -51,6 +51,7 @@ from mamkit.catalog import (
     VersionConflictError,
     WorkspaceInUseError,
 )
+from mamkit.catalog.webhooks import EndpointDisabledError, TooManyEndpointsError
 from mamkit.errors import MamkitError
 from mamkit.jobs import QueueUnavailableError
 from mamkit.previews import InvalidMessageError, StagedUploadMissingError, StaleReportError
@@ -69,6 +70,7 @@ from mamkit.storage import (
     UnsupportedOperationError,
     UploadRejectedError,
 )
+from mamkit_apps.guard import DestinationRefusedError
 from mamkit_apps.limits import LimitReachedError
 from mamkit_apps.logs import noted
 
@@ -148,6 +150,9 @@ STATUS: Mapping[type[MamkitError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ObjectNotFoundError: HTTPStatus.NOT_FOUND,
     AssetConflictError: HTTPStatus.CONFLICT,
+    EndpointDisabledError: HTTPStatus.CONFLICT,
+    TooManyEndpointsError: HTTPStatus.CONFLICT,
+    DestinationRefusedError: HTTPStatus.BAD_REQUEST,
     EmailTakenError: HTTPStatus.CONFLICT,
     IdentityTakenError: HTTPStatus.CONFLICT,
     IdentityPendingError: HTTPStatus.CONFLICT,

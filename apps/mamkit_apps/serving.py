@@ -18,6 +18,7 @@ __all__ = ["PortInUseError", "listen", "serve", "stop_with_parent"]
 
 BACKLOG = 2048
 KEEP_ALIVE = 75  # seconds for an idle connection; nginx keeps those to its upstreams for 60 (keepalive_timeout)
+MAX_MESSAGE = 16 << 10  # bytes of a message through a WebSocket: a login is the longest
 GRACE = 5  # seconds that open requests get to end; an event stream would never end by itself
 
 
@@ -75,6 +76,7 @@ def serve(app: Litestar, listener: socket.socket, *, protocol: Callable[..., asy
         lifespan="on",
         timeout_graceful_shutdown=GRACE,
         timeout_keep_alive=KEEP_ALIVE if protocol is None else 5,  # one of its own has timers of its own
+        ws_max_size=MAX_MESSAGE,
     )
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has stopped in good order
         uvicorn.Server(config).run(sockets=[listener])

@@ -165,4 +165,24 @@ PREVIEWS = {
     "POST /api/sign-preview": Row("401 200 200 200 200 404 200 401 401", {"version_id": "$version_id"}),
 }
 
-TABLE: dict[str, Row] = ACCOUNTS | ADMINISTRATION | WORKSPACES | ASSETS | UPLOADS | COMMENTS | PREVIEWS
+WEBHOOK = "/api/workspaces/{workspace_id}/webhooks/{webhook_id}"
+EVENTS = {
+    "GET /api/events": logged_in(200, query="?follow=false"),
+    "GET /api/notifications": logged_in(200),
+    "POST /api/notifications/read": logged_in(204),
+    "GET /api/notifications/settings": logged_in(200),
+    "PUT /api/notifications/settings": logged_in(200, {"kinds": ["preview.failed"]}),
+    "POST /api/workspaces/{workspace_id}/webhooks": Row(
+        "401 403 403 403 201 404 201 401 401", {"url": "https://hooks.example.com/"}
+    ),
+    "GET /api/workspaces/{workspace_id}/webhooks": Row("401 403 403 403 200 404 200 401 401"),
+    f"GET {WEBHOOK}": Row("401 403 403 403 200 404 200 401 401"),
+    f"PATCH {WEBHOOK}": Row("401 403 403 403 200 404 200 401 401", {"description": "New"}),
+    f"DELETE {WEBHOOK}": Row("401 403 403 403 204 404 204 401 401"),
+    f"POST {WEBHOOK}/secret": Row("401 403 403 403 200 404 200 401 401"),
+    f"POST {WEBHOOK}/test": Row("401 403 403 403 202 404 202 401 401"),
+    f"GET {WEBHOOK}/deliveries": Row("401 403 403 403 200 404 200 401 401"),
+    f"POST {WEBHOOK}/deliveries/{{delivery_id}}/replay": Row("401 403 403 403 202 404 202 401 401"),
+}
+
+TABLE: dict[str, Row] = ACCOUNTS | ADMINISTRATION | WORKSPACES | ASSETS | UPLOADS | COMMENTS | PREVIEWS | EVENTS

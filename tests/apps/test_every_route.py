@@ -13,10 +13,13 @@ from uuid import UUID, uuid4
 
 import pytest
 from litestar import Litestar
+from sqlalchemy import delete
 
 from mamkit import catalog as db
 from mamkit.catalog import Asset, Version
+from mamkit.catalog.event_models import WebhookEndpoint
 from mamkit.catalog.models import PreviewStatus
+from mamkit.catalog.webhooks import add_endpoint, add_test
 from mamkit_apps.api.asgi import create_app
 from mamkit_apps.api.settings import ApiSettings
 from tests.apps.people import Site, open_site
@@ -69,7 +72,12 @@ class World:
         trashed, _ = await self._asset(session)
         await db.trash_asset(session, trashed.id)
         comment = await db.add_comment(session, asset_id=asset.id, user_id=self.users["reviewer"], content="dark")
+        await session.execute(delete(WebhookEndpoint))  # a workspace has few
+        webhook = await add_endpoint(session, self.studio, url="https://192.0.2.1/", secret="sealed")
+        delivery = await add_test(session, webhook, {"type": "webhook.test"})
         return {
+            "webhook_id": webhook.id,
+            "delivery_id": delivery.id,
             "asset_id": asset.id,
             "comment_id": comment.id,
             "trashed_asset_id": trashed.id,

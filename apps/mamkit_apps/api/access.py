@@ -29,13 +29,16 @@ from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.logs import note
 
 __all__ = [
+    "API_KEY_PREFIX",
     "Caller",
     "Owner",
     "allowed_asset",
     "asset_resource",
+    "bearer_token",
     "home_of",
     "place_of",
     "plain_resource",
+    "principal_by",
     "provide_owner",
     "provide_principal",
     "readable_version",
@@ -62,10 +65,24 @@ async def provide_principal(request: Request[Any, Any, Any], parts: Wired) -> Pr
     Raises:
         TokenError: There is no token, it is not valid, or it was issued before the user's rights changed.
     """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return await principal_by(parts, bearer_token(request.headers.get("authorization", "")))
+
+
+def bearer_token(header: str) -> str:
+    """Return the token of an `Authorization` header.
+
+    Raises:
+        TokenInvalidError: There is none.
+    """
+    scheme, _, token = header.partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
         raise TokenInvalidError("this needs a login: send the access token as 'Authorization: Bearer …'")
+    return token
+
+
+async def principal_by(parts: Parts, token: str) -> Principal:
+    """Return whose token or API key it is; errors as for `provide_principal`."""
     if token.startswith(API_KEY_PREFIX):
         return await _by_api_key(parts, token)
     # Whose share the request takes was asked first, of the same header.

@@ -21,6 +21,7 @@ from mamkit_apps.api.accounts import (
 from mamkit_apps.api.address import provide_address
 from mamkit_apps.api.described import JsonPage, ReadablePage, StyleSheet
 from mamkit_apps.api.envelope import Envelope
+from mamkit_apps.api.events import notifications, sockets, streams, webhooks
 from mamkit_apps.api.idempotency import Idempotency
 from mamkit_apps.api.library import assets, comments, finding, playback, previews, trash, uploads, workspaces
 from mamkit_apps.api.limits import RateLimits
@@ -76,6 +77,10 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             *uploads.routes,
             *previews.routes,
             *playback.routes,
+            *streams.routes,
+            *sockets.handlers,
+            *webhooks.routes,
+            *notifications.routes,
             *health.routes,
         ],
         state=State({"settings": settings}),

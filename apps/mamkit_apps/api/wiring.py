@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit import catalog as db
 from mamkit.auth import (
@@ -32,18 +33,27 @@ from mamkit.auth.passkeys import Passkeys
 from mamkit.auth.sql import SqlSessionStore
 from mamkit.auth.sql_logins import SqlAttemptStore, SqlFlowStore
 from mamkit.catalog import LOGIN_ATTEMPTS, LOGIN_FLOWS, Catalog, sync_engine
+from mamkit.catalog.event_models import Event
+from mamkit.catalog.events import purge_events
 from mamkit.catalog.kept_answers import purge_answers
 from mamkit.catalog.models import SESSIONS
+from mamkit.catalog.notifications import plan_notifications, purge_notifications
+from mamkit.catalog.webhooks import plan_deliveries, purge_deliveries
 from mamkit.clock import utc_now
 from mamkit.jobs import Queue, QueueUnavailableError
 from mamkit.previews import Ingest, Publisher, Trash
 from mamkit.signing import MemoryReplayGuard, UrlSigner, WebhookSigner
 from mamkit.storage import Zones
 from mamkit_apps.api.accounts.providers import open_providers
+from mamkit_apps.api.events.delivering import Deliverer
+from mamkit_apps.api.events.hub import Hub, message_of
+from mamkit_apps.api.events.notifying import Notifier
+from mamkit_apps.api.events.watchers import Watchers
 from mamkit_apps.api.settings import ApiSettings
+from mamkit_apps.guard import AddressGuard
 from mamkit_apps.limits import BURST, GoodKeys, Meter, SharedRate
 from mamkit_apps.mail import Postbox, open_mailer
-from mamkit_apps.outgoing import HttpTransport
+from mamkit_apps.outgoing import GuardedClient, HttpTransport
 from mamkit_apps.wiring import open_queue, open_zones, url_signer
 
 __all__ = ["Parts", "Wired", "build", "lifespan", "provide_parts"]
@@ -54,6 +64,7 @@ FORGET_EVERY = 3600.0  # seconds between two looks for sessions, logins and jobs
 EMPTY_TRASH_EVERY = 10.0  # seconds between two looks for assets that are to be removed for good
 HASHES_AT_ONCE = 4  # 256 MiB at the default profile
 RECONCILE_EVERY = 10.0  # seconds between two looks for previews that a crash has left behind
+KEEP_NOTIFICATIONS = timedelta(days=90)
 KEEP_FINISHED_JOBS = timedelta(days=7)  # long enough to ask what happened last week
 
 
@@ -90,6 +101,13 @@ class Parts:
     trash: Trash
     meter: Meter
     good_keys: GoodKeys
+    hub: Hub
+    watchers: Watchers
+    guard: AddressGuard
+    """Says which URLs of users are gone to."""
+    guarded: GuardedClient
+    deliverer: Deliverer
+    notifier: Notifier
 
 
 Wired = NamedDependency[Parts]
@@ -111,6 +129,11 @@ def build(settings: ApiSettings) -> Parts:
     pairs = settings.key_pairs()
     transport = HttpTransport()
     attempts = SqlAttemptStore(engine, LOGIN_ATTEMPTS)
+    watchers = Watchers(catalog)
+    guard = AddressGuard(settings.webhook_networks)
+    guarded = GuardedClient(guard)
+    vault = Vault(settings.ring("sealing_keys"))
+    post = Postbox(open_mailer(settings.smtp_url, sender=settings.mail_from))
     return Parts(
         settings=settings,
         catalog=catalog,
@@ -125,7 +148,7 @@ def build(settings: ApiSettings) -> Parts:
         lockout=Lockout(attempts),
         mail_limit=Lockout(attempts, prefix="mail:"),
         flows=Flows(SqlFlowStore(engine, LOGIN_FLOWS)),
-        vault=Vault(settings.ring("sealing_keys")),
+        vault=vault,
         passkeys=Passkeys(
             rp_id=urlsplit(settings.public_url).hostname or "localhost",
             rp_name=settings.site_name,
@@ -133,7 +156,7 @@ def build(settings: ApiSettings) -> Parts:
         ),
         transport=transport,
         providers=open_providers(settings, transport),
-        post=Postbox(open_mailer(settings.smtp_url, sender=settings.mail_from)),
+        post=post,
         sessions=Sessions(
             SqlSessionStore(engine, SESSIONS),
             secret=settings.secret("session_secret").get_secret_value().encode(),
@@ -147,6 +170,18 @@ def build(settings: ApiSettings) -> Parts:
         trash=Trash(catalog, zones, kept_for=settings.trash_lifetime),
         meter=Meter(_shared_rate(settings)),
         good_keys=GoodKeys(),
+        hub=Hub(catalog, watchers, _plan),
+        watchers=watchers,
+        guard=guard,
+        guarded=guarded,
+        deliverer=Deliverer(catalog, guarded, vault),
+        notifier=Notifier(
+            catalog,
+            post,
+            lambda: next(iter(zones.previews.list("previews/")), None),
+            escalate_after=timedelta(minutes=settings.escalate_minutes),
+            site=(settings.site_name, settings.public_url),
+        ),
     )
 
 
@@ -156,8 +191,10 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     parts = build(app.state.settings)
     async with parts.catalog.begin() as session:
         await db.ensure_roles(session, ROLES)
+    await parts.hub.start()
     app.state.update(State({"parts": parts}))
     janitors = [asyncio.create_task(work(parts)) for work in (_reconcile, _forget, _empty_trash)]
+    janitors += [asyncio.create_task(each.run()) for each in (parts.hub, parts.deliverer, parts.notifier)]
     try:
         yield
     finally:
@@ -165,6 +202,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
             janitor.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await janitor
+        await parts.guarded.close()
         await parts.post.close()
         parts.transport.close()
         parts.hashing.shutdown(cancel_futures=True)
@@ -184,6 +222,12 @@ def provide_parts(state: State) -> Parts:
     """Return the parts of the application that serves a request."""
     parts: Parts = state.parts
     return parts
+
+
+async def _plan(session: AsyncSession, events: Sequence[Event]) -> None:
+    """Plan what follows from events for those who do not listen: messages of webhooks, and notifications."""
+    await plan_deliveries(session, events, message_of)
+    await plan_notifications(session, events)
 
 
 async def _reconcile(parts: Parts) -> None:
@@ -222,6 +266,10 @@ async def _forget(parts: Parts) -> None:
                 await asyncio.to_thread(store.purge)
             async with parts.catalog.begin() as session:
                 await purge_answers(session)
+            async with parts.catalog.begin() as session:
+                await purge_events(session, older_than=parts.settings.event_lifetime)
+                await purge_deliveries(session, older_than=parts.settings.event_lifetime)
+                await purge_notifications(session, older_than=KEEP_NOTIFICATIONS)
             await asyncio.to_thread(parts.queue.purge, finished_before=utc_now() - KEEP_FINISHED_JOBS)
         except Exception:  # the next round may do better, and the API must go on serving
             log.exception("forgetting what is over failed")

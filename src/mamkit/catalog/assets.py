@@ -19,6 +19,7 @@ from mamkit.catalog.errors import (
     VersionConflictError,
     VersionNotFoundError,
 )
+from mamkit.catalog.events import tell
 from mamkit.catalog.indexing import index
 from mamkit.catalog.models import Asset, Version
 from mamkit.catalog.words import fold
@@ -101,6 +102,7 @@ async def create_asset(
             raise AssetConflictError(asset_id) from error
         return recorded
     await index(session, asset)
+    await tell(session, "asset.created", asset.workspace_id, asset.id, {"title": asset.title})
     return asset
 
 
@@ -189,12 +191,13 @@ async def add_version(
         VersionConflictError: The number, the key or the id is that of another version.
     """
     # Versions of one asset are added one after the other, so that each sees the number of the last.
-    if await session.scalar(select(Asset.id).where(Asset.id == asset_id).with_for_update()) is None:
+    workspace_id = await session.scalar(select(Asset.workspace_id).where(Asset.id == asset_id).with_for_update())
+    if workspace_id is None:
         raise AssetNotFoundError(asset_id)
     if number is None:
         number = await next_version_number(session, asset_id)
     try:
-        return await add(
+        version = await add(
             session,
             Version,
             id=id or uuid7(),
@@ -215,6 +218,8 @@ async def add_version(
         if recorded is None:
             raise VersionConflictError(asset_id, number) from error
         return recorded
+    await tell(session, "version.created", workspace_id, asset_id, {"version_id": str(version.id), "number": number})
+    return version
 
 
 async def version_by_id(session: AsyncSession, version_id: UUID) -> Version:

@@ -14,6 +14,7 @@ from mamkit.catalog.engine import now
 from mamkit.catalog.errors import (
     InvalidPageError,
 )
+from mamkit.catalog.events import tell
 from mamkit.catalog.indexing import index
 from mamkit.catalog.library_errors import (
     CommentNotFoundError,
@@ -91,6 +92,7 @@ async def add_comment(
     )
     session.add(comment)
     await index(session, asset)
+    await _tell(session, "comment.created", comment, asset)
     return comment
 
 
@@ -144,6 +146,7 @@ async def edit_comment(
     comment.content, comment.drawing = content, None if drawing is None else dict(drawing)
     comment.edited_at = now(session)
     await _index_asset(session, comment.asset_id)
+    await _tell(session, "comment.changed", comment)
     return comment
 
 
@@ -165,6 +168,7 @@ async def resolve_comment(session: AsyncSession, comment_id: UUID, *, by: UUID |
     if (comment.resolved_at is None) is not (by is None):
         comment.resolved_by, comment.resolved_at = by, None if by is None else now(session)
         await session.flush()
+        await _tell(session, "comment.reopened" if by is None else "comment.resolved", comment)
     return comment
 
 
@@ -177,6 +181,15 @@ async def delete_comment(session: AsyncSession, comment_id: UUID) -> None:
     comment = await comment_by_id(session, comment_id)
     await session.delete(comment)
     await _index_asset(session, comment.asset_id)
+    await _tell(session, "comment.deleted", comment)
+
+
+async def _tell(session: AsyncSession, kind: str, comment: Comment, asset: Asset | None = None) -> None:
+    asset = asset or await session.get(Asset, comment.asset_id)
+    if asset is not None:
+        parent = None if comment.parent_id is None else str(comment.parent_id)
+        data = {"comment_id": str(comment.id), "parent_id": parent, "user_id": str(comment.user_id)}
+        await tell(session, kind, asset.workspace_id, asset.id, data)
 
 
 async def _index_asset(session: AsyncSession, asset_id: UUID) -> None:

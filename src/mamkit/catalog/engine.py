@@ -72,6 +72,7 @@ class Catalog:
         # Rows stay readable after their transaction.
         options: dict[str, Any] = {"expire_on_commit": False, "info": {"clock": clock}}
         self._clock = clock
+        self._listeners: list[Callable[[], None]] = []
         self._writing = async_sessionmaker(self._engine, sync_session_class=_Session, **options)
         self._reading = async_sessionmaker(self._engine, sync_session_class=_ReadOnlySession, **options)
 
@@ -102,6 +103,9 @@ class Catalog:
                     await self._start(session, scope)
                     yield session
                     await session.commit()
+        if "told" in session.info:
+            for listener in self._listeners:
+                listener()
 
     @asynccontextmanager
     async def read(self, scope: Scope | None = None) -> AsyncIterator[AsyncSession]:
@@ -161,6 +165,7 @@ class Catalog:
     async def _start(self, session: AsyncSession, scope: Scope | None) -> None:
         """Let a session see its scope alone; on PostgreSQL begin its transaction, on a connection that is there."""
         if scope is not None:
+            session.info["actor"] = scope.actor_id
             session.info["criteria"] = criteria(scope, self._clock)
         if self._kind == "sqlite":  # begins with the first statement
             return
@@ -173,6 +178,10 @@ class Catalog:
             # forgotten all of them: this one is new.
             await session.rollback()
             await session.connection()
+
+    def when_told(self, listener: Callable[[], None]) -> None:
+        """Call a function, which must be quick, after each transaction of this catalog that told of an event."""
+        self._listeners.append(listener)
 
     @asynccontextmanager
     async def _write_turn(self) -> AsyncIterator[None]:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from mamkit.catalog.assets import asset_by_id
 from mamkit.catalog.engine import now
 from mamkit.catalog.errors import AssetNotFoundError
+from mamkit.catalog.events import tell
 from mamkit.catalog.indexing import index
 from mamkit.catalog.library_errors import (
     TrashedError,
@@ -125,7 +126,7 @@ async def trash_asset(session: AsyncSession, asset_id: UUID) -> Asset:
     """
     asset = await asset_by_id(session, asset_id, for_update=True)
     asset.trashed, asset.trashed_at = True, now(session)
-    return await _changed(session, asset)
+    return await _changed(session, asset, "asset.trashed")
 
 
 async def restore_asset(session: AsyncSession, asset_id: UUID) -> Asset:
@@ -139,7 +140,7 @@ async def restore_asset(session: AsyncSession, asset_id: UUID) -> Asset:
     if asset.purging:
         raise TrashedError(asset_id, "is being removed and cannot be taken back")
     asset.trashed, asset.trashed_at = False, None
-    return await _changed(session, asset)
+    return await _changed(session, asset, "asset.restored")
 
 
 async def condemn_asset(session: AsyncSession, asset_id: UUID) -> Asset:
@@ -179,10 +180,12 @@ async def forget_asset(session: AsyncSession, asset_id: UUID) -> None:
         raise TrashedError(asset_id, "is not being removed; condemn it first")
     await session.execute(delete(Version).where(Version.asset_id == asset_id))
     await session.execute(delete(Asset).where(Asset.id == asset_id))
+    await tell(session, "asset.purged", asset.workspace_id, asset_id, {"title": asset.title})
 
 
-async def _changed(session: AsyncSession, asset: Asset) -> Asset:
+async def _changed(session: AsyncSession, asset: Asset, kind: str = "asset.changed") -> Asset:
     asset.revision += 1
     asset.updated_at = now(session)
     await index(session, asset)
+    await tell(session, kind, asset.workspace_id, asset.id, {"title": asset.title, "revision": asset.revision})
     return asset

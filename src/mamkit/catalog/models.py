@@ -248,6 +248,8 @@ class Preview(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     playable_at: Mapped[datetime | None]
     ready_at: Mapped[datetime | None]
+    told_at: Mapped[datetime | None]
+    """When an event last told of its progress."""
     updated_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 

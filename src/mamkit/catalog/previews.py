@@ -23,6 +23,7 @@ from mamkit.catalog.errors import (
     PreviewStateError,
     VersionNotFoundError,
 )
+from mamkit.catalog.events import PROGRESS, tell
 from mamkit.catalog.models import Asset, PartStatus, Preview, PreviewPart, PreviewStatus, Version
 
 __all__ = [
@@ -42,6 +43,8 @@ __all__ = [
     "start_building",
     "unfinished_previews",
 ]
+
+_TELL_EVERY = timedelta(seconds=1)  # more often than that nobody looks at a bar of progress
 
 _NEXT: Mapping[PreviewStatus, frozenset[PreviewStatus]] = {
     "queued": frozenset({"building", "failed"}),
@@ -66,6 +69,7 @@ async def create_preview(session: AsyncSession, version_id: UUID) -> Preview:
             return await preview_of(session, version_id)
         raise VersionNotFoundError(version_id) from error
     await _show(session, preview)
+    await _tell(session, "preview.queued", preview)
     return preview
 
 
@@ -116,6 +120,7 @@ async def start_building(
         for index, kind in parts
     )
     await session.flush()
+    await _tell(session, "preview.building", preview)
     return await parts_of(session, preview.version_id)
 
 
@@ -147,6 +152,7 @@ async def set_status(
         await _go(session, preview, status)
         preview.failure_code, preview.failure = failure_code, failure
         await session.flush()
+        await _tell(session, f"preview.{status}", preview)
     return preview
 
 
@@ -287,6 +293,9 @@ async def record_part(
         part.updated_at = preview.updated_at = now(session)
         preview.revision += 1
         await session.flush()
+        if preview.told_at is None or preview.updated_at - preview.told_at >= _TELL_EVERY:
+            preview.told_at = preview.updated_at
+            await _tell(session, PROGRESS, preview)
     return part
 
 
@@ -332,3 +341,13 @@ async def _show(session: AsyncSession, preview: Preview) -> None:
         .where(Asset.id == select(Version.asset_id).where(Version.id == preview.version_id).scalar_subquery())
         .values(status=preview.status)
     )
+
+
+async def _tell(session: AsyncSession, kind: str, preview: Preview) -> None:
+    place = select(Asset.workspace_id, Asset.id).join(Version, Version.asset_id == Asset.id)
+    found = (await session.execute(place.where(Version.id == preview.version_id))).one_or_none()
+    if found is not None:
+        data = {"version_id": str(preview.version_id), "status": preview.status, "revision": preview.revision}
+        if preview.failure_code is not None:
+            data |= {"failure_code": preview.failure_code}
+        await tell(session, kind, *found, data)

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, or_, select
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 
+from mamkit.catalog.event_models import Event, WebhookDelivery, WebhookEndpoint
 from mamkit.catalog.login_models import Share
 from mamkit.catalog.models import Asset, AssetTag, Base, Comment, Preview, PreviewPart, Version
 from mamkit.catalog.workspace_models import Membership, Workspace
@@ -63,7 +64,7 @@ def criteria(scope: Scope, clock: Clock) -> tuple[Any, ...]:
         asset |= Asset.id.in_(select(Share.asset_id).where(Share.user_id == scope.actor_id, in_force))
     assets = select(Asset.id).where(asset)
     versions = select(Version.id).where(Version.asset_id.in_(assets))
-    seen = _Seen(workspaces, asset, assets, versions)
+    seen = _Seen(workspaces, asset, assets, versions, _events(scope, moment))
     return tuple(with_loader_criteria(model, see(seen), include_aliases=True) for model, see in SCOPED.items())
 
 
@@ -81,6 +82,7 @@ class _Seen(NamedTuple):
     asset: ColumnElement[bool]
     assets: Select[UUID]
     versions: Select[UUID]
+    events: ColumnElement[bool]
 
 
 SCOPED: Mapping[type[Base], Callable[[_Seen], ColumnElement[bool]]] = {
@@ -92,8 +94,22 @@ SCOPED: Mapping[type[Base], Callable[[_Seen], ColumnElement[bool]]] = {
     Preview: lambda seen: Preview.version_id.in_(seen.versions),
     PreviewPart: lambda seen: PreviewPart.version_id.in_(seen.versions),
     Comment: lambda seen: Comment.asset_id.in_(seen.assets),
+    Event: lambda seen: seen.events,
+    WebhookEndpoint: lambda seen: WebhookEndpoint.workspace_id.in_(seen.workspaces),
+    WebhookDelivery: lambda seen: WebhookDelivery.workspace_id.in_(seen.workspaces),
 }
 """What a scoped session sees of each table that belongs to workspaces."""
+
+
+def _events(scope: Scope, moment: datetime) -> ColumnElement[bool]:
+    """As for assets, which may be gone: the events of one that was removed are still seen in its workspace."""
+    event: ColumnElement[bool] = Event.workspace_id.in_(sorted(scope.workspaces))
+    if scope.assets:
+        event |= Event.asset_id.in_(sorted(scope.assets))
+    if scope.actor_id is not None:
+        in_force = or_(Share.expires_at.is_(None), Share.expires_at > moment)
+        event |= Event.asset_id.in_(select(Share.asset_id).where(Share.user_id == scope.actor_id, in_force))
+    return event
 
 
 def _list(ids: Iterable[UUID]) -> str:

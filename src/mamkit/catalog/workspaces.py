@@ -14,6 +14,7 @@ from mamkit.catalog.engine import now
 from mamkit.catalog.errors import (
     UserNotFoundError,
 )
+from mamkit.catalog.events import tell
 from mamkit.catalog.library_errors import (
     LastOwnerError,
     PersonalWorkspaceError,
@@ -116,6 +117,7 @@ async def rename_workspace(session: AsyncSession, workspace_id: UUID, name: str)
     workspace = await workspace_by_id(session, workspace_id, for_update=True)
     workspace.name = name
     await session.flush()
+    await tell(session, "workspace.changed", workspace_id, data={"name": name})
     return workspace
 
 
@@ -132,6 +134,7 @@ async def delete_workspace(session: AsyncSession, workspace_id: UUID) -> None:
         raise PersonalWorkspaceError(workspace_id)
     if await session.scalar(select(Asset.id).where(Asset.workspace_id == workspace_id).limit(1)) is not None:
         raise WorkspaceInUseError(workspace_id)
+    await tell(session, "workspace.deleted", workspace_id, data={"name": workspace.name})
     await session.delete(workspace)
     await session.flush()
 
@@ -154,7 +157,10 @@ async def set_member(session: AsyncSession, workspace_id: UUID, user_id: UUID, r
     elif member.role != role:
         await _keep_an_owner(session, member)
         member.role = role
+    else:
+        return
     await session.flush()
+    await tell(session, "member.set", workspace_id, data={"user_id": str(user_id), "role": role})
 
 
 async def remove_member(session: AsyncSession, workspace_id: UUID, user_id: UUID) -> None:
@@ -171,6 +177,7 @@ async def remove_member(session: AsyncSession, workspace_id: UUID, user_id: UUID
         await _keep_an_owner(session, member)
         await session.delete(member)
         await session.flush()
+        await tell(session, "member.removed", workspace_id, data={"user_id": str(user_id)})
 
 
 async def _create(session: AsyncSession, workspace: Workspace, owner_id: UUID) -> Workspace:

@@ -24,6 +24,7 @@ from mamkit.catalog import (
     WorkspaceNotFoundError,
     sync_engine,
 )
+from mamkit.catalog.event_models import Event, WebhookDelivery, WebhookEndpoint
 from mamkit.catalog.models import Base
 from mamkit.catalog.scope import SCOPED, SETTINGS
 from tests.unit.catalog.manual_clock import Clock
@@ -35,10 +36,14 @@ NOT_OF_A_WORKSPACE = {
     "asset_texts": "found through assets alone; a policy would keep PostgreSQL from using its index",
     "audit_events": "outlive everything, and are read by permission",
     "email_verifications": "a user's",
+    "event_counter": "the installation's",
     "identities": "a user's",
+    "incidents": "found through the notifications of those who are told",
     "kept_answers": "of who asked",
     "login_attempts": "of no user yet",
     "login_flows": "of no user yet",
+    "notification_settings": "a user's",
+    "notifications": "a user's",
     "passkeys": "a user's",
     "recovery_codes": "a user's",
     "roles": "the installation's",
@@ -83,6 +88,10 @@ async def two(any_catalog: Catalog) -> Two:
         preview = await db.create_preview(session, version.id)
         await db.start_building(session, preview, plan={"plan": 1}, parts=[(0, "video")])
         session.add(db.Comment(asset_id=asset.id, user_id=ada.id, content="?"))
+        endpoint = WebhookEndpoint(workspace_id=studio.id, url="https://example.com", kinds=[], secret="sealed")
+        session.add(endpoint)
+        await session.flush()
+        session.add(WebhookDelivery(endpoint_id=endpoint.id, workspace_id=studio.id, kind="webhook.test", body="{}"))
     return Two(ada, eve, studio, asset)
 
 
@@ -100,6 +109,8 @@ async def test_a_scope_shows_what_is_in_its_workspaces_and_nothing_else(any_cata
                 query = sa.select(model)
                 if model in {Workspace, db.Membership}:
                     query = query.filter_by(**{"id" if model is Workspace else "workspace_id": two.studio.id})
+                elif model is Event:
+                    query = query.filter_by(kind="version.created")
                 assert len((await session.scalars(query)).all()) == seen, model
                 assert bool(await session.scalar(sa.select(sa.func.count()).select_from(query.subquery()))) == seen
     async with any_catalog.read(two.foreign) as session:

@@ -1,8 +1,7 @@
 """`/api/preview…`, `/api/sign-preview`: building previews, following them, and handing out playback URLs."""
 
-import asyncio
-import re
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -12,10 +11,13 @@ from litestar.params import FromQuery, JSONBody
 from litestar.response import Stream
 
 from mamkit import catalog as db
+from mamkit.catalog import Asset, NotFoundError
 from mamkit.previews import Ack, parse_report
-from mamkit_apps.api.access import Caller, allowed_asset, readable_version, scope_of
+from mamkit_apps.api.access import Caller, allowed_asset, bearer_token, readable_version, scope_of
 from mamkit_apps.api.address import Address
 from mamkit_apps.api.described import answers
+from mamkit_apps.api.events.streams import HEADERS, HEARTBEAT, RETRY, frame, login_of, position_of
+from mamkit_apps.api.events.watchers import Watcher
 from mamkit_apps.api.library.playback import PlaybackRequest, lifetime_of, sign_playback
 from mamkit_apps.api.library.schemas import PlaybackUrl, PreviewRequest, PreviewView
 from mamkit_apps.api.wiring import Parts, Wired
@@ -23,11 +25,8 @@ from mamkit_apps.problems import InvalidRequestError
 
 __all__ = ["routes"]
 
-POLL = 0.5  # seconds between two looks at the catalog for one subscriber, who is told at most twice a second
 MAX_REPORT = 8 << 20  # bytes; of a part with many segments, some hundred KiB
-RETRY = 2000  # milliseconds after which a client whose connection broke comes back
 ENDS = {"ready", "failed"}
-HEARTBEAT = 10.0  # seconds of silence after which a comment shows clients and proxies that the stream lives
 
 
 @post("/preview", status_code=HTTPStatus.ACCEPTED)
@@ -56,35 +55,44 @@ async def preview_events(
     A client that comes back with `Last-Event-ID` is told only what it has not seen, by whichever process it reaches; if
     that is all there will be, the answer is 204, after which a browser's EventSource stays away.
     """
-    await readable_version(parts, principal, version_id)
-    given = request.headers.get("last-event-id", "")
-    seen = int(given) if re.fullmatch("[0-9]{1,18}", given) else -1
+    asset, _ = await readable_version(parts, principal, version_id)
+    login = login_of(parts, bearer_token(request.headers.get("authorization", "")))
+    parts.watchers.admit(principal)
+    seen = position_of(request.headers.get("last-event-id", ""))
     if seen == await parts.publisher.revision(version_id) and (await _view(parts, version_id)).status in ENDS:
         return Response(None, status_code=HTTPStatus.NO_CONTENT)
-    headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # nginx would hold events back
-    return Stream(_follow(parts, version_id, seen), media_type="text/event-stream", headers=headers)
+    stream = _follow(parts, parts.watchers.watching(principal, login), asset, version_id, seen)
+    return Stream(stream, media_type="text/event-stream", headers=HEADERS)
 
 
-async def _follow(parts: Parts, version_id: UUID, seen: int) -> AsyncIterator[str]:
-    """Yield events in the form of the HTML standard, section 9.2.5 ("Parsing an event stream").
+async def _follow(
+    parts: Parts, watching: AbstractAsyncContextManager[Watcher], asset: Asset, version_id: UUID, seen: int | None
+) -> AsyncIterator[str]:
+    """Yield a preview's states; of several changes between two looks only the last is told.
 
-    Each event holds the whole state, so that of several changes between two looks only the last is told.
+    Ids are revisions of the preview, so that a client that comes back is told at once whether it has missed something.
     """
-    silent = 0.0
     yield f"retry: {RETRY}\n\n"
-    while True:
-        revision = await parts.publisher.revision(version_id)
-        if revision != seen:
-            seen, silent = revision, 0.0
-            view = await _view(parts, version_id)
-            yield f"event: preview\nid: {revision}\ndata: {view.model_dump_json()}\n\n"
-            if view.status in ENDS:
-                return
-        elif silent >= HEARTBEAT:
-            silent = 0.0
-            yield ": still here\n\n"
-        await asyncio.sleep(POLL)
-        silent += POLL
+    async with watching as watcher:
+        while watcher.sees(asset.workspace_id, asset.id):
+            position = parts.hub.position
+            try:
+                revision = await parts.publisher.revision(version_id)
+                view = None if revision == seen else await _view(parts, version_id)
+            except NotFoundError:
+                return  # the asset was removed
+            if view is not None:
+                seen = revision
+                yield frame(view.model_dump_json(), name="preview", position=revision)
+                if view.status in ENDS:
+                    return
+            while watcher.sees(asset.workspace_id, asset.id):
+                if not await parts.hub.wait(position, HEARTBEAT):
+                    yield ": still here\n\n"
+                    break
+                if parts.hub.is_about(position, version_id):
+                    break
+                position = parts.hub.position
 
 
 @post(

@@ -1,0 +1,1 @@
+"""What happens in workspaces, told to those who may know: streams, webhooks, notifications and mails."""
