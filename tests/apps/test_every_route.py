@@ -15,8 +15,12 @@ import pytest
 from litestar import Litestar
 
 from mamkit import catalog as db
+from mamkit.auth import new_share_token
 from mamkit.catalog import Asset, Version
+from mamkit.catalog.collection_items import put_asset
+from mamkit.catalog.collections import create_collection
 from mamkit.catalog.models import PreviewStatus
+from mamkit.catalog.share_links import add_share_link
 from mamkit_apps.api.asgi import create_app
 from mamkit_apps.api.settings import ApiSettings
 from tests.apps.people import Site, open_site
@@ -69,7 +73,24 @@ class World:
         trashed, _ = await self._asset(session)
         await db.trash_asset(session, trashed.id)
         comment = await db.add_comment(session, asset_id=asset.id, user_id=self.users["reviewer"], content="dark")
+        collection = await create_collection(
+            session, workspace_id=self.studio, user_id=self.users["editor"], name="Picks"
+        )
+        await put_asset(session, collection.id, asset.id)
+        made = new_share_token()
+        await add_share_link(
+            session,
+            id=made.link_id,
+            digest=made.digest,
+            workspace_id=self.studio,
+            user_id=self.users["editor"],
+            asset_id=asset.id,
+            rights=["comment", "download"],
+        )
+        self.tokens["link"] = made.token
         return {
+            "collection_id": collection.id,
+            "link_id": made.link_id,
             "asset_id": asset.id,
             "comment_id": comment.id,
             "trashed_asset_id": trashed.id,
@@ -105,7 +126,7 @@ class World:
 
     def token(self, who: str) -> str:
         """Return what somebody sends as their bearer token."""
-        if who in {"nobody", "link"}:
+        if who == "nobody":
             return ""
         if who not in self.tokens:
             self.tokens[who] = self._issue(who)

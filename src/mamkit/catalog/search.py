@@ -8,10 +8,9 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, fields
 from operator import eq, ge, le, lt
-from typing import Any, Literal, TypeVarTuple
+from typing import Any, Self, TypeVarTuple
 from uuid import UUID
 
 from sqlalchemy import Select, exists, func, select, text, tuple_
@@ -21,19 +20,15 @@ from mamkit.catalog.assets import MAX_PAGE
 from mamkit.catalog.errors import (
     InvalidPageError,
 )
+from mamkit.catalog.filters import AssetFilter, Sort
 from mamkit.catalog.library_errors import (
     InvalidQueryError,
 )
-from mamkit.catalog.models import Asset, AssetKind, AssetStatus, AssetTag
+from mamkit.catalog.models import Asset, AssetTag
 from mamkit.catalog.search_models import AssetText
 from mamkit.catalog.words import words_of, workspace_word
 
-__all__ = ["FACETED", "MAX_FACETED", "AssetQuery", "Facets", "Page", "Sort", "facets_of", "find_assets"]
-
-Sort = Literal["newest", "oldest", "title", "-title", "longest", "shortest"]
-
-MAX_SOUGHT = 20
-"""Most words that are looked for at once."""
+__all__ = ["FACETED", "MAX_FACETED", "AssetQuery", "Facets", "Page", "Sort", "facets_of", "find_assets", "is_found"]
 
 MAX_FACETED = 10_000
 """Most assets that facets are counted of, the newest first: bounds their cost, however many there are."""
@@ -45,31 +40,17 @@ _MAX_VALUES = 50  # of one facet, the most frequent ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AssetQuery:
-    """Which assets of a workspace are looked for, and in which order. What is None or empty bounds nothing."""
+class AssetQuery(AssetFilter):
+    """Which assets of a workspace are looked for, and in which order."""
 
     workspace_id: UUID
-    text: str = ""
-    """Words that must all begin a word of title, description, tags, comments, file name or codec."""
-    kind: AssetKind | None = None
-    codec: str | None = None
-    status: AssetStatus | None = None
-    owner_id: UUID | None = None
-    tags: frozenset[str] = frozenset()
-    """The asset has all of them."""
-    min_duration: float | None = None
-    """Seconds, as `max_duration`; both are included."""
-    max_duration: float | None = None
-    min_height: int | None = None
-    """Pixels, as `max_height`; both are included."""
-    max_height: int | None = None
-    created_from: datetime | None = None
-    """Included."""
-    created_before: datetime | None = None
-    """Excluded."""
     trashed: bool = False
     """Look into the trash, rather than at what is not in it."""
-    sort: Sort = "newest"
+
+    @classmethod
+    def of(cls, wanted: AssetFilter, workspace_id: UUID) -> Self:
+        """Return the query for what a filter finds in a workspace."""
+        return cls(workspace_id=workspace_id, **{each.name: getattr(wanted, each.name) for each in fields(AssetFilter)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +96,7 @@ async def find_assets(session: AsyncSession, query: AssetQuery, *, after: str | 
 
     Raises:
         InvalidPageError: `limit` is out of bounds.
-        InvalidQueryError: `after` is not what a page of this sort gave, or too many words are looked for.
+        InvalidQueryError: `after` is not what a page of this sort gave.
     """
     if not 1 <= limit <= MAX_PAGE:
         raise InvalidPageError(limit, largest=MAX_PAGE)
@@ -132,15 +113,18 @@ async def find_assets(session: AsyncSession, query: AssetQuery, *, after: str | 
     return Page(assets=page, next=_cursor(query.sort, page[-1]) if len(found) > limit else None)
 
 
+async def is_found(session: AsyncSession, query: AssetQuery, asset_id: UUID) -> bool:
+    """Return whether an asset is among those that a query describes; its cost does not grow with their number."""
+    found = _where(select(Asset.id).where(Asset.id == asset_id), query, _dialect(session))
+    return await session.scalar(found) is not None
+
+
 async def facets_of(session: AsyncSession, query: AssetQuery) -> Facets:
     """Return how many of the assets that a query describes have which value.
 
     Args:
         session: Of `Catalog.read` or `Catalog.begin`.
         query: Which assets.
-
-    Raises:
-        InvalidQueryError: Too many words are looked for.
     """
     columns = (Asset.id, Asset.kind, Asset.codec, Asset.status, Asset.user_id)
     newest = _where(select(*columns), query, _dialect(session)).order_by(Asset.id.desc()).limit(MAX_FACETED).subquery()
@@ -175,10 +159,6 @@ def _where(statement: Select[*Columns], query: AssetQuery, dialect: str) -> Sele
     for tag in sorted(query.tags):
         statement = statement.where(exists().where(AssetTag.asset_id == Asset.id, AssetTag.tag == tag))
     words = words_of([query.text])
-    if len(words) > MAX_SOUGHT:
-        raise InvalidQueryError(f"{len(words)} words are looked for, of at most {MAX_SOUGHT}")
-    if query.text.strip() and not words:
-        raise InvalidQueryError("the text holds no letter and no digit")
     return statement.where(Asset.id.in_(_texts(dialect, query.workspace_id, words))) if words else statement
 
 
