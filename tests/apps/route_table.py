@@ -75,6 +75,12 @@ ACCOUNTS = {
     "GET /.well-known/jwks.json": anybody(200),
 }
 
+
+def guest(status: int, body: Any = None, **more: Any) -> Row:
+    """Return the row of a route that is for those alone who come by a share link."""
+    return Row(f"401 401 401 401 401 401 401 {status} 401", {} if body is None else body, **more)
+
+
 ADMINISTRATION = {
     "PUT /api/users/{user_id}/status": Row("401 403 403 403 403 403 204 401 401", {"status": "disabled"}),
     "PUT /api/users/{user_id}/roles/{role}": Row("401 403 403 403 403 403 204 401 401"),
@@ -86,6 +92,7 @@ ADMINISTRATION = {
 }
 
 WORKSPACES = {
+    "GET /api/stats": Row("401 200 200 200 200 404 200 401 401", query="?workspace={workspace_id}"),
     "GET /api/workspaces": logged_in(200),
     "POST /api/workspaces": logged_in(201, {"name": "New"}),
     "GET /api/workspaces/{workspace_id}": Row("401 200 200 200 200 404 200 401 401"),
@@ -112,6 +119,7 @@ ASSETS = {
     "GET /api/assets/{asset_id}": Row("401 200 200 200 200 404 200 401 401"),
     "GET /api/facets": Row("401 200 200 200 200 404 200 401 401", query="?workspace={workspace_id}"),
     "PATCH /api/assets/{asset_id}": Row("401 403 403 200 200 404 200 401 401", {"title": "New", "tags": ["a"]}),
+    "PUT /api/assets/{asset_id}/playing": Row("401 403 403 200 200 404 200 401 401", {"number": 1}),
     "DELETE /api/assets/{asset_id}": Row("401 403 403 204 204 404 204 401 401"),
     "POST /api/trash/{asset_id}/restore": Row(
         "401 403 403 200 200 404 200 401 401", instead={"asset_id": "trashed_asset_id"}
@@ -150,10 +158,43 @@ COMMENTS = {  # the comment is the reviewer's
         "401 403 201 201 201 404 201 401 401", {"content": "too dark", "start_seconds": 1.5}
     ),
     "GET /api/assets/{asset_id}/comments/export": Row("401 200 200 200 200 404 200 401 401"),
+    "GET /api/comments/{comment_id}": Row("401 200 200 200 200 404 200 401 401"),
     "PATCH /api/comments/{comment_id}": Row("401 403 200 403 200 404 200 401 401", {"content": "too bright"}),
     "DELETE /api/comments/{comment_id}": Row("401 403 204 403 204 404 204 401 401"),
     "PUT /api/comments/{comment_id}/resolution": Row("401 403 200 200 200 404 200 401 401"),
     "DELETE /api/comments/{comment_id}/resolution": Row("401 403 200 200 200 404 200 401 401"),
+}
+
+COLLECTIONS = {  # the collection is the editor's, as the asset in it
+    "GET /api/collections": Row("401 200 200 200 200 404 200 401 401", query="?workspace={workspace_id}"),
+    "POST /api/collections": Row(
+        "401 403 403 201 201 404 201 401 401", {"name": "Picks", "workspace_id": "$workspace_id"}
+    ),
+    "GET /api/collections/{collection_id}": Row("401 200 200 200 200 404 200 401 401"),
+    "PATCH /api/collections/{collection_id}": Row("401 403 403 200 200 404 200 401 401", {"name": "Best"}),
+    "PUT /api/collections/{collection_id}/place": Row("401 403 403 200 200 404 200 401 401", {"first": True}),
+    "DELETE /api/collections/{collection_id}": Row("401 403 403 204 204 404 204 401 401"),
+    "GET /api/collections/{collection_id}/assets": Row("401 200 200 200 200 404 200 401 401"),
+    "PUT /api/collections/{collection_id}/assets/{asset_id}": Row("401 403 403 204 204 404 204 401 401"),
+    "DELETE /api/collections/{collection_id}/assets/{asset_id}": Row("401 403 403 204 204 404 204 401 401"),
+}
+
+SHARES = {
+    "GET /api/share-links": Row("401 403 403 200 200 404 200 401 401", query="?workspace={workspace_id}"),
+    "POST /api/share-links": Row("401 403 403 201 201 404 201 401 401", {"asset_id": "$asset_id"}),
+    "GET /api/share-links/{link_id}": Row("401 403 403 200 200 404 200 401 401"),
+    "PATCH /api/share-links/{link_id}": Row("401 403 403 200 200 404 200 401 401", {"rights": ["comment"]}),
+    "DELETE /api/share-links/{link_id}": Row("401 403 403 204 204 404 204 401 401"),
+    "GET /api/share-links/{link_id}/uses": Row("401 403 403 200 200 404 200 401 401"),
+    "POST /api/shared/unlock": guest(400, {"password": "unknown"}),  # the link has none
+    "GET /api/shared": guest(200),
+    "GET /api/shared/assets": guest(200),
+    "GET /api/shared/assets/{asset_id}": guest(200),
+    "GET /api/shared/assets/{asset_id}/artwork": guest(200),
+    "POST /api/shared/assets/{asset_id}/sign-preview": guest(200),
+    "POST /api/shared/assets/{asset_id}/sign-download": guest(200),
+    "GET /api/shared/assets/{asset_id}/comments": guest(200),
+    "POST /api/shared/assets/{asset_id}/comments": guest(201, {"content": "too dark", "name": "Eve"}),
 }
 
 PREVIEWS = {
@@ -163,6 +204,7 @@ PREVIEWS = {
     "GET /api/preview/events": Row("401 200 200 200 200 404 200 401 401", query="?version_id={version_id}"),
     "POST /api/preview/callback": anybody(403),
     "POST /api/sign-preview": Row("401 200 200 200 200 404 200 401 401", {"version_id": "$version_id"}),
+    "POST /api/sign-download": Row("401 403 403 200 200 404 200 401 401", {"version_id": "$version_id"}),
 }
 
 WEBHOOK = "/api/workspaces/{workspace_id}/webhooks/{webhook_id}"
@@ -185,4 +227,6 @@ EVENTS = {
     f"POST {WEBHOOK}/deliveries/{{delivery_id}}/replay": Row("401 403 403 403 202 404 202 401 401"),
 }
 
-TABLE: dict[str, Row] = ACCOUNTS | ADMINISTRATION | WORKSPACES | ASSETS | UPLOADS | COMMENTS | PREVIEWS | EVENTS
+TABLE: dict[str, Row] = (
+    ACCOUNTS | ADMINISTRATION | WORKSPACES | ASSETS | UPLOADS | COMMENTS | COLLECTIONS | SHARES | PREVIEWS | EVENTS
+)

@@ -16,9 +16,13 @@ from litestar import Litestar
 from sqlalchemy import delete
 
 from mamkit import catalog as db
+from mamkit.auth import new_share_token
 from mamkit.catalog import Asset, Version
+from mamkit.catalog.collection_items import put_asset
+from mamkit.catalog.collections import create_collection
 from mamkit.catalog.event_models import WebhookEndpoint
 from mamkit.catalog.models import PreviewStatus
+from mamkit.catalog.share_links import add_share_link
 from mamkit.catalog.webhooks import add_endpoint, add_test
 from mamkit_apps.api.asgi import create_app
 from mamkit_apps.api.settings import ApiSettings
@@ -75,9 +79,26 @@ class World:
         await session.execute(delete(WebhookEndpoint))  # a workspace has few
         webhook = await add_endpoint(session, self.studio, url="https://192.0.2.1/", secret="sealed")
         delivery = await add_test(session, webhook, {"type": "webhook.test"})
+        collection = await create_collection(
+            session, workspace_id=self.studio, user_id=self.users["editor"], name="Picks"
+        )
+        await put_asset(session, collection.id, asset.id)
+        made = new_share_token()
+        await add_share_link(
+            session,
+            id=made.link_id,
+            digest=made.digest,
+            workspace_id=self.studio,
+            user_id=self.users["editor"],
+            asset_id=asset.id,
+            rights=["comment", "download"],
+        )
+        self.tokens["link"] = made.token
         return {
             "webhook_id": webhook.id,
             "delivery_id": delivery.id,
+            "collection_id": collection.id,
+            "link_id": made.link_id,
             "asset_id": asset.id,
             "comment_id": comment.id,
             "trashed_asset_id": trashed.id,
@@ -113,7 +134,7 @@ class World:
 
     def token(self, who: str) -> str:
         """Return what somebody sends as their bearer token."""
-        if who in {"nobody", "link"}:
+        if who == "nobody":
             return ""
         if who not in self.tokens:
             self.tokens[who] = self._issue(who)

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from mamkit import catalog as db
 from mamkit.auth import (
     EVERYWHERE,
+    AccessClaims,
     Action,
     ApiKey,
     PermissionDeniedError,
@@ -65,7 +66,9 @@ async def provide_principal(request: Request[Any, Any, Any], parts: Wired) -> Pr
     Raises:
         TokenError: There is no token, it is not valid, or it was issued before the user's rights changed.
     """
-    return await principal_by(parts, bearer_token(request.headers.get("authorization", "")))
+    token = bearer_token(request.headers.get("authorization", ""))
+    # Whose share of requests it takes was asked first, of the same header.
+    return await principal_by(parts, token, request.scope["state"].get("access_claims"))
 
 
 def bearer_token(header: str) -> str:
@@ -81,12 +84,17 @@ def bearer_token(header: str) -> str:
     return token
 
 
-async def principal_by(parts: Parts, token: str) -> Principal:
-    """Return whose token or API key it is; errors as for `provide_principal`."""
+async def principal_by(parts: Parts, token: str, verified: AccessClaims | None = None) -> Principal:
+    """Return whose token or API key it is; errors as for `provide_principal`.
+
+    Args:
+        parts: Of the API.
+        token: Of the header.
+        verified: What it says, if it is verified already.
+    """
     if token.startswith(API_KEY_PREFIX):
         return await _by_api_key(parts, token)
-    # Whose share the request takes was asked first, of the same header.
-    claims = request.scope["state"].get("access_claims") or parts.tokens.verify(token)
+    claims = verified or parts.tokens.verify(token)
     standing = await parts.catalog.ask(lambda session: db.standing_of(session, claims.user_id))
     if standing is None or standing.user.status != "active" or standing.user.authz_version != claims.authz_version:
         raise TokenInvalidError("the account has changed since this token was issued; log in again")

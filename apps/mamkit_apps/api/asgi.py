@@ -23,11 +23,25 @@ from mamkit_apps.api.described import JsonPage, ReadablePage, StyleSheet
 from mamkit_apps.api.envelope import Envelope
 from mamkit_apps.api.events import notifications, sockets, streams, webhooks
 from mamkit_apps.api.idempotency import Idempotency
-from mamkit_apps.api.library import assets, comments, finding, playback, previews, trash, uploads, workspaces
+from mamkit_apps.api.library import (
+    assets,
+    collections,
+    comments,
+    finding,
+    playback,
+    previews,
+    share_links,
+    shared,
+    stats,
+    trash,
+    uploads,
+    workspaces,
+)
 from mamkit_apps.api.limits import RateLimits
 from mamkit_apps.api.metrics import Watch
 from mamkit_apps.api.representation import Representation
 from mamkit_apps.api.settings import ApiSettings
+from mamkit_apps.api.visitors import provide_visitor
 from mamkit_apps.api.wiring import lifespan, provide_parts
 from mamkit_apps.problems import exception_handlers
 from mamkit_apps.wiring import migrate
@@ -73,7 +87,19 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             *identities.routes,
             *administration.routes,
             *workspaces.routes,
-            Router("/api", route_handlers=[*assets.handlers, *finding.handlers, *trash.handlers, *comments.handlers]),
+            Router(
+                "/api",
+                route_handlers=[
+                    *assets.handlers,
+                    *finding.handlers,
+                    *trash.handlers,
+                    *comments.handlers,
+                    *stats.handlers,
+                ],
+            ),
+            *collections.routes,
+            *share_links.routes,
+            *shared.routes,
             *uploads.routes,
             *previews.routes,
             *playback.routes,
@@ -90,6 +116,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             "parts": Provide(provide_parts, sync_to_thread=False),
             "principal": Provide(provide_principal),
             "owner": Provide(provide_owner),
+            "visitor": Provide(provide_visitor),
             "address": Provide(provide_address, sync_to_thread=False),
         },
         middleware=[RateLimits(), Representation(), Idempotency()],
@@ -119,6 +146,14 @@ def _cors(settings: ApiSettings) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=list(settings.api_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["authorization", "content-type", "if-match", "if-none-match", "idempotency-key", "x-request-id"],
+        allow_headers=[
+            "authorization",
+            "content-type",
+            "if-match",
+            "if-none-match",
+            "idempotency-key",
+            "share-pass",
+            "x-request-id",
+        ],
         expose_headers=["etag", "x-request-id", "ratelimit", "ratelimit-policy", "retry-after", "idempotent-replayed"],
     )

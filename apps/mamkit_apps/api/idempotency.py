@@ -1,4 +1,4 @@
-"""`Idempotency-Key` on every POST that needs a login (draft-ietf-httpapi-idempotency-key-header).
+"""`Idempotency-Key` on every POST that needs a login or a share link (draft-ietf-httpapi-idempotency-key-header).
 
 A client that gets no answer sends its request again under the same key, and gets the answer of the first one. The key
 is bound to who asks, so that nobody gets another's answer, and to the request, so that a key used twice by mistake is
@@ -26,6 +26,9 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from mamkit.auth import SealedValueError, TokenError, parse_api_key
 from mamkit.catalog.kept_answers import KeptAnswer, claim_answer, keep_answer, release_answer
 from mamkit_apps.api.access import API_KEY_PREFIX, provide_principal
+from mamkit_apps.api.address import address_of
+from mamkit_apps.api.callers import LOGIN, VISITOR
+from mamkit_apps.api.visitors import provide_visitor
 from mamkit_apps.api.wiring import Parts
 from mamkit_apps.problems import InvalidRequestError
 
@@ -38,12 +41,11 @@ KEY_PATTERN = r'^(?:"[ !#-~]{1,255}"|[!#-+\--~]{1,255})$'
 HOLD = timedelta(minutes=2)  # longer than a request may take; a client whose server was killed waits no longer
 KEEP = timedelta(days=1)  # clients try again for minutes; the draft leaves it to the server
 MAX_CONTENT = 1 << 20  # bytes of an answer that is kept; the longest is some KiB
-WHO = {"principal", "owner"}  # dependencies of handlers that need a login
 
 
 def takes_key(handler: HTTPRouteHandler) -> bool:
-    """Return whether a handler's requests may have a key: those that change something for somebody who is logged in."""
-    return "POST" in handler.http_methods and bool(WHO & handler.parsed_fn_signature.parameters.keys())
+    """Return whether a handler's requests may have a key: those that change something for somebody who is known."""
+    return "POST" in handler.http_methods and bool((LOGIN | VISITOR) & handler.parsed_fn_signature.parameters.keys())
 
 
 class Idempotency(ASGIMiddleware):
@@ -136,8 +138,11 @@ async def _replay(parts: Parts, place: KeptAnswer, send: Send) -> bool:
 
 
 async def _owner(request: Request[Any, Any, Any], parts: Parts) -> str | None:
-    """Return who asks: a user, or one of their API keys, which may do less; None if there is no valid login."""
+    """Return who asks: a user, one of their API keys, which may do less, or a visitor; None if nothing shows who."""
+    handler = request.scope["route_handler"]
     try:
+        if VISITOR & handler.parsed_fn_signature.parameters.keys():
+            return f"share/{(await provide_visitor(request, parts, address_of(request.scope, parts.settings))).link.id}"
         principal = await provide_principal(request, parts)
     except TokenError:
         return None

@@ -1,4 +1,4 @@
-"""How often anybody may ask: by user, by API key, and by address for who is not logged in.
+"""How often anybody may ask: by user, by API key, by share link, and by address for who shows none.
 
 Every answer says what is left (draft-ietf-httpapi-ratelimit-headers). Requests are counted in Redis where there is one,
 so that it does not matter which process they reach. When it fails, reading and working go on, counted by each process
@@ -14,15 +14,14 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from mamkit.auth import TokenError
+from mamkit.auth import TokenError, parse_share_token
 from mamkit_apps.api.address import address_of
+from mamkit_apps.api.callers import LOGIN, VISITOR
 from mamkit_apps.api.wiring import Parts
 from mamkit_apps.limits import BURST, LimitReachedError, Taken, client_name
 from mamkit_apps.problems import LimitsUnavailableError
 
 __all__ = ["RateLimits"]
-
-WHO = {"principal", "owner"}  # dependencies of handlers that need a login
 
 
 class RateLimits(ASGIMiddleware):
@@ -69,9 +68,12 @@ async def _take(parts: Parts, policy: str, name: str, rate: float) -> Taken:
 def _share(scope: Scope, handler: HTTPRouteHandler, parts: Parts) -> tuple[str, str, float]:
     """Return which policy a request falls under, whose share it takes, and how much there is a second."""
     settings = parts.settings
-    if WHO & handler.parsed_fn_signature.parameters.keys():
-        header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        token = header.decode("latin-1").partition(" ")[2].strip()
+    asks = handler.parsed_fn_signature.parameters.keys()
+    header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    token = header.decode("latin-1").partition(" ")[2].strip()
+    if asks & VISITOR and token in parts.good_keys:
+        return "share", parse_share_token(token).hex, settings.api_rate_per_share
+    if asks & LOGIN:
         if token in parts.good_keys:
             return "key", hashlib.sha256(token.encode()).hexdigest()[:32], settings.api_rate_per_key
         try:
@@ -81,7 +83,7 @@ def _share(scope: Scope, handler: HTTPRouteHandler, parts: Parts) -> tuple[str, 
         except TokenError:
             pass  # counted by address, and refused by the handler
     address = client_name(address_of(scope, settings))
-    if "POST" in handler.http_methods and not WHO & handler.parsed_fn_signature.parameters.keys():
+    if "POST" in handler.http_methods and not asks & (LOGIN | VISITOR):
         return "login", address, settings.api_rate_login
     return "address", address, settings.api_rate_per_address
 

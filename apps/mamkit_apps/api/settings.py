@@ -88,6 +88,8 @@ class ApiSettings(ServiceSettings):
     """The same for one API key."""
     api_rate_per_address: Rate = 50
     """The same for one address (an IPv6 /64) without a login; an office is one address."""
+    api_rate_per_share: Rate = 50
+    """The same for one share link, whoever comes by it."""
     api_rate_login: Rate = 5
     """The same for logging in, registering, and what else is asked by POST without a login."""
 

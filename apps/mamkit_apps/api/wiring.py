@@ -88,6 +88,8 @@ class Parts:
     lockout: Lockout
     mail_limit: Lockout
     """Counts the mails that an address makes us send."""
+    share_lockout: Lockout
+    """Counts the passwords that are tried at a share link."""
     flows: Flows
     vault: Vault
     passkeys: Passkeys
@@ -147,6 +149,7 @@ def build(settings: ApiSettings) -> Parts:
         mail_tokens=OneTimeTokens(ring),
         lockout=Lockout(attempts),
         mail_limit=Lockout(attempts, prefix="mail:"),
+        share_lockout=Lockout(attempts, prefix="share:"),
         flows=Flows(SqlFlowStore(engine, LOGIN_FLOWS)),
         vault=vault,
         passkeys=Passkeys(

@@ -27,11 +27,12 @@ __all__ = [
     "SessionReusedError",
     "SessionRevokedError",
     "SessionStoreError",
+    "ShareEndedError",
+    "SharePasswordError",
     "TokenError",
     "TokenExpiredError",
     "TokenInvalidError",
     "WeakPasswordError",
-    "WeakPasswordReason",
     "WeakSecretError",
 ]
 
@@ -263,6 +264,24 @@ class ApiKeyExpiredError(TokenError):
     def __init__(self, *, expired_at: datetime) -> None:
         super().__init__(f"the API key expired at {expired_at.isoformat()}; make a new one")
         self.expired_at = expired_at
+
+
+class ShareEndedError(TokenError):
+    """The token of a share link is genuine, and its time has passed, or the link was revoked."""
+
+    code = "auth.share_ended"
+
+    def __init__(self) -> None:
+        super().__init__("this link has ended; ask whoever sent it for another one")
+
+
+class SharePasswordError(TokenError):
+    """A share link has a password, and nothing shows that whoever asks has given it of late."""
+
+    code = "auth.share_password_required"
+
+    def __init__(self) -> None:
+        super().__init__("this link has a password; unlock it first")
 
 
 class LockedOutError(AuthError):

@@ -21,6 +21,7 @@ Roles = Mapping[str, frozenset[str]]
 Action = Literal[
     "asset.create",
     "asset.delete",
+    "asset.download",
     "asset.read",
     "asset.update",
     "asset.share",
@@ -53,6 +54,7 @@ _VIEWER = frozenset(
 _REVIEWER = _VIEWER | {"comment.create", "comment.update:own", "comment.delete:own"}
 _EDITOR = _REVIEWER | {
     "asset.create",
+    "asset.download",
     "asset.update:own",
     "asset.delete:own",
     "asset.share:own",
@@ -68,7 +70,7 @@ ROLES: Roles = MappingProxyType(
     {"admin": ACTIONS, "editor": _EDITOR, "owner": _OWNER, "reviewer": _REVIEWER, "viewer": _VIEWER}
 )
 """The roles that come with mamkit: a viewer watches, a reviewer also comments, an editor also adds and keeps assets of
-their own, an owner does everything in a workspace, an admin does everything."""
+their own and has masters sent, an owner does everything in a workspace, an admin does everything."""
 
 EVERYWHERE: frozenset[str] = frozenset({"admin"})
 """The roles of an account that count in every workspace."""

@@ -17,6 +17,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("catalog", package="sqlalchemy") from error
 
+from mamkit.catalog._facts import shown_facts
 from mamkit.catalog.assets import (
     MAX_PAGE,
     add_version,
@@ -25,12 +26,14 @@ from mamkit.catalog.assets import (
     latest_version,
     next_version_number,
     page_assets,
+    playing_version,
     set_facts,
     version_by_id,
     version_of_sha256,
     versions_of,
 )
 from mamkit.catalog.audit import events_of, record
+from mamkit.catalog.collection_models import Collection, CollectionItem
 from mamkit.catalog.comments import (
     add_comment,
     comment_by_id,
@@ -68,6 +71,7 @@ from mamkit.catalog.errors import (
     VersionConflictError,
     VersionNotFoundError,
 )
+from mamkit.catalog.filters import AssetFilter
 from mamkit.catalog.kept_answers import KeptAnswer, KeyReusedError, RequestInProgressError
 from mamkit.catalog.library import (
     asset_with_tags,
@@ -76,21 +80,27 @@ from mamkit.catalog.library import (
     describe_asset,
     forget_asset,
     old_trash,
+    play_version,
     restore_asset,
     tag_asset,
     tags_of,
     trash_asset,
 )
 from mamkit.catalog.library_errors import (
+    CollectionNotFoundError,
     CommentNotFoundError,
+    InvalidCollectionError,
     InvalidCommentError,
     InvalidQueryError,
+    ItemNotFoundError,
     LastOwnerError,
     PersonalWorkspaceError,
+    ShareLinkNotFoundError,
     TrashedError,
     WorkspaceInUseError,
     WorkspaceNotFoundError,
 )
+from mamkit.catalog.link_models import ShareLink, ShareUse
 from mamkit.catalog.login_models import (
     LOGIN_ATTEMPTS,
     LOGIN_FLOWS,
@@ -164,6 +174,7 @@ from mamkit.catalog.previews import (
 from mamkit.catalog.scope import Scope
 from mamkit.catalog.search import AssetQuery, Facets, Page, facets_of, find_assets
 from mamkit.catalog.shares import share_asset, shares_of, unshare_asset
+from mamkit.catalog.usage_models import Usage
 from mamkit.catalog.users import (
     Standing,
     bump_authz_version,
@@ -199,6 +210,7 @@ __all__ = [
     "ApiKey",
     "Asset",
     "AssetConflictError",
+    "AssetFilter",
     "AssetNotFoundError",
     "AssetQuery",
     "AssetTag",
@@ -207,6 +219,9 @@ __all__ = [
     "Catalog",
     "CatalogError",
     "CatalogUnavailableError",
+    "Collection",
+    "CollectionItem",
+    "CollectionNotFoundError",
     "Comment",
     "CommentNotFoundError",
     "DatabaseUrlError",
@@ -215,12 +230,14 @@ __all__ = [
     "Facets",
     "Identity",
     "IdentityTakenError",
+    "InvalidCollectionError",
     "InvalidCommentError",
     "InvalidEmailError",
     "InvalidPageError",
     "InvalidProgressError",
     "InvalidQueryError",
     "InvalidTextError",
+    "ItemNotFoundError",
     "KeptAnswer",
     "KeyReusedError",
     "LastOwnerError",
@@ -246,8 +263,12 @@ __all__ = [
     "Scope",
     "SecondFactor",
     "Share",
+    "ShareLink",
+    "ShareLinkNotFoundError",
+    "ShareUse",
     "Standing",
     "TrashedError",
+    "Usage",
     "User",
     "UserNotFoundError",
     "UserRole",
@@ -310,6 +331,8 @@ __all__ = [
     "parts_of",
     "passkey_by_credential",
     "passkeys_of",
+    "play_version",
+    "playing_version",
     "preview_of",
     "progress_of",
     "record",
@@ -336,6 +359,7 @@ __all__ = [
     "set_user_status",
     "share_asset",
     "shares_of",
+    "shown_facts",
     "spend_recovery_digest",
     "standing_of",
     "start_building",

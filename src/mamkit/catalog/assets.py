@@ -22,6 +22,7 @@ from mamkit.catalog.errors import (
 from mamkit.catalog.events import tell
 from mamkit.catalog.indexing import index
 from mamkit.catalog.models import Asset, Version
+from mamkit.catalog.usage import count
 from mamkit.catalog.words import fold
 from mamkit.ids import uuid7
 
@@ -33,6 +34,7 @@ __all__ = [
     "latest_version",
     "next_version_number",
     "page_assets",
+    "playing_version",
     "set_facts",
     "version_by_id",
     "version_of_sha256",
@@ -101,6 +103,7 @@ async def create_asset(
         if recorded is None or (recorded.user_id, recorded.staging_key) != (user_id, staging_key):
             raise AssetConflictError(asset_id) from error
         return recorded
+    await count(session, asset, assets=1)
     await index(session, asset)
     await tell(session, "asset.created", asset.workspace_id, asset.id, {"title": asset.title})
     return asset
@@ -191,9 +194,7 @@ async def add_version(
         VersionConflictError: The number, the key or the id is that of another version.
     """
     # Versions of one asset are added one after the other, so that each sees the number of the last.
-    workspace_id = await session.scalar(select(Asset.workspace_id).where(Asset.id == asset_id).with_for_update())
-    if workspace_id is None:
-        raise AssetNotFoundError(asset_id)
+    asset = await asset_by_id(session, asset_id, trashed=None, for_update=True)
     if number is None:
         number = await next_version_number(session, asset_id)
     try:
@@ -218,7 +219,10 @@ async def add_version(
         if recorded is None:
             raise VersionConflictError(asset_id, number) from error
         return recorded
-    await tell(session, "version.created", workspace_id, asset_id, {"version_id": str(version.id), "number": number})
+    await count(session, asset, versions=1, size=size)
+    await tell(
+        session, "version.created", asset.workspace_id, asset_id, {"version_id": str(version.id), "number": number}
+    )
     return version
 
 
@@ -246,6 +250,14 @@ async def latest_version(session: AsyncSession, asset_id: UUID) -> Version | Non
     return await session.scalar(query)
 
 
+async def playing_version(session: AsyncSession, asset: Asset) -> Version | None:
+    """Return the version of an asset that plays: the one that was chosen, else the last; None if it has none yet."""
+    query = select(Version).where(Version.asset_id == asset.id)
+    if asset.playing_number is not None:
+        query = query.where(Version.number == asset.playing_number)
+    return await session.scalar(query.order_by(Version.number.desc()).limit(1))
+
+
 async def version_of_sha256(session: AsyncSession, asset_id: UUID, sha256: str) -> Version | None:
     """Return the last version of an asset whose master has this SHA-256 (hexadecimal), or None."""
     query = select(Version).where(Version.asset_id == asset_id, Version.sha256 == sha256)
@@ -258,12 +270,12 @@ async def next_version_number(session: AsyncSession, asset_id: UUID) -> int:
 
 
 async def set_facts(session: AsyncSession, version: Version, facts: Mapping[str, Any]) -> None:
-    """Store what the probe found of a version's master, JSON values only; of the newest one the asset shows it."""
+    """Store what the probe found of a version's master, JSON values only; of the one that plays the asset shows it."""
     version.facts = dict(facts)
     await session.flush()
-    latest = await latest_version(session, version.asset_id)
     asset = await session.get(Asset, version.asset_id, with_for_update=True, populate_existing=True)
-    if asset is not None and latest is not None and latest.id == version.id:
+    playing = None if asset is None else await playing_version(session, asset)
+    if asset is not None and playing is not None and playing.id == version.id:
         for name, value in shown_facts(facts).items():
             setattr(asset, name, value)
         await session.flush()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit.catalog.assets import MAX_PAGE, asset_by_id
@@ -25,7 +25,9 @@ from mamkit.catalog.models import Asset, Comment, User
 __all__ = [
     "MAX_COMMENT",
     "MAX_DRAWING",
+    "MAX_NAME",
     "add_comment",
+    "author_of",
     "comment_by_id",
     "comments_of",
     "delete_comment",
@@ -35,6 +37,9 @@ __all__ = [
 
 MAX_COMMENT = 10_000
 """Most characters of a comment."""
+
+MAX_NAME = 100
+"""Most characters of a guest's name."""
 
 MAX_DRAWING = 64 << 10
 """Most bytes of a drawing as JSON: some thousand points, and no way to fill the database."""
@@ -46,8 +51,10 @@ async def add_comment(
     session: AsyncSession,
     *,
     asset_id: UUID,
-    user_id: UUID,
     content: str,
+    user_id: UUID | None = None,
+    guest_name: str | None = None,
+    share_link_id: UUID | None = None,
     start: float | None = None,
     stop: float | None = None,
     parent_id: UUID | None = None,
@@ -58,8 +65,10 @@ async def add_comment(
     Args:
         session: Of `Catalog.begin`.
         asset_id: About which asset; not one in the trash.
-        user_id: Whose; they must be there.
         content: 1 to `MAX_COMMENT` characters.
+        user_id: Whose; they must be there. None: a guest's.
+        guest_name: As a guest gives it, 1 to `MAX_NAME` characters; None: a user's.
+        share_link_id: By which share link a guest came.
         start: Seconds; None for the asset as a whole.
         stop: Seconds, excluded; None for a moment.
         parent_id: The first comment of a thread that this is added to; the thread has the times.
@@ -68,10 +77,13 @@ async def add_comment(
     Raises:
         AssetNotFoundError: There is no such asset that the session sees, or it lies in the trash.
         CommentNotFoundError: The asset has no such comment to answer to.
-        InvalidCommentError: Text, times or drawing are out of bounds, or an answer has times or is answered to.
+        InvalidCommentError: Text, times or drawing are out of bounds, an answer has times or is answered to, or it is
+            not either a user's or a guest's with a name.
         InvalidTextError: The text cannot be stored.
     """
     _check(content, drawing)
+    if (user_id is None) is (guest_name is None) or not 1 <= len((guest_name or "?").strip()) <= MAX_NAME:
+        raise InvalidCommentError(f"a comment is a user's, or a guest's with a name of 1 to {MAX_NAME} characters")
     _check_times(start, stop, answers=parent_id is not None)
     asset = await asset_by_id(session, asset_id)
     if parent_id is not None:
@@ -83,6 +95,8 @@ async def add_comment(
     comment = Comment(
         asset_id=asset_id,
         user_id=user_id,
+        guest_name=guest_name,
+        share_link_id=share_link_id,
         parent_id=parent_id,
         timestamp_sec=start,
         end_sec=stop,
@@ -108,14 +122,29 @@ async def comment_by_id(session: AsyncSession, comment_id: UUID) -> Comment:
     return comment
 
 
+async def author_of(session: AsyncSession, comment: Comment) -> str:
+    """Return the display name of who wrote a comment: a user's, or the one that a guest gave."""
+    if comment.guest_name is not None:
+        return comment.guest_name
+    return await session.scalar(select(User.display_name).where(User.id == comment.user_id)) or ""
+
+
 async def comments_of(
-    session: AsyncSession, asset_id: UUID, *, after: UUID | None = None, limit: int = 100
+    session: AsyncSession,
+    asset_id: UUID,
+    *,
+    parent_id: UUID | None = None,
+    resolved: bool | None = None,
+    after: UUID | None = None,
+    limit: int = 100,
 ) -> Sequence[tuple[Comment, str]]:
-    """Return comments of an asset, the oldest first, each with the display name of who wrote it.
+    """Return comments of an asset, the oldest first, each with the name of who wrote it, as `author_of` gives it.
 
     Args:
         session: Of `Catalog.read` or `Catalog.begin`.
         asset_id: Of which asset.
+        parent_id: Only the answers to this one; None: all comments.
+        resolved: Only the first comments of threads that are resolved, or that are not; None: that does not matter.
         after: The id of the last comment of the page before; it need not exist any more.
         limit: At most so many, from 1 to `MAX_PAGE`.
 
@@ -124,7 +153,12 @@ async def comments_of(
     """
     if not 1 <= limit <= MAX_PAGE:
         raise InvalidPageError(limit, largest=MAX_PAGE)
-    query = select(Comment, User.display_name).join(User, User.id == Comment.user_id)
+    name = func.coalesce(Comment.guest_name, User.display_name)
+    query = select(Comment, name).join(User, User.id == Comment.user_id, isouter=True)
+    if parent_id is not None:
+        query = query.where(Comment.parent_id == parent_id)
+    if resolved is not None:
+        query = query.where(Comment.parent_id.is_(None), Comment.resolved_at.is_not(None) == resolved)
     query = query.where(Comment.asset_id == asset_id).order_by(Comment.id).limit(limit)
     if after is not None:
         query = query.where(Comment.id > after)

@@ -5,18 +5,20 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from mamkit.catalog.assets import asset_by_id
+from mamkit.catalog._facts import shown_facts
+from mamkit.catalog.assets import asset_by_id, playing_version
 from mamkit.catalog.engine import now
-from mamkit.catalog.errors import AssetNotFoundError
+from mamkit.catalog.errors import AssetNotFoundError, VersionNotFoundError
 from mamkit.catalog.events import tell
 from mamkit.catalog.indexing import index
 from mamkit.catalog.library_errors import (
     TrashedError,
 )
-from mamkit.catalog.models import Asset, AssetTag, Version
+from mamkit.catalog.models import Asset, AssetTag, Preview, Version
+from mamkit.catalog.usage import count
 from mamkit.catalog.words import fold
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "describe_asset",
     "forget_asset",
     "old_trash",
+    "play_version",
     "restore_asset",
     "tag_asset",
     "tags_of",
@@ -118,6 +121,31 @@ async def asset_with_tags(session: AsyncSession, asset_id: UUID) -> tuple[Asset,
     return rows[0][0], [row.tag for row in rows if row.tag is not None]
 
 
+async def play_version(session: AsyncSession, asset_id: UUID, number: int | None) -> Asset:
+    """Choose which version of an asset plays, and return the asset, which shows what is known of that one.
+
+    Args:
+        session: Of `Catalog.begin`.
+        asset_id: Which asset; not one in the trash.
+        number: Of the version; None: the newest, whichever that will be.
+
+    Raises:
+        AssetNotFoundError: There is no such asset that the session sees, or it lies in the trash.
+        VersionNotFoundError: It has no such version.
+    """
+    asset = await asset_by_id(session, asset_id, for_update=True)
+    asset.playing_number = number
+    version = await playing_version(session, asset)
+    if version is None and number is not None:
+        raise VersionNotFoundError(number)
+    if version is not None:
+        preview = await session.get(Preview, version.id)
+        asset.status = "new" if preview is None else preview.status
+        for name, value in shown_facts(version.facts or {}).items():
+            setattr(asset, name, value)
+    return await _changed(session, asset)
+
+
 async def trash_asset(session: AsyncSession, asset_id: UUID) -> Asset:
     """Put an asset into the trash, and return it; its objects stay.
 
@@ -126,6 +154,7 @@ async def trash_asset(session: AsyncSession, asset_id: UUID) -> Asset:
     """
     asset = await asset_by_id(session, asset_id, for_update=True)
     asset.trashed, asset.trashed_at = True, now(session)
+    await count(session, asset, trashed=1)
     return await _changed(session, asset, "asset.trashed")
 
 
@@ -140,6 +169,7 @@ async def restore_asset(session: AsyncSession, asset_id: UUID) -> Asset:
     if asset.purging:
         raise TrashedError(asset_id, "is being removed and cannot be taken back")
     asset.trashed, asset.trashed_at = False, None
+    await count(session, asset, trashed=-1)
     return await _changed(session, asset, "asset.restored")
 
 
@@ -178,6 +208,9 @@ async def forget_asset(session: AsyncSession, asset_id: UUID) -> None:
         return
     if not asset.purging:
         raise TrashedError(asset_id, "is not being removed; condemn it first")
+    kept = select(func.count(), func.coalesce(func.sum(Version.size), 0)).where(Version.asset_id == asset_id)
+    versions, size = (await session.execute(kept)).one()
+    await count(session, asset, assets=-1, trashed=-int(asset.trashed), versions=-versions, size=-int(size))
     await session.execute(delete(Version).where(Version.asset_id == asset_id))
     await session.execute(delete(Asset).where(Asset.id == asset_id))
     await tell(session, "asset.purged", asset.workspace_id, asset_id, {"title": asset.title})

@@ -6,11 +6,15 @@ from uuid import UUID
 from mamkit.catalog.errors import CatalogError, NotFoundError
 
 __all__ = [
+    "CollectionNotFoundError",
     "CommentNotFoundError",
+    "InvalidCollectionError",
     "InvalidCommentError",
     "InvalidQueryError",
+    "ItemNotFoundError",
     "LastOwnerError",
     "PersonalWorkspaceError",
+    "ShareLinkNotFoundError",
     "TrashedError",
     "WorkspaceInUseError",
     "WorkspaceNotFoundError",
@@ -91,3 +95,30 @@ class TrashedError(CatalogError):
     def __init__(self, asset_id: UUID, problem: str) -> None:
         super().__init__(f"asset {asset_id} {problem}")
         self.asset_id = asset_id
+
+
+class CollectionNotFoundError(NotFoundError):
+    """There is no such collection, or whoever asks sees nothing of it."""
+
+    code = "catalog.collection_not_found"
+    kind = "collection"
+
+
+class ItemNotFoundError(NotFoundError):
+    """What something was to be put after does not lie there."""
+
+    code = "catalog.item_not_found"
+    kind = "neighbour to be put after:"
+
+
+class InvalidCollectionError(CatalogError):
+    """Something cannot be done to a collection as it is; the message says why."""
+
+    code = "catalog.invalid_collection"
+
+
+class ShareLinkNotFoundError(NotFoundError):
+    """There is no such share link, or whoever asks sees nothing of it."""
+
+    code = "catalog.share_link_not_found"
+    kind = "share link"

@@ -179,7 +179,7 @@ class Asset(Base):
     title_key: Mapped[str] = mapped_column(SORT_KEY)
     """The title as it is sorted."""
     kind: Mapped[AssetKind] = mapped_column(_STATUS, default="unknown")
-    """This and the next five are of the newest version: as its probe found it, and how its preview is."""
+    """This and the next five are of the version that plays: as its probe found it, and how its preview is."""
     status: Mapped[AssetStatus] = mapped_column(_STATUS, default="new")
     duration_sec: Mapped[float] = mapped_column(default=0.0)
     """0 where it is not known, as for the sizes."""
@@ -188,6 +188,8 @@ class Asset(Base):
     height: Mapped[int] = mapped_column(default=0)
     codec: Mapped[str] = mapped_column(PlainText(32), default="")
     """Of the picture, or of the sound where there is none; FFmpeg's name."""
+    playing_number: Mapped[int | None]
+    """Of the version that plays; None: the newest."""
     revision: Mapped[int] = mapped_column(default=1)
     """Grows with every change that somebody makes."""
     trashed: Mapped[bool] = mapped_column(default=False)
@@ -282,12 +284,17 @@ class Comment(Base):
     __table_args__ = (
         CheckConstraint("timestamp_sec >= 0", name="timestamp_sec"),
         CheckConstraint("end_sec > timestamp_sec", name="end_sec"),
+        CheckConstraint("(user_id IS NULL) <> (guest_name IS NULL)", name="author"),
         Index(None, "asset_id", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     asset_id: Mapped[UUID] = mapped_column(ForeignKey("assets.id", ondelete="CASCADE"))
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), index=True)
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"), index=True)
+    """None: a guest wrote it, by a share link."""
+    guest_name: Mapped[str | None] = mapped_column(PlainText(200))
+    """As the guest gave it; nobody has checked it."""
+    share_link_id: Mapped[UUID | None] = mapped_column(ForeignKey("share_links.id", ondelete="SET NULL"), index=True)
     parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("comments.id", ondelete="CASCADE"), index=True)
     """Which comment it answers to; None for the first of a thread."""
     timestamp_sec: Mapped[float | None]

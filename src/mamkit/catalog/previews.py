@@ -333,12 +333,15 @@ async def _go(session: AsyncSession, preview: Preview, status: PreviewStatus) ->
 
 
 async def _show(session: AsyncSession, preview: Preview) -> None:
-    """Let the asset show the state of the preview, if it is that of the newest version."""
-    newest = select(Version.id).where(Version.asset_id == Asset.id).order_by(Version.number.desc()).limit(1)
+    """Let the asset show the state of the preview, if it is that of the version that plays."""
+    newest = select(func.max(Version.number)).where(Version.asset_id == Asset.id).scalar_subquery()
+    version = select(Version).where(Version.id == preview.version_id)
+    number, asset_id = (
+        version.with_only_columns(column).scalar_subquery() for column in (Version.number, Version.asset_id)
+    )
     await session.execute(
         update(Asset)
-        .where(newest.scalar_subquery() == preview.version_id)
-        .where(Asset.id == select(Version.asset_id).where(Version.id == preview.version_id).scalar_subquery())
+        .where(Asset.id == asset_id, func.coalesce(Asset.playing_number, newest) == number)
         .values(status=preview.status)
     )
 

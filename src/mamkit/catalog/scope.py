@@ -2,7 +2,8 @@
 
 A scope is enforced twice. Every ORM statement of a scoped session that reads, changes or deletes rows of a table in
 `SCOPED` gets the condition of its scope, on both databases, so that a query that forgets to ask sees nothing foreign.
-On PostgreSQL the policies of the tables (migration 0003) say the same again, also to statements that go past the ORM.
+On PostgreSQL the policies of the tables (migrations 0003 and 0008) say the same again, also to statements that go past
+the ORM.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +16,9 @@ from uuid import UUID
 from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, or_, select
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 
+from mamkit.catalog.collection_models import Collection, CollectionItem
 from mamkit.catalog.event_models import Event, WebhookDelivery, WebhookEndpoint
+from mamkit.catalog.link_models import ShareLink, ShareUse
 from mamkit.catalog.login_models import Share
 from mamkit.catalog.models import Asset, AssetTag, Base, Comment, Preview, PreviewPart, Version
 from mamkit.catalog.workspace_models import Membership, Workspace
@@ -64,7 +67,9 @@ def criteria(scope: Scope, clock: Clock) -> tuple[Any, ...]:
         asset |= Asset.id.in_(select(Share.asset_id).where(Share.user_id == scope.actor_id, in_force))
     assets = select(Asset.id).where(asset)
     versions = select(Version.id).where(Version.asset_id.in_(assets))
-    seen = _Seen(workspaces, asset, assets, versions, _events(scope, moment))
+    collections = select(Collection.id).where(Collection.workspace_id.in_(workspaces))
+    links = select(ShareLink.id).where(ShareLink.workspace_id.in_(workspaces))
+    seen = _Seen(workspaces, asset, assets, versions, _events(scope, moment), collections, links)
     return tuple(with_loader_criteria(model, see(seen), include_aliases=True) for model, see in SCOPED.items())
 
 
@@ -83,6 +88,8 @@ class _Seen(NamedTuple):
     assets: Select[UUID]
     versions: Select[UUID]
     events: ColumnElement[bool]
+    collections: Select[UUID]
+    links: Select[UUID]
 
 
 SCOPED: Mapping[type[Base], Callable[[_Seen], ColumnElement[bool]]] = {
@@ -97,11 +104,15 @@ SCOPED: Mapping[type[Base], Callable[[_Seen], ColumnElement[bool]]] = {
     Event: lambda seen: seen.events,
     WebhookEndpoint: lambda seen: WebhookEndpoint.workspace_id.in_(seen.workspaces),
     WebhookDelivery: lambda seen: WebhookDelivery.workspace_id.in_(seen.workspaces),
+    Collection: lambda seen: Collection.workspace_id.in_(seen.workspaces),
+    CollectionItem: lambda seen: CollectionItem.collection_id.in_(seen.collections),
+    ShareLink: lambda seen: ShareLink.workspace_id.in_(seen.workspaces),
+    ShareUse: lambda seen: ShareUse.link_id.in_(seen.links),
 }
 """What a scoped session sees of each table that belongs to workspaces."""
 
 
-def _events(scope: Scope, moment: datetime) -> ColumnElement[bool]:
+def _events(scope: Scope, moment: BindParameter[datetime]) -> ColumnElement[bool]:
     """As for assets, which may be gone: the events of one that was removed are still seen in its workspace."""
     event: ColumnElement[bool] = Event.workspace_id.in_(sorted(scope.workspaces))
     if scope.assets:

@@ -8,10 +8,9 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, fields
 from operator import eq, ge, le, lt
-from typing import Any, Literal, TypeVarTuple
+from typing import Any, Self, TypeVarTuple
 from uuid import UUID
 
 from sqlalchemy import Select, exists, func, select, tuple_
@@ -22,18 +21,14 @@ from mamkit.catalog.assets import MAX_PAGE
 from mamkit.catalog.errors import (
     InvalidPageError,
 )
+from mamkit.catalog.filters import AssetFilter, Sort
 from mamkit.catalog.library_errors import (
     InvalidQueryError,
 )
-from mamkit.catalog.models import Asset, AssetKind, AssetStatus, AssetTag
+from mamkit.catalog.models import Asset, AssetTag
 from mamkit.catalog.words import words_of
 
-__all__ = ["FACETED", "MAX_FACETED", "AssetQuery", "Facets", "Page", "Sort", "facets_of", "find_assets"]
-
-Sort = Literal["newest", "oldest", "title", "-title", "longest", "shortest"]
-
-MAX_SOUGHT = 20
-"""Most words that are looked for at once."""
+__all__ = ["FACETED", "MAX_FACETED", "AssetQuery", "Facets", "Page", "Sort", "facets_of", "find_assets", "is_found"]
 
 MAX_FACETED = 10_000
 """Most assets that facets are counted of, the newest first: bounds their cost, however many there are."""
@@ -45,31 +40,17 @@ _MAX_VALUES = 50  # of one facet, the most frequent ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AssetQuery:
-    """Which assets of a workspace are looked for, and in which order. What is None or empty bounds nothing."""
+class AssetQuery(AssetFilter):
+    """Which assets of a workspace are looked for, and in which order."""
 
     workspace_id: UUID
-    text: str = ""
-    """Words that must all begin a word of title, description, tags, comments, file name or codec."""
-    kind: AssetKind | None = None
-    codec: str | None = None
-    status: AssetStatus | None = None
-    owner_id: UUID | None = None
-    tags: frozenset[str] = frozenset()
-    """The asset has all of them."""
-    min_duration: float | None = None
-    """Seconds, as `max_duration`; both are included."""
-    max_duration: float | None = None
-    min_height: int | None = None
-    """Pixels, as `max_height`; both are included."""
-    max_height: int | None = None
-    created_from: datetime | None = None
-    """Included."""
-    created_before: datetime | None = None
-    """Excluded."""
     trashed: bool = False
     """Look into the trash, rather than at what is not in it."""
-    sort: Sort = "newest"
+
+    @classmethod
+    def of(cls, wanted: AssetFilter, workspace_id: UUID) -> Self:
+        """Return the query for what a filter finds in a workspace."""
+        return cls(workspace_id=workspace_id, **{each.name: getattr(wanted, each.name) for each in fields(AssetFilter)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,12 +96,12 @@ async def find_assets(session: AsyncSession, query: AssetQuery, *, after: str | 
 
     Raises:
         InvalidPageError: `limit` is out of bounds.
-        InvalidQueryError: `after` is not what a page of this sort gave, or too many words are looked for.
+        InvalidQueryError: `after` is not what a page of this sort gave.
     """
     if not 1 <= limit <= MAX_PAGE:
         raise InvalidPageError(limit, largest=MAX_PAGE)
     column, descending = _KEYS[query.sort]
-    words = _words(query)
+    words = words_of([query.text])
     statement = _where(select(Asset), query)
     columns = [Asset.id] if column is None else [column, Asset.id]
     if after is not None:
@@ -136,20 +117,21 @@ async def find_assets(session: AsyncSession, query: AssetQuery, *, after: str | 
     return Page(assets=page, next=_cursor(query.sort, page[-1]) if len(found) > limit else None)
 
 
+async def is_found(session: AsyncSession, query: AssetQuery, asset_id: UUID) -> bool:
+    """Return whether an asset is among those that a query describes; its cost does not grow with their number."""
+    found = _holding(session, _where(select(Asset.id).where(Asset.id == asset_id), query), query)
+    return await session.scalar(found) is not None
+
+
 async def facets_of(session: AsyncSession, query: AssetQuery) -> Facets:
     """Return how many of the assets that a query describes have which value.
 
     Args:
         session: Of `Catalog.read` or `Catalog.begin`.
         query: Which assets.
-
-    Raises:
-        InvalidQueryError: Too many words are looked for.
     """
     columns = (Asset.id, Asset.kind, Asset.codec, Asset.status, Asset.user_id)
-    found = _where(select(*columns), query)
-    if words := _words(query):
-        found = found.where(holds_words(session.get_bind().dialect.name, query.workspace_id, words))
+    found = _holding(session, _where(select(*columns), query), query)
     newest = found.order_by(Asset.id.desc()).limit(MAX_FACETED).subquery()
     counts = {}
     for name, column in zip(FACETED, (newest.c.kind, newest.c.codec, newest.c.status, newest.c.user_id), strict=False):
@@ -180,13 +162,10 @@ def _where(statement: Select[*Columns], query: AssetQuery) -> Select[*Columns]:
     return statement
 
 
-def _words(query: AssetQuery) -> list[str]:
+def _holding(session: AsyncSession, statement: Select[*Columns], query: AssetQuery) -> Select[*Columns]:
     words = words_of([query.text])
-    if len(words) > MAX_SOUGHT:
-        raise InvalidQueryError(f"{len(words)} words are looked for, of at most {MAX_SOUGHT}")
-    if query.text.strip() and not words:
-        raise InvalidQueryError("the text holds no letter and no digit")
-    return words
+    dialect = session.get_bind().dialect.name
+    return statement.where(holds_words(dialect, query.workspace_id, words)) if words else statement
 
 
 async def _count(session: AsyncSession, statement: Select[Any, int], column: Any) -> dict[str, int]:

@@ -24,9 +24,12 @@ from mamkit.catalog import (
     WorkspaceNotFoundError,
     sync_engine,
 )
+from mamkit.catalog.collection_items import put_asset
+from mamkit.catalog.collections import create_collection
 from mamkit.catalog.event_models import Event, WebhookDelivery, WebhookEndpoint
 from mamkit.catalog.models import Base
 from mamkit.catalog.scope import SCOPED, SETTINGS
+from mamkit.catalog.share_links import add_share_link, record_use
 from tests.unit.catalog.manual_clock import Clock
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +53,7 @@ NOT_OF_A_WORKSPACE = {
     "second_factors": "a user's",
     "sessions": "a user's",
     "shares": "decide themselves who sees an asset",
+    "usage": "counts; kept by whoever changes something, read by permission",
     "user_roles": "a user's",
     "users": "the installation's",
 }
@@ -92,6 +96,12 @@ async def two(any_catalog: Catalog) -> Two:
         session.add(endpoint)
         await session.flush()
         session.add(WebhookDelivery(endpoint_id=endpoint.id, workspace_id=studio.id, kind="webhook.test", body="{}"))
+        collection = await create_collection(session, workspace_id=studio.id, user_id=ada.id, name="Picks")
+        await put_asset(session, collection.id, asset.id)
+        link = await add_share_link(
+            session, id=uuid4(), digest="0" * 64, workspace_id=studio.id, user_id=ada.id, asset_id=asset.id
+        )
+        await record_use(session, link.id, action="looked", address="192.0.2.1")
     return Two(ada, eve, studio, asset)
 
 

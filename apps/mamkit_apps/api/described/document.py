@@ -12,6 +12,7 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
+from mamkit_apps.api.callers import LOGIN, VISITOR
 from mamkit_apps.api.described.examples import example_of
 from mamkit_apps.api.described.headers import request_headers
 from mamkit_apps.api.described.models import body_schemas
@@ -19,8 +20,6 @@ from mamkit_apps.api.described.models import body_schemas
 __all__ = ["PROBLEMS", "described"]
 
 EVENTS = "text/event-stream"
-WHO = {"principal", "owner"}
-"""Dependencies of a handler that needs a login."""
 
 PROBLEMS: Mapping[int, str] = {
     400: "The request is not understood, or asks for what cannot be; `detail` says what to change.",
@@ -86,7 +85,12 @@ def _describe(app: Litestar, found: Mapping[str, Any]) -> dict[str, Any]:
         **found["components"],
         "schemas": schemas,
         "securitySchemes": {
-            "bearer": {"type": "http", "scheme": "bearer", "description": "The access token of a login, or an API key."}
+            "bearer": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "The access token of a login, or an API key.",
+            },
+            "share": {"type": "http", "scheme": "bearer", "description": "The token of a share link."},
         },
         "responses": {f"Problem{status}": _problem(status) for status in PROBLEMS},
     }
@@ -97,7 +101,8 @@ def _operation(found: Mapping[str, Any], handler: HTTPRouteHandler, schemas: Map
     known = handler.parsed_fn_signature.parameters.keys()
     options = handler.opt
     login = options.get("login")
-    login = bool(known & WHO) if login is None else login
+    login = bool(known & LOGIN) if login is None else login
+    visit = bool(known & VISITOR) or bool(options.get("share"))
     more: Iterable[int] = options.get("answers", ())
     declared = {str(status) for status in handler.responses or {}}
     fine = {code: answer for code, answer in found["responses"].items() if int(code) < 400 or code in declared}
@@ -110,13 +115,15 @@ def _operation(found: Mapping[str, Any], handler: HTTPRouteHandler, schemas: Map
         **{status: _with_example(_one_body(answer, status), schemas) for status, answer in fine.items()},
         **{
             str(status): {"$ref": f"#/components/responses/Problem{status}"}
-            for status in sorted({*_rules(operation, handler, login=login), *(each for each in more if each >= 400)})
+            for status in sorted(
+                {*_rules(operation, handler, login=login or visit), *(each for each in more if each >= 400)}
+            )
             if str(status) not in declared
         },
     }
     if texts := options.get("texts"):
         operation["responses"]["200"]["content"] = {kind: {"schema": {"type": "string"}} for kind in texts}
-    operation["security"] = [{"bearer": []}] if login else []
+    operation["security"] = [{"share": []}] if visit else [{"bearer": []}] if login else []
     if body := found.get("requestBody"):
         operation["requestBody"] = _with_example(body, schemas)
     elif kind := options.get("body"):

@@ -4,6 +4,7 @@ from typing import Any
 
 from litestar.handlers import HTTPRouteHandler
 
+from mamkit_apps.api.callers import VISITOR
 from mamkit_apps.api.idempotency import HEADER, KEY_PATTERN, takes_key
 
 __all__ = ["request_headers"]
@@ -29,6 +30,16 @@ def request_headers(handler: HTTPRouteHandler) -> list[dict[str, Any]]:
                 "in": "header",
                 "description": "The `id` of the last event that was seen; only what came after it is told.",
                 "schema": {"type": "string", "examples": ["7"]},
+                "required": False,
+            }
+        )
+    if VISITOR & handler.parsed_fn_signature.parameters.keys():
+        found.append(
+            {
+                "name": "Share-Pass",
+                "in": "header",
+                "description": "The pass of `POST /api/shared/unlock`, where the link has a password.",
+                "schema": {"type": "string", "pattern": r"^[\w.-]{1,1024}$", "examples": ["mks1.k1.c2VhbGVk"]},
                 "required": False,
             }
         )

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from litestar import Request, Response, patch
+from litestar import Request, Response, patch, put
 from litestar.params import FromPath, JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,11 +11,11 @@ from mamkit import catalog as db
 from mamkit.catalog import Asset
 from mamkit_apps.api.access import Caller, allowed_asset, scope_of
 from mamkit_apps.api.described import answers
-from mamkit_apps.api.library.schemas import AssetChange, AssetView
+from mamkit_apps.api.library.schemas import AssetChange, AssetView, PlayingChange
 from mamkit_apps.api.representation import check_match, tagged
 from mamkit_apps.api.wiring import Wired
 
-__all__ = ["change_asset", "view_of"]
+__all__ = ["change_asset", "choose_version", "view_of"]
 
 
 @patch("/assets/{asset_id:uuid}", tags=["assets"], opt=answers(412, 428, match=True))
@@ -38,6 +38,27 @@ async def change_asset(
                 session, asset_id, title=data.title, description=data.description, fields=data.fields
             )
         await db.record(session, actor_id=principal.user_id, action="asset.changed", subject=f"asset:{asset_id}")
+        return tagged(await view_of(session, asset))
+
+
+@put("/assets/{asset_id:uuid}/playing", tags=["assets"], opt=answers(412, 428, match=True))
+async def choose_version(
+    asset_id: FromPath[UUID],
+    data: JSONBody[PlayingChange],
+    request: Request[Any, Any, Any],
+    principal: Caller,
+    parts: Wired,
+) -> Response[AssetView]:
+    """Choose which version of an asset plays, if the asset is still as `If-Match` says."""
+    async with parts.catalog.begin(scope_of(principal)) as session:
+        await allowed_asset(session, principal, "asset.update", asset_id)
+        asset = await session.get_one(Asset, asset_id, with_for_update=True, populate_existing=True)
+        check_match(request, await view_of(session, asset))
+        asset = await db.play_version(session, asset_id, data.number)
+        await db.record(
+            session, actor_id=principal.user_id, action="asset.version_chosen", subject=f"asset:{asset_id}",
+            detail={"number": data.number},
+        )  # fmt: skip
         return tagged(await view_of(session, asset))
 
 

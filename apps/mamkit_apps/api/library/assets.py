@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody
 from mamkit import catalog as db
 from mamkit_apps.api.access import Caller, allowed_asset, place_of, require_for_asset, scope_of
 from mamkit_apps.api.described import answers
-from mamkit_apps.api.library.asset_changes import change_asset, view_of
+from mamkit_apps.api.library.asset_changes import change_asset, choose_version, view_of
 from mamkit_apps.api.library.schemas import (
     AssetView,
     NewAsset,
@@ -82,5 +82,13 @@ async def promote(data: JSONBody[PromoteRequest], principal: Caller, parts: Wire
     return VersionView.of(version)
 
 
-handlers: list[HTTPRouteHandler] = [presign, create_asset, get_asset, change_asset, list_versions, promote]
+handlers: list[HTTPRouteHandler] = [
+    presign,
+    create_asset,
+    get_asset,
+    change_asset,
+    choose_version,
+    list_versions,
+    promote,
+]
 """Below `/api`."""

@@ -1,26 +1,25 @@
 """`/api/assets/…/comments`, `/api/comments/…`: what people say about assets."""
 
 from dataclasses import replace
-from datetime import datetime
 from fractions import Fraction
 from http import HTTPStatus
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from litestar import Response, delete, get, patch, post, put
+from litestar import Request, Response, delete, get, patch, post, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
-from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit import catalog as db
 from mamkit.auth import Action, Principal
 from mamkit.catalog import Asset, Comment
-from mamkit.catalog.comments import MAX_COMMENT
+from mamkit.catalog.comments import author_of
 from mamkit.catalog.markers import Marker, as_csv, as_edl, as_fcpxml, as_premiere
 from mamkit_apps.api.access import Caller, asset_resource, require, scope_of
-from mamkit_apps.api.bodies import Body
 from mamkit_apps.api.described import answers
+from mamkit_apps.api.library.comment_schemas import CommentChange, CommentPage, CommentView, NewComment, plain
+from mamkit_apps.api.representation import check_match, tagged
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["handlers"]
@@ -29,113 +28,32 @@ MAX_EXPORTED = 1000  # comments of one export: what an editor can work through, 
 STANDARD_RATE = Fraction(25)  # frames per second of what has no picture
 XML = "application/xml"
 
-Content = Annotated[str, Field(min_length=1, max_length=MAX_COMMENT)]
-Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Format = Literal["csv", "edl", "fcpxml", "premiere"]
-
-
-class Shape(Body):
-    """Something drawn."""
-
-    kind: Literal["line", "arrow", "rectangle", "ellipse", "freehand"]
-    points: Annotated[list[tuple[Share, Share]], Field(min_length=1, max_length=500)]
-    """As shares of the picture's width and height, from its upper left corner."""
-    color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#ff0000"
-    width: Annotated[float, Field(gt=0, le=0.1)] = 0.004
-    """As a share of the picture's width."""
-
-
-class Drawing(Body):
-    """What is drawn over the picture."""
-
-    shapes: Annotated[list[Shape], Field(min_length=1, max_length=50)]
-
-
-class NewComment(Body):
-    """A comment that is to be added."""
-
-    content: Content
-    start_seconds: Seconds | None = None
-    """Null: about the asset as a whole."""
-    stop_seconds: Seconds | None = None
-    """Excluded; null: about a moment."""
-    parent_id: UUID | None = None
-    """The first comment of a thread that this is added to; then there are no times."""
-    drawing: Drawing | None = None
-
-
-class CommentChange(Body):
-    """What a comment is to say instead."""
-
-    content: Content
-    drawing: Drawing | None = None
-
-
-class CommentView(Body):
-    """A comment."""
-
-    id: UUID
-    asset_id: UUID
-    user_id: UUID
-    author: str | None
-    """The display name; null in the answer to a change."""
-    parent_id: UUID | None
-    start_seconds: float | None
-    stop_seconds: float | None
-    content: str
-    drawing: dict[str, Any] | None
-    resolved_at: datetime | None
-    resolved_by: UUID | None
-    edited_at: datetime | None
-    created_at: datetime
-
-    @classmethod
-    def of(cls, comment: Comment, author: str | None = None) -> Self:
-        """Return the view of a row."""
-        return cls(
-            id=comment.id,
-            asset_id=comment.asset_id,
-            user_id=comment.user_id,
-            author=author,
-            parent_id=comment.parent_id,
-            start_seconds=comment.timestamp_sec,
-            stop_seconds=comment.end_sec,
-            content=comment.content,
-            drawing=comment.drawing,
-            resolved_at=comment.resolved_at,
-            resolved_by=comment.resolved_by,
-            edited_at=comment.edited_at,
-            created_at=comment.created_at,
-        )
-
-
-class CommentPage(Body):
-    """Comments, the oldest first."""
-
-    items: tuple[CommentView, ...]
-    next: UUID | None
-    """To be sent as `after` for the next page; null on the last."""
 
 
 @get("/assets/{asset_id:uuid}/comments", tags=["comments"])
 async def list_comments(
+    *,
     asset_id: FromPath[UUID],
     principal: Caller,
     parts: Wired,
+    parent: FromQuery[UUID | None] = None,
+    resolved: FromQuery[bool | None] = None,
     after: FromQuery[UUID | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
 ) -> CommentPage:
-    """List the comments of an asset, the oldest first."""
+    """List the comments of an asset, the oldest first: all, one's answers, or threads that are resolved or not."""
     async with parts.catalog.read(scope_of(principal)) as session:
         await _allowed(session, principal, "comment.read", asset_id)
-        found = await db.comments_of(session, asset_id, after=after, limit=limit)
+        found = await db.comments_of(session, asset_id, parent_id=parent, resolved=resolved, after=after, limit=limit)
     items = tuple(CommentView.of(*each) for each in found)
     return CommentPage(items=items, next=items[-1].id if len(items) == limit else None)
 
 
 @post("/assets/{asset_id:uuid}/comments", tags=["comments"])
-async def add(asset_id: FromPath[UUID], data: JSONBody[NewComment], principal: Caller, parts: Wired) -> CommentView:
+async def add(
+    asset_id: FromPath[UUID], data: JSONBody[NewComment], principal: Caller, parts: Wired
+) -> Response[CommentView]:
     """Say something about a moment, a range or the whole of an asset, or answer in a thread."""
     async with parts.catalog.begin(scope_of(principal)) as session:
         await _allowed(session, principal, "comment.create", asset_id)
@@ -147,22 +65,36 @@ async def add(asset_id: FromPath[UUID], data: JSONBody[NewComment], principal: C
             start=data.start_seconds,
             stop=data.stop_seconds,
             parent_id=data.parent_id,
-            drawing=_plain(data.drawing),
+            drawing=plain(data.drawing),
         )
-    return CommentView.of(comment)
+        return tagged(await _view(session, comment))
 
 
-@patch("/comments/{comment_id:uuid}", tags=["comments"])
+@get("/comments/{comment_id:uuid}", tags=["comments"])
+async def get_one(comment_id: FromPath[UUID], principal: Caller, parts: Wired) -> Response[CommentView]:
+    """Return one comment."""
+    async with parts.catalog.read(scope_of(principal)) as session:
+        comment = await db.comment_by_id(session, comment_id)
+        await _allowed(session, principal, "comment.read", comment.asset_id)
+        return tagged(await _view(session, comment))
+
+
+@patch("/comments/{comment_id:uuid}", tags=["comments"], opt=answers(412, 428, match=True))
 async def change(
-    comment_id: FromPath[UUID], data: JSONBody[CommentChange], principal: Caller, parts: Wired
-) -> CommentView:
-    """Replace text and drawing of a comment; its times stay."""
+    comment_id: FromPath[UUID],
+    data: JSONBody[CommentChange],
+    request: Request[Any, Any, Any],
+    principal: Caller,
+    parts: Wired,
+) -> Response[CommentView]:
+    """Replace text and drawing of a comment that is still as `If-Match` says; its times stay."""
     async with parts.catalog.begin(scope_of(principal)) as session:
         comment = await db.comment_by_id(session, comment_id)
         await _allowed(session, principal, "comment.update", comment.asset_id, comment)
-        return CommentView.of(
-            await db.edit_comment(session, comment_id, content=data.content, drawing=_plain(data.drawing))
-        )
+        comment = await session.get_one(Comment, comment_id, with_for_update=True, populate_existing=True)
+        check_match(request, await _view(session, comment))
+        comment = await db.edit_comment(session, comment_id, content=data.content, drawing=plain(data.drawing))
+        return tagged(await _view(session, comment))
 
 
 @delete("/comments/{comment_id:uuid}", status_code=HTTPStatus.NO_CONTENT, tags=["comments"])
@@ -174,7 +106,7 @@ async def remove(comment_id: FromPath[UUID], principal: Caller, parts: Wired) ->
         await db.delete_comment(session, comment_id)
         await db.record(
             session, actor_id=principal.user_id, action="comment.deleted", subject=f"asset:{comment.asset_id}",
-            detail={"comment": str(comment_id), "author": str(comment.user_id)},
+            detail={"comment": str(comment_id), "author": str(comment.user_id or "a guest")},
         )  # fmt: skip
 
 
@@ -184,7 +116,7 @@ async def resolve(comment_id: FromPath[UUID], principal: Caller, parts: Wired) -
     async with parts.catalog.begin(scope_of(principal)) as session:
         comment = await db.comment_by_id(session, comment_id)
         await _allowed(session, principal, "comment.create", comment.asset_id)
-        return CommentView.of(await db.resolve_comment(session, comment_id, by=principal.user_id))
+        return await _view(session, await db.resolve_comment(session, comment_id, by=principal.user_id))
 
 
 @delete("/comments/{comment_id:uuid}/resolution", status_code=HTTPStatus.OK, tags=["comments"])
@@ -193,7 +125,7 @@ async def reopen(comment_id: FromPath[UUID], principal: Caller, parts: Wired) ->
     async with parts.catalog.begin(scope_of(principal)) as session:
         comment = await db.comment_by_id(session, comment_id)
         await _allowed(session, principal, "comment.create", comment.asset_id)
-        return CommentView.of(await db.resolve_comment(session, comment_id, by=None))
+        return await _view(session, await db.resolve_comment(session, comment_id, by=None))
 
 
 @get("/assets/{asset_id:uuid}/comments/export", tags=["comments"], opt=answers(texts=["text/csv", "text/plain", XML]))
@@ -207,7 +139,7 @@ async def export(
     async with parts.catalog.read(scope_of(principal)) as session:
         asset = await _allowed(session, principal, "comment.read", asset_id)
         found = await db.comments_of(session, asset_id, limit=MAX_EXPORTED)
-        version = await db.latest_version(session, asset_id)
+        version = await db.playing_version(session, asset)
     rate = _rate(None if version is None else version.facts)
     markers = sorted((_marker(*each) for each in found if each[0].timestamp_sec is not None), key=lambda m: m.start)
     length = Fraction(asset.duration_sec)
@@ -235,8 +167,8 @@ async def _allowed(
     return asset
 
 
-def _plain(drawing: Drawing | None) -> dict[str, Any] | None:
-    return None if drawing is None else drawing.model_dump(mode="json")
+async def _view(session: AsyncSession, comment: Comment) -> CommentView:
+    return CommentView.of(comment, await author_of(session, comment))
 
 
 def _marker(comment: Comment, author: str) -> Marker:
@@ -259,5 +191,5 @@ def _rate(facts: dict[str, Any] | None) -> Fraction:
     return rate if 0 < rate <= 1000 else STANDARD_RATE
 
 
-handlers: list[HTTPRouteHandler] = [list_comments, add, change, remove, resolve, reopen, export]
+handlers: list[HTTPRouteHandler] = [list_comments, add, get_one, change, remove, resolve, reopen, export]
 """Below `/api`."""

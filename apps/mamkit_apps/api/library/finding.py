@@ -12,16 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit import catalog as db
 from mamkit.auth import Principal, Resource
-from mamkit.catalog import AssetQuery, InvalidQueryError
+from mamkit.catalog import AssetQuery
+from mamkit.catalog.filters import Sort
 from mamkit.catalog.models import AssetKind, AssetStatus
-from mamkit.catalog.search import Sort
 from mamkit_apps.api.access import Caller, home_of, require, scope_of
 from mamkit_apps.api.library.schemas import AssetPage, AssetView, FacetsView
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["handlers"]
-
-FIRST_YEAR, LAST_YEAR = 1, 9999  # of Python's calendar
 
 Text = Annotated[str, QueryParameter(max_length=1000)]
 Tags = Annotated[list[str] | None, QueryParameter(max_items=20)]
@@ -53,18 +51,13 @@ async def provide_query(
     trashed: FromQuery[bool] = False,
     sort: FromQuery[Sort] = "newest",
 ) -> AssetQuery:
-    """Return what is looked for; in the personal workspace of whoever asks, if none is named.
+    """Return what is looked for: the members of an `AssetFilter`, as a query names them, and where.
+
+    That is the personal workspace of whoever asks, if none is named.
 
     Raises:
-        InvalidQueryError: A time has no time zone, or lies at the edge of the calendar.
+        InvalidQueryError: As `AssetFilter` raises it.
     """
-    for moment in (created_from, created_before):
-        if moment is None:
-            continue
-        if moment.utcoffset() is None:
-            raise InvalidQueryError("a time has no time zone; end it with Z or an offset")
-        if not FIRST_YEAR < moment.year < LAST_YEAR:  # its offset could lead out of what a datetime holds
-            raise InvalidQueryError(f"a time lies out of bounds: the year {moment.year}")
     return AssetQuery(
         workspace_id=workspace or home_of(principal.user_id),
         text=q,

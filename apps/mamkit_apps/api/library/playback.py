@@ -1,29 +1,42 @@
-"""What playing takes: grants for a preview, and its poster, storyboard and waveform."""
+"""What playing takes: grants for a preview, its poster, storyboard and waveform, and for a master."""
 
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from ipaddress import ip_network
 from itertools import islice
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from litestar import Response, Router, get
-from litestar.params import FromQuery, QueryParameter
+from litestar import Response, Router, get, post
+from litestar.params import FromQuery, JSONBody, QueryParameter
 from pydantic import Field
 
+from mamkit import catalog as db
+from mamkit.catalog import Version
 from mamkit.clock import utc_now
 from mamkit.signing import Grant
+from mamkit.storage import SignsDownloads, UnsupportedOperationError
 from mamkit.transcode import INDEX_NAME
-from mamkit_apps.api.access import Caller, readable_version
+from mamkit_apps.api.access import Caller, allowed_asset, readable_version, scope_of
 from mamkit_apps.api.bodies import Body
-from mamkit_apps.api.library.schemas import PlaybackUrl, SignRequest
+from mamkit_apps.api.library.schemas import Lifetime, PlaybackUrl, SignRequest
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.problems import InvalidRequestError
 
-__all__ = ["PlaybackRequest", "lifetime_of", "routes", "sign_playback"]
+__all__ = [
+    "Artwork",
+    "PlaybackOptions",
+    "PlaybackRequest",
+    "artwork_of",
+    "download_of",
+    "lifetime_of",
+    "routes",
+    "sign_playback",
+]
 
 ART = "art/"  # folder of the artwork below a preview's prefix
 MOST_ART = 1000  # objects; a storyboard of a day has some hundred sheets
@@ -31,14 +44,18 @@ Kind = Literal["poster", "storyboard", "waveform"]
 KINDS: Mapping[str, Kind] = {"poster": "poster", "storyboard": "storyboard", "waveform": "waveform"}
 
 
-class PlaybackRequest(SignRequest):
-    """A preview that somebody wants to play."""
+class PlaybackOptions(Lifetime):
+    """How somebody wants to play a preview."""
 
     bind_address: bool = False
     """Let only the address that this request came from use the URL. A phone that changes networks has to ask again."""
     carrier: Literal["path", "cookie"] = "path"
     """Where the right to play stands: in the URL, or in a cookie that the answer sets. The latter takes an API and an
     edge with one host name."""
+
+
+class PlaybackRequest(PlaybackOptions, SignRequest):
+    """A preview that somebody wants to play."""
 
 
 class ArtworkItem(Body):
@@ -73,6 +90,15 @@ async def artwork(
     The storyboard's `.vtt` names its sheets by relative addresses, which its own URL leads to.
     """
     _, version = await readable_version(parts, principal, version_id)
+    return await artwork_of(parts, version, lifetime_seconds)
+
+
+async def artwork_of(parts: Parts, version: Version, lifetime_seconds: int | None) -> Artwork:
+    """Return the artwork of a version, as far as it is made.
+
+    Raises:
+        InvalidRequestError: The lifetime is out of bounds.
+    """
     prefix = version.preview_prefix + ART
     expires_at = utc_now() + lifetime_of(parts.settings, lifetime_seconds)
     grant = Grant(scope=prefix, expires_at=expires_at)
@@ -92,7 +118,37 @@ async def artwork(
     return Artwork(items=tuple(items), expires_at=grant.expires_at)
 
 
-def sign_playback(parts: Parts, asked: PlaybackRequest, prefix: str, address: str) -> Response[PlaybackUrl]:
+@post("/sign-download", status_code=HTTPStatus.OK)
+async def sign_download(data: JSONBody[SignRequest], principal: Caller, parts: Wired) -> PlaybackUrl:
+    """Return a URL that sends the master of a version, as it was uploaded, until it expires."""
+    async with parts.catalog.read(scope_of(principal)) as session:
+        version = await db.version_by_id(session, data.version_id)
+        asset = await allowed_asset(session, principal, "asset.download", version.asset_id)
+    signed = await download_of(parts, version, data.lifetime_seconds)
+    async with parts.catalog.begin() as session:
+        await db.record(
+            session, actor_id=principal.user_id, action="asset.download_signed", subject=f"asset:{asset.id}",
+            detail={"version": str(version.id)},
+        )  # fmt: skip
+    return signed
+
+
+async def download_of(parts: Parts, version: Version, lifetime_seconds: int | None) -> PlaybackUrl:
+    """Return a URL that sends the master of a version.
+
+    Raises:
+        InvalidRequestError: The lifetime is out of bounds.
+        UnsupportedOperationError: The store of masters signs no downloads.
+    """
+    store = parts.zones.masters
+    if not isinstance(store, SignsDownloads):
+        raise UnsupportedOperationError("the store of masters signs no downloads")
+    lifetime = lifetime_of(parts.settings, lifetime_seconds)
+    request = await asyncio.to_thread(store.sign_get, version.master_key, expires_in=lifetime)
+    return PlaybackUrl(url=request.url, expires_at=request.expires_at)
+
+
+def sign_playback(parts: Parts, asked: PlaybackOptions, prefix: str, address: str) -> Response[PlaybackUrl]:
     """Return the URL that plays a preview, and the cookie that goes with it if one was asked for.
 
     Args:
@@ -138,4 +194,4 @@ def lifetime_of(settings: ApiSettings, seconds: int | None) -> timedelta:
     return longest if seconds is None else timedelta(seconds=seconds)
 
 
-routes = [Router("/api", route_handlers=[artwork], tags=["previews"])]
+routes = [Router("/api", route_handlers=[artwork, sign_download], tags=["previews"])]

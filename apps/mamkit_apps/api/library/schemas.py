@@ -17,8 +17,10 @@ __all__ = [
     "AssetPage",
     "AssetView",
     "FacetsView",
+    "Lifetime",
     "NewAsset",
     "PlaybackUrl",
+    "PlayingChange",
     "PresignRequest",
     "PresignedView",
     "PreviewRequest",
@@ -84,8 +86,15 @@ class AssetChange(Body):
     """They replace all that there were."""
 
 
+class PlayingChange(Body):
+    """Which version of an asset is to play."""
+
+    number: Annotated[int, Field(ge=1, le=(1 << 31) - 1)] | None = None
+    """Null: the newest, whichever that will be."""
+
+
 class AssetView(Body):
-    """An asset. What is not known of its newest version is 0 or empty."""
+    """An asset. What is not known of the version that plays is 0 or empty."""
 
     id: UUID
     workspace_id: UUID
@@ -100,6 +109,8 @@ class AssetView(Body):
     width: int
     height: int
     codec: str
+    playing_number: int | None
+    """Of the version that plays, if one was chosen; null: the newest plays."""
     revision: int
     """Grows with every change that somebody makes."""
     trashed_at: datetime | None
@@ -123,6 +134,7 @@ class AssetView(Body):
             width=asset.width,
             height=asset.height,
             codec=asset.codec,
+            playing_number=asset.playing_number,
             revision=asset.revision,
             trashed_at=asset.trashed_at,
             created_at=asset.created_at,
@@ -212,12 +224,17 @@ class PreviewView(Body):
         )
 
 
-class SignRequest(Body):
-    """A preview that somebody wants to play."""
+class Lifetime(Body):
+    """How long something is to be signed for."""
 
-    version_id: UUID
     lifetime_seconds: Annotated[int, Field(gt=0)] | None = None
     """None takes the service's longest."""
+
+
+class SignRequest(Lifetime):
+    """A version of which somebody wants to have something."""
+
+    version_id: UUID
 
 
 class PlaybackUrl(Body):

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from litestar import Router, delete, get, patch, post, put
+from litestar import Request, Response, Router, delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody
 from pydantic import Field
 
@@ -14,6 +14,8 @@ from mamkit.auth import Resource
 from mamkit.catalog import Workspace, WorkspaceRole
 from mamkit_apps.api.access import Caller, Owner, require, scope_of
 from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.described import answers
+from mamkit_apps.api.representation import check_match, tagged
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["routes"]
@@ -83,28 +85,33 @@ async def list_mine(principal: Caller, parts: Wired) -> list[WorkspaceView]:
 
 
 @get("/{workspace_id:uuid}")
-async def get_one(workspace_id: FromPath[UUID], principal: Caller, parts: Wired) -> WorkspaceView:
+async def get_one(workspace_id: FromPath[UUID], principal: Caller, parts: Wired) -> Response[WorkspaceView]:
     """Return one workspace."""
     async with parts.catalog.read(scope_of(principal)) as session:
         workspace = await db.workspace_by_id(session, workspace_id)
         require(principal, "workspace.read", _resource(workspace_id))
         roles = await db.memberships_of(session, principal.user_id)
-    return WorkspaceView.of(workspace, roles.get(workspace_id))
+    return tagged(WorkspaceView.of(workspace, roles.get(workspace_id)))
 
 
-@patch("/{workspace_id:uuid}")
+@patch("/{workspace_id:uuid}", opt=answers(412, 428, match=True))
 async def rename(
-    workspace_id: FromPath[UUID], data: JSONBody[WorkspaceRequest], owner: Owner, parts: Wired
-) -> WorkspaceView:
-    """Give a workspace another name."""
+    workspace_id: FromPath[UUID],
+    data: JSONBody[WorkspaceRequest],
+    request: Request[Any, Any, Any],
+    owner: Owner,
+    parts: Wired,
+) -> Response[WorkspaceView]:
+    """Give a workspace another name, if it is still as `If-Match` says."""
     async with parts.catalog.begin(scope_of(owner)) as session:
-        await db.workspace_by_id(session, workspace_id)
+        workspace = await db.workspace_by_id(session, workspace_id, for_update=True)
         require(owner, "workspace.manage", _resource(workspace_id))
-        workspace = await db.rename_workspace(session, workspace_id, data.name)
         roles = await db.memberships_of(session, owner.user_id)
+        check_match(request, WorkspaceView.of(workspace, roles.get(workspace_id)))
+        workspace = await db.rename_workspace(session, workspace_id, data.name)
         subject = f"workspace:{workspace_id}"
         await db.record(session, actor_id=owner.user_id, action="workspace.renamed", subject=subject)
-    return WorkspaceView.of(workspace, roles.get(workspace_id))
+    return tagged(WorkspaceView.of(workspace, roles.get(workspace_id)))
 
 
 @delete("/{workspace_id:uuid}", status_code=HTTPStatus.NO_CONTENT)
