@@ -102,7 +102,8 @@ class Catalog:
                 async with self._writing(**self._begins(_BEGIN_WRITING, scope)) as session:
                     await self._start(session, scope)
                     yield session
-                    await session.commit()
+                    if session.is_active:  # else a statement has failed, and the block has looked away
+                        await session.commit()
         if "told" in session.info:
             for listener in self._listeners:
                 listener()
