@@ -1,11 +1,15 @@
 """An opened object over any file-like thing that holds its bytes."""
 
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from mamkit.storage.errors import StorageUnavailableError
 from mamkit.storage.models import ByteRange, ObjectInfo
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 __all__ = ["BLOCK_SIZE", "BlockBody", "FileBody", "found_range"]
 
@@ -63,6 +67,11 @@ class BlockBody(ABC):
             blocks.append(block)
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """Read the next bytes into a buffer, as many as there are at once, and return how many; 0 at the end."""
+        with memoryview(buffer) as view, view.cast("B") as whole, whole[: self._left] as target:
+            return self._fill(target) if target else 0
+
     @abstractmethod
     def close(self) -> None:
         """Give back what is open; may be called twice."""
@@ -70,6 +79,12 @@ class BlockBody(ABC):
     @abstractmethod
     def _block(self, size: int) -> bytes:
         """Return the next bytes, at most `size` and at most `_left`, and take them from `_left`; none at the end."""
+
+    def _fill(self, target: memoryview) -> int:
+        """Put the next bytes, at least one, where there is room for them, and take them from `_left`."""
+        block = self._block(len(target))
+        target[: len(block)] = block
+        return len(block)
 
 
 class FileBody(BlockBody):
@@ -104,7 +119,21 @@ class FileBody(BlockBody):
             block = self._file.read(size)
         except OSError as error:
             raise StorageUnavailableError(self._info.key, error.strerror or "it cannot be read") from error
-        if not block and size:
-            raise StorageUnavailableError(self._info.key, f"{self._left} bytes of the object are missing")
+        self._check_some(len(block), size)
         self._left -= len(block)
         return block
+
+    def _fill(self, target: memoryview) -> int:
+        if not isinstance(self._file, io.RawIOBase | io.BufferedIOBase):
+            return super()._fill(target)
+        try:
+            count = self._file.readinto(target) or 0
+        except OSError as error:
+            raise StorageUnavailableError(self._info.key, error.strerror or "it cannot be read") from error
+        self._check_some(count, len(target))
+        self._left -= count
+        return count
+
+    def _check_some(self, found: int, wanted: int) -> None:
+        if wanted and not found:
+            raise StorageUnavailableError(self._info.key, f"{self._left} bytes of the object are missing")

@@ -1,12 +1,13 @@
 """What all uploads share: counting, hashing, refusing; and the two ways to feed one."""
 
-import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Self
 
 from mamkit.storage._body import BLOCK_SIZE
+from mamkit.storage._buffers import reader_into
+from mamkit.storage._hashing import Sha256
 from mamkit.storage.errors import ObjectChangedError, UploadClosedError, UploadRejectedError
 from mamkit.storage.models import Expected, ObjectInfo
 from mamkit.storage.protocols import ObjectReader, ObjectWriter, Upload
@@ -28,7 +29,7 @@ class CheckedUpload(ABC):
         self._key = key
         self._expected = expected or Expected()
         self._size = 0
-        self._digest = hashlib.sha256()
+        self._digest = Sha256()
         self._open = False
 
     def __enter__(self) -> Self:
@@ -43,14 +44,19 @@ class CheckedUpload(ABC):
         """Take the next bytes."""
         self._check_open()
         try:
-            view = memoryview(block).cast("B")
-            self._count(len(view))
-            # A piece at a time, which the processor still has at hand for the second: a thread that hashes beside the
-            # writing costs more than it saves.
-            for start in range(0, len(view), BLOCK_SIZE):
-                piece = view[start : start + BLOCK_SIZE]
-                self._append(piece)
-                self._hash(piece)
+            self._take(memoryview(block).cast("B"))
+            if not isinstance(block, bytes):  # the caller may use the buffer again
+                self._digest.settle()
+        except BaseException:
+            self._end()
+            raise
+
+    def drain(self, readinto: Callable[[memoryview], int | None]) -> None:
+        """Take all bytes of a file, by what reads it into a buffer."""
+        self._check_open()
+        try:
+            while count := readinto(buffer := self._digest.buffer()):
+                self._take(buffer[:count])
         except BaseException:
             self._end()
             raise
@@ -63,13 +69,21 @@ class CheckedUpload(ABC):
         finally:
             self._end()
 
+    def _take(self, view: memoryview) -> None:
+        self._count(len(view))
+        # A piece at a time, which the processor still has at hand for the second.
+        for start in range(0, len(view), BLOCK_SIZE):
+            piece = view[start : start + BLOCK_SIZE]
+            self._hash(piece)
+            self._append(piece)
+
     def _count(self, more: int) -> None:
         self._size += more
         if self._expected.size is not None and self._size > self._expected.size:
             raise UploadRejectedError("size", expected=self._expected.size, actual=self._size, key=self._key)
 
     def _hash(self, block: memoryview) -> None:
-        """Make a block part of the digest; called after `_append` of it."""
+        """Make a block part of the digest; called before `_append` of it."""
         self._digest.update(block)
 
     def _check_whole(self) -> str:
@@ -88,7 +102,10 @@ class CheckedUpload(ABC):
     def _end(self) -> None:
         if self._open:
             self._open = False
-            self._discard()
+            try:
+                self._digest.close()
+            finally:
+                self._discard()
 
     @abstractmethod
     def _begin(self) -> None:
@@ -110,8 +127,11 @@ class CheckedUpload(ABC):
 def feed(upload: AbstractContextManager[Upload], data: bytes | BinaryIO | Iterable[bytes]) -> ObjectInfo:
     """Write all of `data` into an upload and commit it."""
     with upload as target:
-        for block in _blocks(data):
-            target.write(block)
+        if isinstance(target, CheckedUpload) and (readinto := reader_into(data)) is not None:
+            target.drain(readinto)
+        else:
+            for block in _blocks(data):
+                target.write(block)
         return target.commit()
 
 

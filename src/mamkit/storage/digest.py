@@ -1,7 +1,6 @@
 """The SHA-256 of a stored object."""
 
-import hashlib
-
+from mamkit.storage._hashing import Sha256
 from mamkit.storage.models import ObjectInfo
 from mamkit.storage.protocols import ObjectReader
 
@@ -21,8 +20,7 @@ def digest_of(store: ObjectReader, info: ObjectInfo) -> tuple[ObjectInfo, str]:
     """Return the facts of an object and the SHA-256 of just the bytes that they are about."""
     if info.sha256 is not None:
         return info, info.sha256
-    digest = hashlib.sha256()
-    with store.get(info.key) as body:
+    with store.get(info.key) as body, Sha256() as digest:
         for block in body:
             digest.update(block)
         return body.info, digest.hexdigest()

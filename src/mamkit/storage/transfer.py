@@ -1,27 +1,32 @@
 """Files to and from any store: in parallel where that pays, resumed where it broke off, verified, with progress."""
 
+import io
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
 from mamkit.storage._body import BLOCK_SIZE
+from mamkit.storage._buffers import buffer_of, fill
 from mamkit.storage._facts import content_type_of
-from mamkit.storage._partial import partial_of
+from mamkit.storage._partial import Partial, partial_of
 from mamkit.storage.errors import ObjectChangedError, StorageUnavailableError, UploadRejectedError
 from mamkit.storage.models import ByteRange, Expected, ObjectInfo
-from mamkit.storage.protocols import HasLocalPath, ObjectReader, ObjectWriter
+from mamkit.storage.protocols import HasLocalPath, ObjectBody, ObjectReader, ObjectWriter
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 __all__ = ["Downloaded", "Progress", "download_file", "read_ahead", "upload_file"]
 
 Progress = Callable[[int], object]
 """Called with the bytes that are through so far; never twice at once, and never with fewer than before."""
 
-_PART = (
-    6 * 1024 * 1024
-)  # bytes of one range; `threads` + 1 of them are in memory, and half as much again as malloc keeps
+_PART = 8 * 1024 * 1024  # bytes of one range; `threads` + 1 of them are in memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +73,7 @@ def upload_file(
             raise UploadRejectedError("size", expected=expected.size, actual=size, key=key)
         return store.put(
             key,
-            _blocks(file, progress or _ignore),
+            _Watched(file, progress or _ignore),
             content_type=content_type or content_type_of(key),
             metadata=metadata,
             expected=Expected(size=size, sha256=expected.sha256),
@@ -113,9 +118,7 @@ def download_file(
     with partial_of(path, info.etag) as partial:
         progress(partial.size)
         if partial.size < info.size:
-            for block in read_ahead(store, info, ByteRange(partial.size), threads=threads, part_size=part_size):
-                partial.append(block)
-                progress(partial.size)
+            _go_on(partial, store, info, threads=threads, part_size=part_size, progress=progress)
         rejected = None
         if partial.size != info.size:  # somebody else has written to it
             rejected = UploadRejectedError("size", expected=info.size, actual=partial.size, key=key)
@@ -126,6 +129,21 @@ def download_file(
             raise rejected
         partial.path.replace(path)
         return Downloaded(info=info, sha256=partial.sha256)
+
+
+def _go_on(
+    partial: Partial, store: ObjectReader, info: ObjectInfo, *, threads: int, part_size: int, progress: Progress
+) -> None:
+    """Add to a file what is missing of an object."""
+    span = ByteRange(partial.size, info.size)
+    if isinstance(store, HasLocalPath):  # a file of this machine is not read any sooner in pieces at once
+        with _opened(store, info, span) as body:
+            for size in partial.drain(body):
+                progress(size)
+        return
+    for view in _ranges(store, info, span, threads=threads, part_size=part_size):
+        partial.append(view)
+        progress(partial.size)
 
 
 def read_ahead(
@@ -154,59 +172,77 @@ def read_ahead(
     if info.size == 0 and byte_range is None:
         return
     span = (byte_range or ByteRange()).resolve(info.size)
-    stop = info.size if span.stop is None else span.stop
-    if isinstance(store, HasLocalPath):
-        yield from _straight(store, info, span)
+    if isinstance(store, HasLocalPath):  # a file of this machine is not read any sooner in pieces at once
+        with _opened(store, info, span) as body:
+            while block := body.read(BLOCK_SIZE):
+                yield block
         return
-    starts = iter(range(span.start, stop, part_size))
+    for view in _ranges(store, info, span, threads=threads, part_size=part_size):
+        for start in range(0, len(view), BLOCK_SIZE):
+            yield bytes(view[start : start + BLOCK_SIZE])
 
-    def fetch(start: int) -> list[bytes]:
-        end = min(start + part_size, stop)
-        with store.get(info.key, ByteRange(start, end)) as body:
-            if body.info.etag != info.etag:
-                raise ObjectChangedError(info.key, expected=info.etag, actual=body.info.etag)
-            blocks = list(body)  # as they come: one piece of the whole range would be memory that is new each time
-        missing = end - start - sum(map(len, blocks))
+
+def _ranges(
+    store: ObjectReader, info: ObjectInfo, span: ByteRange, *, threads: int, part_size: int
+) -> Iterator[memoryview]:
+    """Yield the ranges of an object in order; each is good until the next one is asked for."""
+    stop = info.size if span.stop is None else span.stop
+    starts = range(span.start, stop, part_size)
+    free = [buffer_of(min(part_size, stop - span.start)) for _ in range(min(threads, len(starts)) + 1)]
+
+    def fetch(start: int, buffer: memoryview) -> memoryview:
+        view = buffer[: min(part_size, stop - start)]
+        with _opened(store, info, ByteRange(start, start + len(view))) as body:
+            missing = len(view) - fill(body, view)
         if missing:
             raise StorageUnavailableError(info.key, f"{missing} bytes of a range are missing")
-        return blocks
+        return view
 
     with ThreadPoolExecutor(threads, thread_name_prefix="mamkit-transfer") as pool:
-        waiting: list[Future[list[bytes]]] = []
+        waiting: deque[tuple[Future[memoryview], memoryview]] = deque()
         try:
             for start in starts:
-                waiting.append(pool.submit(fetch, start))
-                if len(waiting) >= threads:
-                    yield from _let_go(waiting.pop(0).result())
+                waiting.append((pool.submit(fetch, start, free[-1]), free.pop()))
+                if len(waiting) == threads:
+                    job, buffer = waiting.popleft()
+                    yield job.result()
+                    free.append(buffer)
             while waiting:
-                yield from _let_go(waiting.pop(0).result())
+                yield waiting.popleft()[0].result()
         finally:
-            for job in waiting:
+            for job, _ in waiting:
                 job.cancel()
 
 
-def _let_go(blocks: list[bytes]) -> Iterator[bytes]:
-    """Yield blocks, each of which is forgotten then."""
-    blocks.reverse()
-    while blocks:
-        yield blocks.pop()
-
-
-def _straight(store: ObjectReader, info: ObjectInfo, span: ByteRange) -> Iterator[bytes]:
-    """Yield the bytes of a file of this machine, which is not read any sooner in pieces at once."""
+@contextmanager
+def _opened(store: ObjectReader, info: ObjectInfo, span: ByteRange) -> Iterator[ObjectBody]:
+    """Open a range of just this object."""
     with store.get(info.key, span) as body:
         if body.info.etag != info.etag:
             raise ObjectChangedError(info.key, expected=info.etag, actual=body.info.etag)
-        while block := body.read(BLOCK_SIZE):
-            yield block
+        yield body
 
 
-def _blocks(file: BinaryIO, progress: Progress) -> Iterator[bytes]:
-    done = 0
-    while block := file.read(BLOCK_SIZE):
-        yield block
-        done += len(block)
-        progress(done)
+class _Watched(io.RawIOBase):
+    """A file that tells how much of it was read and taken, as the next bytes are asked for."""
+
+    def __init__(self, file: io.FileIO, progress: Progress) -> None:
+        super().__init__()
+        self._file = file
+        self._progress = progress
+        self._done = 0
+        self._told = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int | None:
+        if self._done > self._told:
+            self._told = self._done
+            self._progress(self._done)
+        count = self._file.readinto(buffer)
+        self._done += count or 0
+        return count
 
 
 def _ignore(_: int) -> None:

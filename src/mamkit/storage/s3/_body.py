@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from http.client import HTTPException, HTTPResponse
+from typing import TYPE_CHECKING, TypeVar
 
 from urllib3.exceptions import HTTPError
 
@@ -10,7 +12,13 @@ from mamkit.storage.errors import StorageUnavailableError
 from mamkit.storage.models import ByteRange, ObjectInfo
 from mamkit.storage.s3._http import Answer, Patience
 
+if TYPE_CHECKING:
+    from urllib3.response import BaseHTTPResponse
+
 __all__ = ["S3Body"]
+
+_AT_ONCE = 1024 * 1024  # bytes; where a connection breaks, those that came since the last so many are asked for again
+Found = TypeVar("Found")
 
 
 class S3Body(BlockBody):
@@ -50,23 +58,30 @@ class S3Body(BlockBody):
 
     def _block(self, size: int) -> bytes:
         size = min(size, self._left)
-        while size > 0:
+        return self._next(lambda raw: raw.read(size), len) if size > 0 else b""
+
+    def _fill(self, target: memoryview) -> int:
+        return self._next(lambda raw: _read_into(raw, target), int)
+
+    def _next(self, read: "Callable[[BaseHTTPResponse], Found]", size_of: "Callable[[Found], int]") -> "Found":
+        """Return what is read of the connection, or of another one if it breaks."""
+        while True:
             try:
                 if self._raw is None:
                     self._raw = self._resume(self._stop - self._left).raw
-                block = self._raw.read(size) if self._raw is not None else b""
-            except (HTTPError, OSError) as error:
+                if self._raw is None:  # nothing that was to be streamed
+                    raise EOFError("the connection ended early")  # noqa: TRY301 - as where it ends in the middle
+                found = read(self._raw)
+                if not size_of(found):
+                    raise EOFError("the connection ended early")  # noqa: TRY301
+            except (HTTPError, HTTPException, OSError, EOFError) as error:
                 self._break(error)
                 continue
-            if not block:
-                self._break(EOFError("the connection ended early"))
-                continue
-            self._left -= len(block)
+            self._left -= size_of(found)
             self._failures = 0
             if not self._left:
                 self.close()
-            return block
-        return b""
+            return found
 
     def _break(self, error: Exception) -> None:
         """Drop the connection, wait, and let the next read open another."""
@@ -79,3 +94,13 @@ class S3Body(BlockBody):
             reason = f"the connection broke {self._failures} times with {self._left} bytes to come"
             raise StorageUnavailableError(self._info.key, reason) from error
         self._patience.pause(self._failures)
+
+
+def _read_into(raw: "BaseHTTPResponse", target: memoryview) -> int:
+    """Read into a buffer what is at hand; urllib3 itself would make a `bytes` of it first."""
+    inner = getattr(raw, "_fp", None)
+    if isinstance(inner, HTTPResponse):
+        return inner.readinto(target[:_AT_ONCE])
+    block = raw.read(min(len(target), _AT_ONCE))
+    target[: len(block)] = block
+    return len(block)
