@@ -3,7 +3,7 @@
 from typing import Any
 
 from mamkit.errors import MissingExtraError
-from mamkit.jobs.sentinel import SentinelUrl
+from mamkit.jobs.sentinel import SentinelUrl, aclose
 from mamkit_apps.limits import Taken
 
 try:
@@ -59,4 +59,4 @@ class RedisRate:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
+        await aclose(self._redis)

@@ -44,7 +44,7 @@ from mamkit.jobs.errors import (
 )
 from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
 from mamkit.jobs.protocol import Watch
-from mamkit.jobs.sentinel import SentinelUrl
+from mamkit.jobs.sentinel import SentinelUrl, close
 
 try:
     from redis import Redis
@@ -127,7 +127,7 @@ class RedisQueue:
 
     def close(self) -> None:
         """Close the client's connections."""
-        self._client.close()
+        close(self._client)
 
     def check(self) -> None:
         """See whether the server answers and can keep a queue.

@@ -21,7 +21,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("redis", package="redis") from error
 
-__all__ = ["SentinelUrl"]
+__all__ = ["SentinelUrl", "aclose", "close"]
 
 SCHEMES = {"redis+sentinel": False, "rediss+sentinel": True}
 PORT = 26379  # where Sentinel listens, as its documentation says
@@ -105,6 +105,24 @@ class SentinelUrl:
     def _to_master(self, connection: dict[str, Any]) -> dict[str, Any]:
         secret = {"username": self.username, "password": self.password}
         return connection | secret | {"db": self.database} | ({"ssl": True} if self.tls else {})
+
+
+def close(client: "Redis") -> None:
+    """Close a client's connections, those to its sentinels too, where it has any."""
+    client.close()
+    for sentinel in _sentinels(client):
+        sentinel.close()
+
+
+async def aclose(client: "AsyncRedis") -> None:
+    """Close the connections of a client for asyncio; as `close`."""
+    await client.aclose()
+    for sentinel in _sentinels(client):
+        await sentinel.aclose()
+
+
+def _sentinels(client: Any) -> list[Any]:
+    return list(getattr(getattr(client.connection_pool, "sentinel_manager", None), "sentinels", ()))
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -1,5 +1,6 @@
 """`RedisQueue` where Sentinel watches over Redis: what was answered outlives the master."""
 
+import asyncio
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import redis
 
 from mamkit.jobs import InvalidJobError, LeaseLostError, QueueUnavailableError
 from mamkit.jobs.redis import RedisQueue
-from mamkit.jobs.sentinel import SentinelUrl
+from mamkit.jobs.sentinel import SentinelUrl, aclose
 from mamkit.testing.jobs import new_job
 from tests.redis_server import RedisServer, binary, free_port
 
@@ -158,6 +159,17 @@ def test_a_master_that_has_become_a_replica_is_left(site: Site) -> None:
         with pytest.raises(QueueUnavailableError):
             queue.enqueue(new_job())
     queue.close()
+
+
+def test_what_runs_on_asyncio_follows_the_master_too(site: Site) -> None:
+    async def ask() -> int:
+        client = SentinelUrl.parse(site[2]).async_client(socket_timeout=10)
+        try:
+            return int((await client.info("server"))["tcp_port"])
+        finally:
+            await aclose(client)
+
+    assert asyncio.run(ask()) == site[0].port
 
 
 def test_without_a_sentinel_that_answers_the_queue_is_unavailable() -> None:
