@@ -1,6 +1,9 @@
 """A rate that counts for all processes of an installation, in Redis."""
 
+from typing import Any
+
 from mamkit.errors import MissingExtraError
+from mamkit.jobs.sentinel import SentinelUrl, aclose
 from mamkit_apps.limits import Taken
 
 try:
@@ -29,13 +32,15 @@ class RedisRate:
     """A `SharedRate` in Redis 6.2 or newer.
 
     Args:
-        url: `redis://…`.
+        url: `redis://…`, or `redis+sentinel://…`.
         burst: Seconds' worth of requests that may come at once.
         service: Whose rates they are; those of another service are others.
     """
 
     def __init__(self, url: str, *, burst: float, service: str = "edge") -> None:
-        self._redis = Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+        patience: dict[str, Any] = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+        sentinels = SentinelUrl.matches(url)
+        self._redis = SentinelUrl.parse(url).async_client(**patience) if sentinels else Redis.from_url(url, **patience)
         self._script = self._redis.register_script(SCRIPT)
         self._burst = burst
         self._prefix = f"mamkit:{service}:rate:"
@@ -54,4 +59,4 @@ class RedisRate:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
+        await aclose(self._redis)

@@ -56,6 +56,11 @@ def _http_url(value: str) -> str:
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
+    if value.get_secret_value().startswith(("redis+sentinel:", "rediss+sentinel:")):
+        from mamkit.jobs.sentinel import SentinelUrl  # noqa: PLC0415 - of an extra that the default does without
+
+        SentinelUrl.parse(value.get_secret_value())
+        return value
     try:
         parts = urlsplit(value.get_secret_value())
         usable = parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and parts.port != 0

@@ -89,12 +89,28 @@ def test_a_redis_that_may_forget_jobs_stops_the_start_with_one_line(tmp_path: Pa
     assert "Traceback" not in log.read_text()
 
 
-@pytest.mark.parametrize("url", ["", "redis.example.com:6379", "http://redis.example.com", "redis://h:hunter2@:x/0"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "redis.example.com:6379",
+        "http://redis.example.com",
+        "redis://h:hunter2@:x/0",
+        "redis+sentinel://:hunter2@one,two",
+    ],
+)
 def test_a_wrong_url_of_redis_is_named_and_not_shown(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
         WorkerSettings.load(redis_url=url)
     assert caught.value.names == ("REDIS_URL",)
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_redis_may_be_named_by_its_sentinels() -> None:
+    url = "redis+sentinel://:hunter2@one,two/films/0?replicas=1"
+    settings = WorkerSettings.load(redis_url=url)
+    assert settings.redis_url is not None
+    assert settings.redis_url.get_secret_value() == url
 
 
 def test_commands_say_in_one_line_that_redis_is_not_there(tmp_path: Path) -> None:

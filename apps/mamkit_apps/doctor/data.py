@@ -178,8 +178,12 @@ def redis_clock(patient: Patient) -> Finding:
 def _redis_client(shared: ServiceSettings) -> Any:
     from redis import Redis  # noqa: PLC0415 - as above
 
+    from mamkit.jobs.sentinel import SentinelUrl  # noqa: PLC0415 - as above
+
     assert shared.redis_url is not None  # noqa: S101 - whoever calls has looked
     url = shared.redis_url.get_secret_value()
+    if SentinelUrl.matches(url):
+        return SentinelUrl.parse(url).client(socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
     return Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
 
 

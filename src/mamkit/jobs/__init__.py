@@ -16,6 +16,7 @@ worker claims the job under a larger *fence*; the first can then change nothing 
 from mamkit.jobs.errors import (
     DedupeKeyTakenError,
     InvalidJobError,
+    InvalidPayloadError,
     JobNotFoundError,
     LeaseLostError,
     QueueError,
@@ -36,6 +37,7 @@ __all__ = [
     "FinishedState",
     "Heartbeat",
     "InvalidJobError",
+    "InvalidPayloadError",
     "Job",
     "JobEvent",
     "JobNotFoundError",

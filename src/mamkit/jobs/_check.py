@@ -17,6 +17,7 @@ __all__ = [
     "check_limit",
     "check_name",
     "check_progress",
+    "check_replicas",
     "check_watch",
     "clip_reason",
     "encode_payload",
@@ -122,6 +123,15 @@ def check_progress(value: object) -> None:
     """
     if not isinstance(value, int | float) or not 0 <= value <= 1:  # NaN compares as false
         raise InvalidJobError("progress", "must be a number from 0 to 1")
+
+
+def check_replicas(value: object) -> None:
+    """Refuse what is no number of replicas to wait for.
+
+    Raises:
+        InvalidJobError: As said.
+    """
+    _check_integer("replicas", value, smallest=0, largest=100)
 
 
 def check_watch(jobs: Collection[UUID] | None, since: datetime | None) -> None:

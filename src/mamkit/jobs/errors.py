@@ -1,5 +1,6 @@
 """What a queue raises."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from mamkit.errors import MamkitError
@@ -7,6 +8,7 @@ from mamkit.errors import MamkitError
 __all__ = [
     "DedupeKeyTakenError",
     "InvalidJobError",
+    "InvalidPayloadError",
     "JobNotFoundError",
     "LeaseLostError",
     "QueueError",
@@ -14,6 +16,8 @@ __all__ = [
     "UnsupportedDatabaseError",
     "UnsupportedServerError",
 ]
+
+MAX_TOLD = 10  # problems in a message
 
 
 class QueueError(MamkitError):
@@ -64,6 +68,22 @@ class InvalidJobError(QueueError, ValueError):
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field} {problem}")
         self.field = field
+
+
+class InvalidPayloadError(QueueError, ValueError):
+    """The payload of a job does not fit the model of its kind.
+
+    Attributes:
+        kind: Of the job.
+        problems: Where each problem is, and what kind of problem, e.g. `name: missing`; never the value.
+    """
+
+    code = "jobs.invalid_payload"
+
+    def __init__(self, kind: str, problems: Sequence[str]) -> None:
+        super().__init__(f"the payload of a job of the kind {kind!r} does not fit: {'; '.join(problems[:MAX_TOLD])}")
+        self.kind = kind
+        self.problems = tuple(problems)
 
 
 class DedupeKeyTakenError(QueueError):

@@ -26,6 +26,7 @@ from mamkit.jobs._check import (
     check_limit,
     check_name,
     check_progress,
+    check_replicas,
     check_watch,
     clip_reason,
 )
@@ -43,6 +44,7 @@ from mamkit.jobs.errors import (
 )
 from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
 from mamkit.jobs.protocol import Watch
+from mamkit.jobs.sentinel import SentinelUrl, close
 
 try:
     from redis import Redis
@@ -61,6 +63,8 @@ STATES: tuple[JobState, ...] = ("waiting", "running", *get_args(FinishedState))
 OLDEST = (6, 2)  # version of Redis; CI runs no older one
 MAX_BATCH = 100_000  # jobs of one call: Redis takes 2**20 arguments, seven of them a job
 COMPLETED_AT_ONCE = 1000  # leases: Lua unpacks a few thousand values at most, two of them a lease
+REPLICATED = {"enqueue", "claim"}  # what must not be forgotten: a job that was taken, the fence of a lease
+REPLICATION_TIMEOUT = 2000  # milliseconds
 PURGE_BATCH = 1000  # as in redis.lua; a smaller answer is the last
 CONNECT_TIMEOUT = 5.0  # seconds
 ANSWER_TIMEOUT = 10.0  # seconds; longer than LONGEST_BLOCK, and than any of the scripts takes
@@ -77,40 +81,53 @@ class RedisQueue:
             broken connection may claim a job whose lease nobody then holds, until it runs out.
         name: Start of all keys of the queue.
         clock: Says what time it is for delays and leases; by default the server's clock.
+        replicas: How many replicas must have a new job before `enqueue` returns, and a lease before `claim` does. A
+            master that dies takes with it what no replica has.
 
     Raises:
-        InvalidJobError: The name is not 1 to 200 characters.
+        InvalidJobError: The name is not 1 to 200 characters, or the number of replicas is not from 0 to 100.
     """
 
-    def __init__(self, client: "Redis", *, name: str = "mamkit", clock: Clock | None = None) -> None:
+    def __init__(self, client: "Redis", *, name: str = "mamkit", clock: Clock | None = None, replicas: int = 0) -> None:
         check_name("name", name)
+        check_replicas(replicas)
+        self._replicas = replicas
         self._client = client
         self._root = f"{{{name}}}:jobs"  # in braces, so that a cluster keeps the queue's keys together
         self._clock = clock
         self._script: Callable[..., Any] = client.register_script(SCRIPT)
 
     @classmethod
-    def from_url(cls, url: str, *, name: str = "mamkit", clock: Clock | None = None) -> Self:
+    def from_url(cls, url: str, *, name: str = "mamkit", clock: Clock | None = None, replicas: int = 0) -> Self:
         """Return a queue with a client of its own, which asks once and gives up on a server that stays silent.
 
         Nothing is sent yet. `close` closes the client's connections.
 
         Args:
-            url: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://…` for TLS, or `unix://…`.
+            url: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://…` for TLS, or `unix://…`, or
+                `redis+sentinel://…` as `mamkit.jobs.sentinel` describes it.
             name: As for the class.
             clock: As for the class.
+            replicas: As for the class.
+
+        Raises:
+            InvalidJobError: The URL names Sentinel and is not of the form for that, or as for the class.
         """
-        client = Redis.from_url(
-            url,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=CONNECT_TIMEOUT,
-            socket_timeout=ANSWER_TIMEOUT,
-        )
-        return cls(client, name=name, clock=clock)
+        settings: dict[str, Any] = {
+            "retry": Retry(NoBackoff(), 0),
+            "socket_connect_timeout": CONNECT_TIMEOUT,
+            "socket_timeout": ANSWER_TIMEOUT,
+        }
+        if SentinelUrl.matches(url):
+            sentinels = SentinelUrl.parse(url)
+            client, replicas = sentinels.client(**settings), replicas or sentinels.replicas
+        else:
+            client = Redis.from_url(url, **settings)
+        return cls(client, name=name, clock=clock, replicas=replicas)
 
     def close(self) -> None:
         """Close the client's connections."""
-        self._client.close()
+        close(self._client)
 
     def check(self) -> None:
         """See whether the server answers and can keep a queue.
@@ -304,12 +321,29 @@ class RedisQueue:
 
     def _run(self, operation: str, *arguments: str | int) -> Any:
         now = "" if self._clock is None else micros(self._clock())
-        return self._ask(lambda: self._script(keys=[self._root], args=[operation, now, *arguments]))
+        asked: list[Any] = [operation, now, *arguments]
+        if not self._replicas or operation not in REPLICATED:
+            return self._ask(lambda: self._script(keys=[self._root], args=asked))
+        # On one connection, since Redis counts the replicas that have what came over this one.
+        pipeline: Any = self._client.pipeline(transaction=False)
+        self._script(keys=[self._root], args=asked, client=pipeline)
+        pipeline.wait(self._replicas, REPLICATION_TIMEOUT)
+        answer, reached = self._ask(pipeline.execute)
+        if reached < self._replicas:
+            raise QueueUnavailableError(
+                f"{reached} of {self._replicas} replicas of the queue's Redis answered in time; what was asked may "
+                "have been done all the same"
+            )
+        return answer
 
     def _ask(self, question: Callable[[], T]) -> T:
         try:
             return question()
         except RedisError as error:
+            if "READONLY" in str(
+                error
+            ):  # a master that has become a replica; Redis 6.2 says so inside of a script's error
+                self._client.connection_pool.disconnect()
             raise QueueUnavailableError(
                 f"the queue's Redis gave {type(error).__name__}; see that it runs, can be reached and has memory left"
             ) from error
