@@ -168,8 +168,16 @@ def audit(session: nox.Session) -> None:
     """No version that is pinned for an installation has a known vulnerability; says so where nobody can be asked."""
     with tempfile.TemporaryDirectory() as folder:
         installed = _installation(session, Path(folder))
-        command = [BIN / "pip-audit", "--format", "json", "--progress-spinner", "off", "--no-deps", "--disable-pip"]
-        done = subprocess.run([*command, "--requirement", installed], capture_output=True, text=True, check=False)
+        command = [
+            str(BIN / "pip-audit"),
+            "--format",
+            "json",
+            "--progress-spinner",
+            "off",
+            "--no-deps",
+            "--disable-pip",
+        ]
+        done = subprocess.run([*command, "--requirement", str(installed)], capture_output=True, text=True, check=False)
     if not done.stdout:
         session.warn(f"NOT CHECKED, nobody could be asked: {done.stderr.strip().splitlines()[-1:]}")
         return
@@ -206,6 +214,11 @@ def release(session: nox.Session) -> None:
             str(parts),
             str(python),
         )
+    listed = json.loads(parts.read_text("utf-8"))
+    for component in listed["components"]:  # where the wheel lay on this machine is nobody's business
+        found = component.get("externalReferences", [])
+        component["externalReferences"] = [each for each in found if not each["url"].startswith("file:")]
+    parts.write_text(json.dumps(listed, indent=1), "utf-8")
     if "dev" in version and "--any" not in session.posargs:
         session.error(f"{version} is no release: tag the commit first (or say --any, to try)")
 
