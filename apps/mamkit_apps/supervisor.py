@@ -32,7 +32,7 @@ SETTINGS = {
 """Every environment variable that a service looks at."""
 
 LEAST_ROOM = 64 << 10  # bytes; with less, not even a log can be written
-START_TIMEOUT = 30.0  # seconds; a cold start on a small machine takes about 2
+START_TIMEOUT = 120.0  # seconds; a first start takes about 2, and much longer where others use the machine
 STOP_TIMEOUT = 10.0  # seconds before what does not end is killed
 
 

@@ -7,12 +7,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 from prometheus_client.parser import text_string_to_metric_families
 
+from mamkit_apps.edge.asgi import create_app
+from mamkit_apps.edge.protocol import EdgeProtocol
+from mamkit_apps.edge.settings import EdgeSettings
+from mamkit_apps.serving import listen
 from tests.apps.edge_process import PREFIX, LiveEdge, SlowReader, comes_true, live_edge
 
 SEGMENT = os.urandom(1 << 20)
@@ -70,6 +76,39 @@ def test_pipelined_requests_are_answered_in_order(live: LiveEdge) -> None:
             received += client.recv(1 << 20)
         for at in (0, 100_000, 200_000):
             assert SEGMENT[at : at + 100_000] in received
+
+
+def test_a_request_that_comes_while_the_process_stands_still_is_answered(data_dir: Path) -> None:
+    """The timer of idle connections is over when it goes on, and the request is there already."""
+    app = create_app(EdgeSettings.load(data_dir=data_dir))
+    standing_still = threading.Event()
+
+    class Slow(EdgeProtocol):
+        def data_received(self, data: bytes) -> None:
+            if b"/slow" in data:
+                standing_still.set()
+                time.sleep(1.5)
+            super().data_received(data)
+
+    protocol = partial(Slow, service=app.state.edge)
+    server = uvicorn.Server(
+        uvicorn.Config(app, http=protocol, loop="uvloop", timeout_keep_alive=1, log_level="warning")  # type: ignore[arg-type]
+    )
+    ask = b"GET /healthz HTTP/1.1\r\nhost: edge\r\n\r\n"
+    with listen("127.0.0.1", 0) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        address = listener.getsockname()
+        with socket.create_connection(address, timeout=60) as idle, socket.create_connection(address) as other:
+            idle.sendall(ask)
+            assert idle.recv(4096).startswith(b"HTTP/1.1 200")
+            other.sendall(ask.replace(b"/healthz", b"/slow"))
+            assert standing_still.wait(60)
+            idle.sendall(ask)
+            assert idle.recv(4096).startswith(b"HTTP/1.1 200")
+        server.should_exit = True
+        thread.join(60)
+    assert not thread.is_alive()
 
 
 def test_a_client_that_takes_nothing_is_cut_off(live: LiveEdge) -> None:

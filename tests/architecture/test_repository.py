@@ -59,3 +59,11 @@ def test_everything_that_mamkit_brings_is_pinned() -> None:
     for lines in PYPROJECT["project"]["optional-dependencies"].values():
         names = {canonicalize_name(Requirement(line).name) for line in lines} - {"mamkit"}
         assert names <= PINS.keys()
+
+
+def test_news_is_in_files_that_a_release_joins() -> None:
+    """`+a-few-words.added.md`, with a sentence or two; other names would be left out without a word."""
+    kinds = "|".join(each["directory"] for each in PYPROJECT["tool"]["towncrier"]["type"])
+    for path in (ROOT / "changes").iterdir():
+        assert re.fullmatch(rf"\+[a-z0-9-]+\.({kinds})\.md|\.gitignore", path.name), path.name
+        assert path.name == ".gitignore" or path.read_text("utf-8").strip()

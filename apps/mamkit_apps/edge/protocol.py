@@ -16,6 +16,7 @@ from mamkit_apps.edge.request import Answer, Headers, Hold, Request
 __all__ = ["AnswersAtOnce", "EdgeProtocol", "RequestConnection"]
 
 HEAD_SECONDS = 15.0  # for the head of a request, as nginx's client_header_timeout quartered: heads are one packet
+GLANCE = 0.05  # seconds, in which the loop looks once for what has come
 LINGER_SECONDS = 30.0  # for taking the rest of an answer once the connection is to be closed
 MORE = getattr(socket, "MSG_MORE", 0)  # Linux: more comes at once, so wait with the packet
 SMALL = 64 << 10  # bytes that are copied: asyncio's transports take as much without waiting
@@ -189,7 +190,11 @@ class EdgeProtocol(HttpToolsProtocol):
         return b"".join(lines)
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection; one that has not even taken its last answer is cut off in the end."""
+        """Close an idle connection, unless a request has come: after a stall, uvloop fires timers before it reads."""
+        self.timeout_keep_alive_task = self.loop.call_later(GLANCE, self._close_idle)  # which data would cancel
+
+    def _close_idle(self) -> None:
+        """Close the connection; one that has not even taken its last answer is cut off in the end."""
         super().timeout_keep_alive_handler()
         self._head_timer = self.loop.call_later(LINGER_SECONDS, self.abort)
 
