@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +32,7 @@ from mamkit.transcode import (
     transcode,
 )
 
+_AT_ONCE = 3  # files; most are short, and much of the time goes into starting processes
 _SOON = 10.0  # seconds within which what cannot be used is refused
 
 HEAD = """# What becomes of real files
@@ -64,9 +66,9 @@ class Row:
 def rows(folder: Path, ladder: Ladder) -> Iterator[Row]:
     """Transcode all files below a folder that lie in folders of their kind."""
     check = _checker(folder)
-    for path in sorted(folder.glob("*/*")):
-        if path.is_file():
-            yield _row(path, f"{path.parent.name}/{path.name}", check, ladder)
+    paths = [path for path in sorted(folder.glob("*/*")) if path.is_file()]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        yield from pool.map(lambda path: _row(path, f"{path.parent.name}/{path.name}", check, ladder), paths)
 
 
 def _checker(folder: Path) -> Path:
