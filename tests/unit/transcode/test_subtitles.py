@@ -34,6 +34,8 @@ def with_subtitles(clip: Path, *tracks: str, languages: tuple[str | None, ...] =
             streams: dict[int, av.stream.Stream] = {}
             for template in source.streams:
                 streams[template.index] = output.add_stream_from_template(template)
+                if source is film and "language" in template.metadata:
+                    streams[template.index].metadata["language"] = template.metadata["language"]
                 if source is not film and (language := languages[words.index(source)]):
                     streams[template.index].metadata["language"] = language
             for packet in source.demux():
