@@ -52,7 +52,7 @@ from mamkit.catalog import (
     WorkspaceInUseError,
 )
 from mamkit.errors import MamkitError
-from mamkit.jobs import QueueUnavailableError
+from mamkit.jobs import DedupeKeyTakenError, JobNotFoundError, QueueUnavailableError
 from mamkit.previews import InvalidMessageError, StagedUploadMissingError, StaleReportError
 from mamkit.signing import SigningError
 from mamkit.storage import (
@@ -146,8 +146,10 @@ STATUS: Mapping[type[MamkitError], HTTPStatus] = {
     SigningError: HTTPStatus.FORBIDDEN,
     UnsupportedOperationError: HTTPStatus.CONFLICT,
     NotFoundError: HTTPStatus.NOT_FOUND,
+    JobNotFoundError: HTTPStatus.NOT_FOUND,
     ObjectNotFoundError: HTTPStatus.NOT_FOUND,
     AssetConflictError: HTTPStatus.CONFLICT,
+    DedupeKeyTakenError: HTTPStatus.CONFLICT,
     EmailTakenError: HTTPStatus.CONFLICT,
     IdentityTakenError: HTTPStatus.CONFLICT,
     IdentityPendingError: HTTPStatus.CONFLICT,

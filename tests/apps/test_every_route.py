@@ -17,6 +17,7 @@ from litestar import Litestar
 from mamkit import catalog as db
 from mamkit.catalog import Asset, Version
 from mamkit.catalog.models import PreviewStatus
+from mamkit.jobs import NewJob
 from mamkit_apps.api.asgi import create_app
 from mamkit_apps.api.settings import ApiSettings
 from tests.apps.people import Site, open_site
@@ -80,6 +81,13 @@ class World:
             "nothing": uuid4(),
         }
 
+    def _job(self) -> UUID:
+        """Return a job that was cancelled: it can be shown, tried again, cancelled and forgotten."""
+        queue = self.site.parts.queue
+        [job_id] = queue.enqueue(NewJob(kind="preview.plan", payload={"version_id": str(uuid4()), "master_key": "m"}))
+        queue.cancel(job_id)
+        return job_id
+
     async def _asset(self, session: Any) -> tuple[Asset, Version]:
         asset_id = uuid4()
         asset = await db.create_asset(
@@ -127,7 +135,7 @@ class World:
     def ask(self, route: str, row: Row, who: str) -> int:
         """Send the request of a row as somebody and return the status."""
         method, _, path = route.partition(" ")
-        self.things = self.things or self.run(self._fresh)
+        self.things = self.things or {"job_id": self._job(), **self.run(self._fresh)}
         things = {
             "email": f"{uuid4().hex}@example.org",
             **self.things,
