@@ -54,7 +54,7 @@ from mamkit.catalog import (
 )
 from mamkit.catalog.webhooks import EndpointDisabledError, TooManyEndpointsError
 from mamkit.errors import MamkitError
-from mamkit.jobs import QueueUnavailableError
+from mamkit.jobs import DedupeKeyTakenError, JobNotFoundError, QueueUnavailableError
 from mamkit.previews import InvalidMessageError, StagedUploadMissingError, StaleReportError
 from mamkit.signing import SigningError
 from mamkit.storage import (
@@ -150,11 +150,13 @@ STATUS: Mapping[type[MamkitError], HTTPStatus] = {
     SigningError: HTTPStatus.FORBIDDEN,
     UnsupportedOperationError: HTTPStatus.CONFLICT,
     NotFoundError: HTTPStatus.NOT_FOUND,
+    JobNotFoundError: HTTPStatus.NOT_FOUND,
     ObjectNotFoundError: HTTPStatus.NOT_FOUND,
     AssetConflictError: HTTPStatus.CONFLICT,
     EndpointDisabledError: HTTPStatus.CONFLICT,
     TooManyEndpointsError: HTTPStatus.CONFLICT,
     DestinationRefusedError: HTTPStatus.BAD_REQUEST,
+    DedupeKeyTakenError: HTTPStatus.CONFLICT,
     EmailTakenError: HTTPStatus.CONFLICT,
     IdentityTakenError: HTTPStatus.CONFLICT,
     IdentityPendingError: HTTPStatus.CONFLICT,

@@ -2,16 +2,19 @@
 
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from sqlalchemy import Engine
 
 from mamkit.catalog import sync_engine, upgrade
 from mamkit.clock import Clock, utc_now
-from mamkit.jobs import Queue, QueueUnavailableError
+from mamkit.jobs import NewJob, Queue, QueueUnavailableError
 from mamkit.jobs.sql import SqlQueue
 from mamkit.signing import Grant, UrlSigner
 from mamkit.storage import Expected, LocalStore, SignedRequest, Zones
+from mamkit_apps.bell import ring
 from mamkit_apps.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EdgeSigner",
+    "RingingQueue",
     "migrate",
     "open_buckets",
     "open_queue",
@@ -26,6 +30,30 @@ __all__ = [
     "s3_options",
     "url_signer",
 ]
+
+
+class RingingQueue(SqlQueue):
+    """A queue in a database that wakes the workers of this machine when there is something to do.
+
+    Args:
+        engine: Of the database.
+        data_dir: Of the installation.
+    """
+
+    def __init__(self, engine: Engine, data_dir: Path) -> None:
+        super().__init__(engine)
+        self._data_dir = data_dir
+
+    def enqueue(self, *new: NewJob) -> list[UUID]:
+        """See `Queue.enqueue`."""
+        added = super().enqueue(*new)
+        ring(self._data_dir)
+        return added
+
+    def requeue(self, job_id: UUID) -> None:
+        """See `Queue.requeue`."""
+        super().requeue(job_id)
+        ring(self._data_dir)
 
 
 class EdgeSigner:
@@ -157,7 +185,7 @@ def open_queue(settings: ServiceSettings, engine: Engine | None = None) -> Queue
         UnsupportedServerError: The Redis answers and cannot keep a queue.
     """
     if settings.redis_url is None:
-        table = SqlQueue(engine or sync_engine(settings.database))
+        table = RingingQueue(engine or sync_engine(settings.database), settings.data_dir)
         table.create_schema()
         return table
     from mamkit.jobs.redis import RedisQueue  # noqa: PLC0415 - of an extra that the embedded default does without

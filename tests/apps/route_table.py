@@ -86,6 +86,11 @@ ADMINISTRATION = {
     "PUT /api/users/{user_id}/roles/{role}": Row("401 403 403 403 403 403 204 401 401"),
     "DELETE /api/users/{user_id}/roles/{role}": Row("401 403 403 403 403 403 204 401 401"),
     "GET /api/audit": Row("401 403 403 403 403 403 200 401 401", query="?subject=user:1"),
+    "GET /api/jobs": Row("401 403 403 403 403 403 200 401 401", query="?state=dead"),
+    "GET /api/jobs/{job_id}": Row("401 403 403 403 403 403 200 401 401"),
+    "POST /api/jobs/{job_id}/retry": Row("401 403 403 403 403 403 200 401 401"),
+    "POST /api/jobs/{job_id}/cancel": Row("401 403 403 403 403 403 200 401 401"),
+    "DELETE /api/jobs/{job_id}": Row("401 403 403 403 403 403 204 401 401"),
     "GET /healthz": anybody(200),
     "GET /metrics": anybody(200),  # the site keeps it from strangers
     "GET /api/health": anybody(200),

@@ -24,6 +24,7 @@ from mamkit.catalog.event_models import WebhookEndpoint
 from mamkit.catalog.models import PreviewStatus
 from mamkit.catalog.share_links import add_share_link
 from mamkit.catalog.webhooks import add_endpoint, add_test
+from mamkit.jobs import NewJob
 from mamkit_apps.api.asgi import create_app
 from mamkit_apps.api.settings import ApiSettings
 from tests.apps.people import Site, open_site
@@ -109,6 +110,13 @@ class World:
             "nothing": uuid4(),
         }
 
+    def _job(self) -> UUID:
+        """Return a job that was cancelled: it can be shown, tried again, cancelled and forgotten."""
+        queue = self.site.parts.queue
+        [job_id] = queue.enqueue(NewJob(kind="preview.plan", payload={"version_id": str(uuid4()), "master_key": "m"}))
+        queue.cancel(job_id)
+        return job_id
+
     async def _asset(self, session: Any) -> tuple[Asset, Version]:
         asset_id = uuid4()
         asset = await db.create_asset(
@@ -156,7 +164,7 @@ class World:
     def ask(self, route: str, row: Row, who: str) -> int:
         """Send the request of a row as somebody and return the status."""
         method, _, path = route.partition(" ")
-        self.things = self.things or self.run(self._fresh)
+        self.things = self.things or {"job_id": self._job(), **self.run(self._fresh)}
         things = {
             "email": f"{uuid4().hex}@example.org",
             **self.things,

@@ -4,13 +4,17 @@ import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from fractions import Fraction
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from mamkit.clock import utc_now
 from mamkit.jobs import Lease, LeaseLostError, MemoryQueue, Queue, QueueDepth, QueueUnavailableError
+from mamkit.previews import Finished, Room
 from mamkit.testing.jobs import LEASE, ManualClock, QueueContract, claimed, new_job
+from mamkit.transcode import PartResult, Segment
 from mamkit_apps.serving import listen
 from mamkit_apps.worker.metered import MeteredQueue
 from mamkit_apps.worker.monitor import metrics_text, monitor
@@ -133,3 +137,27 @@ def test_many_ask_at_once_and_a_silent_client_stops_nobody() -> None:
         assert answers[0].headers["content-type"].startswith("text/plain; version=0.0.4")
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://{host}:{port}/healthz")
+
+
+def test_how_fast_a_worker_encodes_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = MeteredQueue(MemoryQueue())
+    now = 100.0
+    monkeypatch.setattr("mamkit_apps.worker.metered.time.monotonic", lambda: now)
+    queue.enqueue(new_job(payload={"part": {"kind": "video"}}))
+    lease = claimed(queue)
+    now += 4
+    segments = [
+        Segment(rendition=name, index=index, duration=Fraction(6), size=1)
+        for name in ("720p", "360p")
+        for index in (0, 1)
+    ]
+    made = PartResult(part=0, inits=(), segments=tuple(segments))
+    report = Finished(version_id=uuid4(), job_id=lease.job.id, fence=lease.fence, result=made)
+    queue.made(report)
+    queue.made(report.model_copy(update={"fence": lease.fence + 1}))  # of a lease that it does not hold
+    found = samples(queue)
+    assert found['mamkit_worker_part_seconds_total{part="video"}'] == 4
+    assert found['mamkit_worker_media_seconds_total{part="video"}'] == 12
+    room = Room()
+    with room.take(1000):
+        assert "mamkit_worker_memory_taken_bytes 1000\n" in metrics_text(queue, room=room)

@@ -7,7 +7,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 
 import mamkit
-from mamkit_apps.api import health
+from mamkit_apps.api import health, jobs
 from mamkit_apps.api.access import provide_owner, provide_principal
 from mamkit_apps.api.accounts import (
     administration,
@@ -86,6 +86,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             *api_keys.routes,
             *identities.routes,
             *administration.routes,
+            *jobs.routes,
             *workspaces.routes,
             Router(
                 "/api",

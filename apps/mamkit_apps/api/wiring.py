@@ -65,6 +65,7 @@ EMPTY_TRASH_EVERY = 10.0  # seconds between two looks for assets that are to be 
 HASHES_AT_ONCE = 4  # 256 MiB at the default profile
 RECONCILE_EVERY = 10.0  # seconds between two looks for previews that a crash has left behind
 KEEP_NOTIFICATIONS = timedelta(days=90)
+LATEST_CLOCK = timedelta(hours=1)  # how much longer than any URL an old preview stays: an edge's clock may be off
 KEEP_FINISHED_JOBS = timedelta(days=7)  # long enough to ask what happened last week
 
 
@@ -126,7 +127,7 @@ def build(settings: ApiSettings) -> Parts:
     engine = sync_engine(settings.database)
     queue = open_queue(settings, engine)
     zones = open_zones(settings, edge_url=settings.edge_url)
-    publisher = Publisher(catalog, queue, zones)
+    publisher = Publisher(catalog, queue, zones, keep=settings.sign_bounds[1] + LATEST_CLOCK)
     ring = settings.ring("jwt_secret")
     pairs = settings.key_pairs()
     transport = HttpTransport()

@@ -225,13 +225,13 @@ def _rebuild_previews(settings: ServiceSettings, zones: Zones) -> int:
     lost = []
     query = sa.select(Preview.version_id, Version.preview_prefix).join(Version, Version.id == Preview.version_id)
     with one_moment(settings.database) as connection:
-        begun = query.where(Preview.status.in_(("building", "playable", "ready")))
+        begun = query.where(Preview.status.in_(("building", "playable", "ready")) | Preview.serving)
         for version_id, prefix in connection.execution_options(yield_per=PAGE).execute(begun):
             try:
                 zones.previews.head(f"{prefix}{INDEX}")
             except ObjectNotFoundError:
                 lost.append(version_id)
-    fresh = {"status": "queued", "plan": None, "job_id": None, "playable_at": None, "ready_at": None}
+    fresh = {"status": "queued", "plan": None, "job_id": None, "playable_at": None, "ready_at": None, "serving": False}
     with connected(settings.database) as connection:
         for start in range(0, len(lost), PAGE):
             some = lost[start : start + PAGE]

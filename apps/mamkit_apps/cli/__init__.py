@@ -21,6 +21,7 @@ from mamkit_apps.cli import (
     jobs,
     media,
     operate,
+    previews,
     remote,
     secrets,
     services,
@@ -49,6 +50,7 @@ COMMANDS = (
     *signing.commands,
     *storage.commands,
     jobs.jobs,
+    previews.previews,
     gc.gc,
 )
 for command in COMMANDS:

@@ -1,7 +1,9 @@
 """`mamkit jobs …`: what waits, runs and has failed in the queue, and what to do about it."""
 
+import asyncio
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -9,7 +11,9 @@ from uuid import UUID
 import click
 
 from mamkit.jobs import Job, JobState, Queue
+from mamkit.previews import InvalidMessageError
 from mamkit_apps.cli.operate import DATA_DIR, load_settings
+from mamkit_apps.settings import ServiceSettings
 
 __all__ = ["jobs"]
 
@@ -48,12 +52,13 @@ def jobs() -> None:
 @jobs.command("list")
 @click.option("--state", type=click.Choice(["waiting", "running", "done", "dead", "cancelled"]), help="Only these.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.option("--before", type=click.UUID, help="Only jobs that came before this one, the last of the page before.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: depth and jobs.")
 @DATA_DIR
-def list_jobs(*, state: JobState | None, limit: int, as_json: bool, data_dir: Path | None) -> None:
+def list_jobs(*, state: JobState | None, limit: int, before: UUID | None, as_json: bool, data_dir: Path | None) -> None:
     """List jobs, newest first, under a line of how many there are."""
     queue = _queue(data_dir)
-    counts, found = queue.depth().counts, queue.list(state=state, limit=limit)
+    counts, found = queue.depth().counts, queue.list(state=state, limit=limit, before=before)
     if as_json:
         click.echo(json.dumps({"counts": counts, "jobs": [_as_json(job) for job in found]}))
         return
@@ -79,8 +84,19 @@ def show(*, ids: tuple[UUID, ...], data_dir: Path | None) -> None:
 @IDS
 @DATA_DIR
 def retry(*, ids: tuple[UUID, ...], data_dir: Path | None) -> None:
-    """Let dead or cancelled jobs wait again, with their attempts counted anew."""
-    _each(ids, _queue(data_dir).requeue, "waits again")
+    """Let dead or cancelled jobs wait again, their attempts counted anew; previews that failed with them go on."""
+    queue = _queue(data_dir)
+    _each(ids, queue.requeue, "waits again")
+    asyncio.run(_resume(load_settings(data_dir), [queue.get(job_id) for job_id in ids]))
+
+
+async def _resume(settings: ServiceSettings, found: list[Job]) -> None:
+    from mamkit_apps.publishing import open_publisher
+
+    async with open_publisher(settings) as publisher:
+        for job in found:
+            with suppress(InvalidMessageError):  # a job of somebody else's in the same queue
+                await publisher.resume(job)
 
 
 @jobs.command()

@@ -27,6 +27,7 @@ from mamkit.previews import (
 from mamkit.previews.messages import PART_JOB, PLAN_JOB
 from mamkit.signing import WebhookSigner
 from mamkit.transcode import Limits
+from mamkit_apps.bell import answering
 from mamkit_apps.settings import ServiceSettings
 from mamkit_apps.wiring import open_queue, open_zones
 from mamkit_apps.worker.machine import memory, processors, slots_of
@@ -114,7 +115,11 @@ def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> N
         for slot in range(settings.worker_slots or slots_of(processors()))
     ]
     desk = _Desk(queue, orders)
-    with monitor(metered, listener, room=room), ThreadPoolExecutor(len(workers), thread_name_prefix="slot") as slots:
+    with (
+        monitor(metered, listener, room=room),
+        answering(settings.data_dir, desk.ring),
+        ThreadPoolExecutor(len(workers), thread_name_prefix="slot") as slots,
+    ):
         for ended in as_completed([slots.submit(desk.serve, worker) for worker in workers]):
             ended.result()
 
@@ -154,7 +159,7 @@ class _Desk:
             rung = self._rung
             try:
                 if worker.run_once(orders.stop):
-                    self._ring()  # what is done lets others begin: the parts of a film that was planned
+                    self.ring()  # what is done lets others begin: the parts of a film that was planned
                 else:
                     self._rest(rung)
                 self._note("")
@@ -181,7 +186,8 @@ class _Desk:
         with self._bell:
             self._bell.wait_for(lambda: self._rung != rung, IDLE)
 
-    def _ring(self) -> None:
+    def ring(self) -> None:
+        """Let those who wait look into the queue."""
         with self._bell:
             self._rung += 1
             self._bell.notify_all()

@@ -34,6 +34,7 @@ Action = Literal[
     "comment.delete",
     "comment.read",
     "comment.update",
+    "job.manage",
     "preview.create",
     "preview.read",
     "user.manage",
@@ -64,7 +65,7 @@ _EDITOR = _REVIEWER | {
     "preview.create:own",
     "workspace.create",
 }
-_OWNER = ACTIONS - {"user.manage", "user.read"} | {"user.read:own"}
+_OWNER = ACTIONS - {"job.manage", "user.manage", "user.read"} | {"user.read:own"}
 
 ROLES: Roles = MappingProxyType(
     {"admin": ACTIONS, "editor": _EDITOR, "owner": _OWNER, "reviewer": _REVIEWER, "viewer": _VIEWER}

@@ -73,6 +73,7 @@ from mamkit.catalog.errors import (
 )
 from mamkit.catalog.filters import AssetFilter
 from mamkit.catalog.kept_answers import KeptAnswer, KeyReusedError, RequestInProgressError
+from mamkit.catalog.leftovers import forget_leftover, leave_behind, leftovers_due, prefixes_of
 from mamkit.catalog.library import (
     asset_with_tags,
     condemn_asset,
@@ -154,21 +155,28 @@ from mamkit.catalog.models import (
     UserRole,
     Version,
 )
-from mamkit.catalog.previews import (
+from mamkit.catalog.parts import (
     assign_jobs,
-    create_preview,
+    count_finished,
+    finish_part,
     finished_parts,
-    in_the_making,
+    jobs_of,
     open_parts,
     part_of,
     parts_by_id,
     parts_of,
-    preview_of,
     progress_of,
     record_part,
+    record_progress,
+    start_building,
+)
+from mamkit.catalog.previews import (
+    begin_anew,
+    create_preview,
+    in_the_making,
+    preview_of,
     revision_of,
     set_status,
-    start_building,
     unfinished_previews,
 )
 from mamkit.catalog.scope import Scope
@@ -288,12 +296,14 @@ __all__ = [
     "asset_by_id",
     "asset_with_tags",
     "assign_jobs",
+    "begin_anew",
     "bump_authz_version",
     "check",
     "comment_by_id",
     "comments_of",
     "condemn_asset",
     "condemned_assets",
+    "count_finished",
     "count_users",
     "create_asset",
     "create_preview",
@@ -312,13 +322,18 @@ __all__ = [
     "events_of",
     "facets_of",
     "find_assets",
+    "finish_part",
     "finished_parts",
     "fold_email",
     "forget_asset",
+    "forget_leftover",
     "grant_role",
     "identities_of",
     "in_the_making",
+    "jobs_of",
     "latest_version",
+    "leave_behind",
+    "leftovers_due",
     "link_identity",
     "members_of",
     "memberships_of",
@@ -333,10 +348,12 @@ __all__ = [
     "passkeys_of",
     "play_version",
     "playing_version",
+    "prefixes_of",
     "preview_of",
     "progress_of",
     "record",
     "record_part",
+    "record_progress",
     "recovery_digests",
     "remove_member",
     "remove_other_logins",

@@ -140,7 +140,7 @@ async def play_version(session: AsyncSession, asset_id: UUID, number: int | None
         raise VersionNotFoundError(number)
     if version is not None:
         preview = await session.get(Preview, version.id)
-        asset.status = "new" if preview is None else preview.status
+        asset.status = "new" if preview is None else "ready" if preview.serving else preview.status
         for name, value in shown_facts(version.facts or {}).items():
             setattr(asset, name, value)
     return await _changed(session, asset)

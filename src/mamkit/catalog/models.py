@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -35,6 +36,7 @@ __all__ = [
     "AuditEvent",
     "Base",
     "Comment",
+    "Leftover",
     "PartStatus",
     "Preview",
     "PreviewPart",
@@ -243,6 +245,12 @@ class Preview(Base):
     job_id: Mapped[UUID | None]
     """The job that makes the plan."""
     plan: Mapped[dict[str, Any] | None]
+    generation: Mapped[int] = mapped_column(default=1, server_default="1")
+    """How often it was begun from nothing."""
+    prefix: Mapped[str | None] = mapped_column(_KEY)
+    """Where this generation is made; None: where the version says. Once it plays, the version says the same."""
+    serving: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether an earlier generation plays while this one is made; the version says where that lies."""
     failure_code: Mapped[str | None] = mapped_column(PlainText(100))
     failure: Mapped[str | None]
     revision: Mapped[int] = mapped_column(BigInteger, default=1)
@@ -253,6 +261,17 @@ class Preview(Base):
     told_at: Mapped[datetime | None]
     """When an event last told of its progress."""
     updated_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Leftover(Base):
+    """Objects below a prefix that are to be removed later: whoever has a URL may still read them, or a worker write."""
+
+    __tablename__ = "leftovers"
+
+    prefix: Mapped[str] = mapped_column(_KEY, primary_key=True)
+    asset_id: Mapped[UUID] = mapped_column(index=True)
+    """Whose; it may be gone."""
+    remove_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class PreviewPart(Base):

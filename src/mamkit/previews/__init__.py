@@ -18,8 +18,9 @@ from mamkit.previews.ingest import Ingest, PresignedUpload
 from mamkit.previews.janitor import Orphan, find_orphans, remove_orphan
 from mamkit.previews.messages import Ack, Failed, Finished, PartJob, PlanJob, Planned, Progress, Report, parse_report
 from mamkit.previews.policy import PlanPolicy
-from mamkit.previews.publisher import PreviewState, Publisher
+from mamkit.previews.publisher import Publisher
 from mamkit.previews.room import NoRoomError, Room, memory_of
+from mamkit.previews.state import PreviewState
 from mamkit.previews.trash import Trash
 
 __all__ = [

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any
 from uuid import UUID
 
-from mamkit.catalog import PreviewPart
+from mamkit.catalog import Preview, PreviewPart
 from mamkit.previews.errors import PartsDisagreeError
 from mamkit.transcode import Init, PartResult, Plan
 
@@ -19,6 +19,7 @@ __all__ = ["Growth", "Nursery"]
 
 MOST_FILMS = 16  # that are remembered at once; the facts of all segments of a film of two hours take some 10 MB
 LEAST_PAUSE = 1.0  # seconds between two publications; a player asks again after one target duration, some 6 s
+TELL_APART = 0.25  # seconds between two records of how far the parts of a film are
 EFFORT = 20  # at most one part in so many of the time goes into writing growing playlists
 
 
@@ -27,10 +28,16 @@ class Growth:
 
     Args:
         stored: The plan, as the catalog has it.
+        generation: Of the preview.
     """
 
-    def __init__(self, stored: Mapping[str, Any]) -> None:
+    def __init__(self, stored: Mapping[str, Any], generation: int) -> None:
         self.stored = stored
+        self.generation = generation
+        self.unwanted = False
+        """Whether nothing more is to be made of it."""
+        self._told: dict[int, float] = {}  # how far parts are, by their index; not recorded yet
+        self._tell_next = 0.0  # when to record that again, on the monotonic clock
         self.plan = Plan.model_validate(stored)
         self.behind = False
         """Whether there is more to play than the published playlists say."""
@@ -49,6 +56,11 @@ class Growth:
         """Whether all parts are known."""
         return len(self._results) == len(self.plan.parts)
 
+    @property
+    def known(self) -> int:
+        """How many parts are known."""
+        return len(self._results)
+
     def missing(self, done: Collection[UUID]) -> list[UUID]:
         """Return which of the parts that are done are not known, and forget those that are no more."""
         for gone in self._results.keys() - set(done):
@@ -62,11 +74,32 @@ class Growth:
             PartsDisagreeError: Two parts made different initialisation segments of one rendition.
         """
         for part in parts:
-            result = PartResult.model_validate(part.result)
-            for init in result.inits:
-                if self._inits.setdefault(init.rendition, init).sha256 != init.sha256:
-                    raise PartsDisagreeError(init.rendition)
-            self._results[part.id] = result
+            self.learn(part.id, PartResult.model_validate(part.result))
+
+    def learn(self, part_id: UUID, result: PartResult) -> None:
+        """Learn of one part that is done.
+
+        Raises:
+            PartsDisagreeError: As for `add`.
+        """
+        for init in result.inits:
+            if self._inits.setdefault(init.rendition, init).sha256 != init.sha256:
+                raise PartsDisagreeError(init.rendition)
+        self._results[part_id] = result
+
+    def hold_back(self, index: int, done: float) -> bool:
+        """Take note of how far a part is, and return whether that need not be recorded now.
+
+        A hundred workers tell of a film two hundred times a second, and nobody looks more often than twice.
+        """
+        self._told[index] = done
+        return time.monotonic() < self._tell_next
+
+    def take_told(self) -> dict[int, float]:
+        """Return how far parts are that was not recorded yet, to be recorded now."""
+        told, self._told = self._told, {}
+        self._tell_next = time.monotonic() + TELL_APART
+        return told
 
     def is_due(self) -> bool:
         """Return whether it is time to publish what has been added; it is at once, where no more segments will come."""
@@ -87,16 +120,22 @@ class Nursery:
         self._films: OrderedDict[UUID, Growth] = OrderedDict()
         self._lock = Lock()
 
-    def of(self, version_id: UUID, stored: Mapping[str, Any]) -> Growth:
-        """Return what is known of a preview; nothing yet, if it has another plan than before."""
+    def of(self, preview: Preview) -> Growth:
+        """Return what is known of a preview that has a plan; nothing yet, if it is another one than before."""
+        version_id, stored = preview.version_id, preview.plan or {}
         with self._lock:
             growth = self._films.get(version_id)
-            if growth is None or growth.stored != stored:
-                growth = self._films[version_id] = Growth(stored)
+            if growth is None or growth.generation != preview.generation or growth.stored != stored:
+                growth = self._films[version_id] = Growth(stored, preview.generation)
             self._films.move_to_end(version_id)
             while len(self._films) > MOST_FILMS:
                 self._films.popitem(last=False)
             return growth
+
+    def look(self, version_id: UUID) -> Growth | None:
+        """Return what is known of a preview without looking it up; None if nothing is."""
+        with self._lock:
+            return self._films.get(version_id)
 
     def is_behind(self, version_id: UUID) -> bool:
         """Return whether there is more of a preview than was published by this process."""

@@ -15,7 +15,8 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from mamkit.catalog import Catalog, Version
+from mamkit.catalog import Catalog, Preview, Version
+from mamkit.catalog.models import Leftover
 from mamkit.storage import ObjectInfo, ObjectRetainedError, ObjectStore, Zones
 
 __all__ = ["KEPT", "Orphan", "find_orphans", "remove_orphan"]
@@ -25,7 +26,7 @@ BATCH = 500  # objects held against the catalog in one query; memory does not gr
 
 _ID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _MASTER = re.compile(rf"(masters/{_ID}/v[0-9]+/).+")
-_PREVIEW = re.compile(rf"previews/{_ID}/({_ID})/.+")
+_PREVIEW = re.compile(rf"(previews/{_ID}/({_ID})(?:\.[0-9]+)?/).+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +68,12 @@ async def find_orphans(
             if match is not None and match[1] not in known:
                 yield Orphan(zone="masters", key=info.key, size=info.size, reason="no version has this master")
     async for batch in _batches(zones.previews, "previews/", before):
-        versions = {UUID(match[1]) for info in batch if (match := _PREVIEW.fullmatch(info.key))}
-        present = await _known_versions(catalog, versions)
+        versions = {UUID(match[2]) for info in batch if (match := _PREVIEW.fullmatch(info.key))}
+        present = await _known_prefixes(catalog, versions)
         for info in batch:
             match = _PREVIEW.fullmatch(info.key)
-            if match is not None and UUID(match[1]) not in present:
-                yield Orphan(zone="previews", key=info.key, size=info.size, reason="there is no such version")
+            if match is not None and match[1] not in present:
+                yield Orphan(zone="previews", key=info.key, size=info.size, reason="no version has this preview")
 
 
 async def remove_orphan(zones: Zones, orphan: Orphan) -> bool:
@@ -104,6 +105,10 @@ async def _known_masters(catalog: Catalog, folders: set[str]) -> set[str]:
         return {key.rpartition("/")[0] + "/" for key in keys}
 
 
-async def _known_versions(catalog: Catalog, ids: set[UUID]) -> set[UUID]:
+async def _known_prefixes(catalog: Catalog, ids: set[UUID]) -> set[str]:
+    """Return where the previews of versions lie, are made, or stay for a time."""
     async with catalog.read() as session:
-        return set(await session.scalars(select(Version.id).where(Version.id.in_(ids))))
+        played = await session.scalars(select(Version.preview_prefix).where(Version.id.in_(ids)))
+        made = await session.scalars(select(Preview.prefix).where(Preview.version_id.in_(ids)))
+        kept = await session.scalars(select(Leftover.prefix))
+        return {prefix for prefix in (*played, *made, *kept) if prefix is not None}

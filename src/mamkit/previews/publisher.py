@@ -9,17 +9,19 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit import catalog as db
-from mamkit.catalog import Catalog, Preview
+from mamkit.catalog import Catalog, Preview, PreviewNotFoundError
 from mamkit.jobs import Job, JobNotFoundError, NewJob, Queue
+from mamkit.previews._generations import is_of, name_of, prefix_of
 from mamkit.previews._growth import Growth, Nursery
+from mamkit.previews._ordering import in_order, new_job, priority_of, turn, work_of
 from mamkit.previews._publication import is_playable, tracks_of, write_playlists
 from mamkit.previews.errors import PartsDisagreeError, StaleReportError
 from mamkit.previews.layout import JSON_TYPE, plan_key
@@ -36,31 +38,15 @@ from mamkit.previews.messages import (
     Report,
     parse_job,
 )
-from mamkit.storage import Zones
-from mamkit.transcode import Part
+from mamkit.previews.state import PreviewState
+from mamkit.storage import Zones, preview_prefix
 
-__all__ = ["PreviewState", "Publisher"]
+__all__ = ["KEEP", "LATE", "Publisher"]
 
 log = logging.getLogger(__name__)
 
-FIRST = 0  # priority of what a person waits for: the plan, and the parts that make a preview playable
-LATER = 100  # of all others, which come after that; what stands between is for users with several films
-LAST = 1 << 30
-WEIGHTS = {
-    "video": 1.0,
-    "audio": 0.02,
-    "subtitles": 0.01,
-    "artwork": 0.02,
-}  # of the work that pictures of the same seconds make
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreviewState:
-    """How far a preview is."""
-
-    preview: Preview
-    progress: float
-    """0 to 1, by the segments that are encoded."""
+KEEP = timedelta(hours=25)  # a day for a film that somebody paused, and an hour for clocks that differ
+LATE = timedelta(hours=1)  # for which a worker may go on writing what nobody wants; a part takes no longer
 
 
 class Publisher:
@@ -70,12 +56,14 @@ class Publisher:
         catalog: Holds the state.
         queue: Where workers find their jobs.
         zones: Playlists are written to the previews zone.
+        keep: For how long the objects of a preview that was built anew stay: longer than any URL that plays it.
     """
 
-    def __init__(self, catalog: Catalog, queue: Queue, zones: Zones) -> None:
+    def __init__(self, catalog: Catalog, queue: Queue, zones: Zones, *, keep: timedelta = KEEP) -> None:
         self._catalog = catalog
         self._queue = queue
         self._zones = zones
+        self._keep = keep
         self._nursery = Nursery()
 
     async def start(self, version_id: UUID) -> None:
@@ -92,7 +80,7 @@ class Publisher:
             return
         job = PlanJob(version_id=version_id, master_key=version.master_key)
         # Outside any transaction of the catalog: on SQLite the queue needs the same one write lock.
-        [job_id] = await self._enqueue([_new_job(PLAN_JOB, job, f"plan:{version_id}", _turn(films))])
+        [job_id] = await self._enqueue([new_job(PLAN_JOB, job, f"plan:{name_of(preview)}", turn(films))])
         async with self._catalog.begin() as session:
             preview = await db.preview_of(session, version_id, for_update=True)
             preview.job_id = job_id
@@ -108,11 +96,46 @@ class Publisher:
             if preview.status != "failed":
                 return
             if preview.failure_code == PartsDisagreeError.code:
-                preview.plan = None  # nothing of the last try can be kept
-            await db.set_status(session, preview, "queued" if preview.plan is None else "building")
+                await self._begin_anew(session, preview)  # nothing of the last try can be kept
+            else:
+                await db.set_status(session, preview, "queued" if preview.plan is None else "building")
             self._nursery.forget(version_id)
         # Else, what the last try has finished is kept; only what is missing is done again.
         await (self.start(version_id) if preview.plan is None else self._enqueue_parts(version_id))
+
+    async def resume(self, job: Job) -> None:
+        """Try the preview again that failed with a job, which waits again; nothing happens where none did.
+
+        Raises:
+            InvalidMessageError: The job is not about a preview.
+        """
+        with suppress(PreviewNotFoundError):
+            await self.restart(parse_job(job.kind, job.payload).version_id)
+
+    async def rebuild(self, version_id: UUID) -> None:
+        """Build a preview anew, from the probe on, while the one that is there goes on playing.
+
+        The new generation lies beside it under a prefix of its own. The version points to it once all of it is there,
+        and not if it fails. One that is being built is left alone.
+
+        Raises:
+            PreviewNotFoundError: There is no such preview.
+        """
+        async with self._catalog.begin() as session:
+            preview = await db.preview_of(session, version_id, for_update=True)
+            if preview.status not in {"ready", "failed"}:
+                return
+            await self._begin_anew(session, preview)
+            self._nursery.forget(version_id)
+        await self.start(version_id)
+
+    async def _begin_anew(self, session: AsyncSession, preview: Preview) -> None:
+        version = await db.version_by_id(session, preview.version_id)
+        if preview.prefix not in {None, version.preview_prefix}:  # what was never played, and failed
+            await db.leave_behind(session, preview.prefix or "", asset_id=version.asset_id, keep=LATE)
+        generation = preview.generation + 1
+        prefix = preview_prefix(version.asset_id, version.id, generation=generation)
+        await db.begin_anew(session, preview, prefix=prefix)
 
     async def state(self, version_id: UUID) -> PreviewState:
         """Return how far a preview is.
@@ -125,7 +148,7 @@ class Publisher:
             progress = await db.progress_of(session, version_id)
         if preview.plan is None:
             return PreviewState(preview=preview, progress=0.0)
-        work = {part.index: _work(part) for part in self._nursery.of(version_id, preview.plan).plan.parts}
+        work = {part.index: work_of(part) for part in self._nursery.of(preview).plan.parts}
         done = sum(work[index] * share for index, share in progress.items())
         return PreviewState(preview=preview, progress=min(1.0, done / sum(work.values())))
 
@@ -141,39 +164,38 @@ class Publisher:
     async def take(self, report: Report) -> Ack:
         """Record a report and publish what follows from it. Taking the same report again changes nothing.
 
+        What is told of a preview that is no more, or of an earlier generation of one, is no longer wanted.
+
         Raises:
             StaleReportError: The report's lease is not the newest of its job, or the job is about something else.
-            PreviewNotFoundError: There is no such preview.
         """
-        if not await asyncio.to_thread(self._may_say, report):
-            raise StaleReportError(report.job_id, report.fence)
-        match report:
-            case Planned():
-                return await self._planned(report)
-            case Progress():
-                return await self._progress(report)
-            case Finished():
-                return await self._finished(report)
-            case Failed():
-                return await self._failed(report.version_id, report.code, report.message)
+        job = await asyncio.to_thread(self._job_of, report)
+        try:
+            match report, job:
+                case Planned(), PlanJob():
+                    return await self._planned(report)
+                case Progress(), PartJob() if job.part.index == report.part:
+                    return await self._progress(report, job)
+                case Finished(), PartJob() if job.part.index == report.result.part:
+                    return await self._finished(report, job)
+                case Failed(), _:
+                    return await self._failed(report.version_id, report.code, report.message, job=job)
+        except PreviewNotFoundError:  # its asset was removed for good
+            return Ack(wanted=False)
+        raise StaleReportError(report.job_id, report.fence)
 
-    def _may_say(self, report: Report) -> bool:
-        """Return whether the report is of the job's newest holder, and of what the job is about."""
-        if not self._queue.holds(report.job_id, report.fence):
-            return False
-        found = self._queue.get(report.job_id)
-        job = parse_job(found.kind, found.payload)
-        if job.version_id != report.version_id:
-            return False
-        match report:
-            case Planned():
-                return isinstance(job, PlanJob)
-            case Progress():
-                return isinstance(job, PartJob) and job.part.index == report.part
-            case Finished():
-                return isinstance(job, PartJob) and job.part.index == report.result.part
-            case Failed():
-                return True
+    def _job_of(self, report: Report) -> PlanJob | PartJob:
+        """Return the job of which a report tells.
+
+        Raises:
+            StaleReportError: The report is not of the job's newest holder, or about another preview.
+        """
+        if self._queue.holds(report.job_id, report.fence):
+            found = self._queue.get(report.job_id)
+            job = parse_job(found.kind, found.payload)
+            if job.version_id == report.version_id:
+                return job
+        raise StaleReportError(report.job_id, report.fence)
 
     async def _planned(self, report: Planned) -> Ack:
         plan = report.plan
@@ -187,7 +209,7 @@ class Publisher:
                 text = plan.model_dump_json()
                 await asyncio.to_thread(
                     self._zones.previews.put,
-                    plan_key(version.preview_prefix),
+                    plan_key(prefix_of(preview, version)),
                     text.encode(),
                     content_type=JSON_TYPE,
                 )
@@ -210,14 +232,15 @@ class Publisher:
             films = await db.in_the_making(session, version_id)
         if preview.plan is None:
             return  # its plan has been given up since
-        plan = self._nursery.of(version_id, preview.plan).plan
-        parts = _in_order(part for part in plan.parts if part.index in open_parts)
+        plan = self._nursery.of(preview).plan
+        parts = in_order(part for part in plan.parts if part.index in open_parts)
+        prefix = prefix_of(preview, version)
         jobs = [
-            _new_job(
+            new_job(
                 PART_JOB,
-                PartJob(version_id=version_id, master_key=version.master_key, prefix=version.preview_prefix, part=part),
-                f"part:{version_id}:{part.index}",
-                _priority(part, place, films),
+                PartJob(version_id=version_id, master_key=version.master_key, prefix=prefix, part=part),
+                f"part:{name_of(preview)}:{part.index}",
+                priority_of(part, place, films),
             )
             for place, part in enumerate(parts)
         ]
@@ -230,15 +253,22 @@ class Publisher:
     async def _enqueue(self, jobs: list[NewJob]) -> list[UUID]:
         return await asyncio.to_thread(self._queue.enqueue, *jobs)
 
-    async def _progress(self, report: Progress) -> Ack:
+    async def _progress(self, report: Progress, job: PartJob) -> Ack:
+        growth, begins = self._nursery.look(report.version_id), not report.done
+        if growth is not None and not begins and growth.hold_back(report.part, float(report.done)):
+            return Ack(wanted=not growth.unwanted)
         async with self._catalog.begin() as session:
             preview = await db.preview_of(session, report.version_id, for_update=True)
-            if preview.status in {"failed", "ready"}:
+            if preview.plan is None:
                 return Ack(wanted=False)
-            part = await db.part_of(session, report.version_id, report.part)
-            if part.status == "done":
+            growth = self._nursery.of(preview)
+            growth.unwanted = preview.status in {"failed", "ready"}
+            if growth.unwanted or not is_of(job, preview):
                 return Ack(wanted=False)
-            await db.record_part(session, report.version_id, report.part, status="running", progress=float(report.done))
+            if (await db.part_of(session, report.version_id, report.part)).status == "done":
+                return Ack(wanted=False)
+            growth.hold_back(report.part, float(report.done))
+            await db.record_progress(session, preview, growth.take_told())
         return Ack(wanted=True)
 
     @asynccontextmanager
@@ -251,17 +281,18 @@ class Publisher:
             self._nursery.forget(version_id)
             raise
 
-    async def _finished(self, report: Finished) -> Ack:
+    async def _finished(self, report: Finished, job: PartJob) -> Ack:
         version_id, index = report.version_id, report.result.part
         async with self._growing(version_id) as (session, preview):
-            if preview.status in {"failed", "ready"} or preview.plan is None:
+            if preview.status in {"failed", "ready"} or preview.plan is None or not is_of(job, preview):
                 return Ack(wanted=False)
-            if (await db.part_of(session, version_id, index)).status == "done":
+            part = await db.part_of(session, version_id, index)
+            if part.status == "done":
                 return Ack(wanted=True)  # told before; what followed from it was published then
-            result = json.loads(report.result.model_dump_json())
-            await db.record_part(session, version_id, index, status="done", progress=1.0, result=result)
-            growth = self._nursery.of(version_id, preview.plan)
+            await db.finish_part(session, preview, part, json.loads(report.result.model_dump_json()))
+            growth = self._nursery.of(preview)
             try:
+                growth.learn(part.id, report.result)
                 await self._publish(session, preview, growth)
             except PartsDisagreeError as error:
                 await db.set_status(session, preview, "failed", failure_code=error.code, failure=str(error))
@@ -280,32 +311,37 @@ class Publisher:
         Raises:
             PartsDisagreeError: The parts do not join.
         """
-        growth.add(await db.parts_by_id(session, growth.missing(await db.finished_parts(session, preview.version_id))))
+        if await db.count_finished(session, preview.version_id) != growth.known:  # other processes take reports, too
+            done = await db.finished_parts(session, preview.version_id)
+            growth.add(await db.parts_by_id(session, growth.missing(done)))
         if preview.status == "playable" and not growth.finished and not growth.is_due():
             growth.behind = True
             return
+        if preview.serving and not growth.finished:
+            return  # players have the generation before
         began = time.monotonic()
         tracks = tracks_of(growth.results)
         if not is_playable(growth.plan, tracks):
             return
         version = await db.version_by_id(session, preview.version_id)
+        prefix = prefix_of(preview, version)
         await asyncio.to_thread(
-            write_playlists,
-            self._zones.previews,
-            version.preview_prefix,
-            growth.plan,
-            tracks,
-            finished=growth.finished,
+            write_playlists, self._zones.previews, prefix, growth.plan, tracks, finished=growth.finished
         )
+        if version.preview_prefix != prefix:
+            # New URLs lead to this generation from the commit on; whoever has an old one plays the old one to its end.
+            await db.leave_behind(session, version.preview_prefix, asset_id=version.asset_id, keep=self._keep)
+            version.preview_prefix, preview.serving = prefix, False
         await db.set_status(session, preview, "ready" if growth.finished else "playable")
         growth.published(began)
 
-    async def _failed(self, version_id: UUID, code: str, message: str) -> Ack:
+    async def _failed(self, version_id: UUID, code: str, message: str, *, job: PlanJob | PartJob | None = None) -> Ack:
         async with self._catalog.begin() as session:
             preview = await db.preview_of(session, version_id, for_update=True)
-            if preview.status in {"failed", "ready"}:
+            if preview.status in {"failed", "ready"} or (isinstance(job, PartJob) and not is_of(job, preview)):
                 return Ack(wanted=False)
             await db.set_status(session, preview, "failed", failure_code=code, failure=message)
+            self._nursery.forget(version_id)
         return Ack(wanted=True)
 
     async def reconcile(self) -> int:
@@ -344,50 +380,10 @@ class Publisher:
         """Publish what was held back when parts came in too quickly, where no further part followed."""
         async with self._growing(version_id) as (session, preview):
             if preview.status == "playable" and preview.plan is not None:
-                await self._publish(session, preview, self._nursery.of(version_id, preview.plan))
+                await self._publish(session, preview, self._nursery.of(preview))
 
     async def _job(self, job_id: UUID) -> Job | None:
         try:
             return await asyncio.to_thread(self._queue.get, job_id)
         except JobNotFoundError:
             return None
-
-
-def _in_order(parts: Iterable[Part]) -> list[Part]:
-    """Return parts in the order in which they are best encoded: artwork in the middle.
-
-    Nobody waits for it, but it takes as long as a large part, and with many workers the last parts must be small.
-    """
-    played: list[Part] = []
-    art: list[Part] = []
-    for part in parts:
-        (art if part.kind == "artwork" else played).append(part)
-    middle = -(-len(played) // 2)
-    return [*played[:middle], *art, *played[middle:]]
-
-
-def _turn(films: int) -> int:
-    """Return the priority of what makes a film playable, of a user with so many films in the making.
-
-    The first film of one user comes before the second of another.
-    """
-    return min(FIRST + max(films, 1) - 1, LATER - 1)
-
-
-def _priority(part: Part, place: int, films: int) -> int:
-    """Return the priority of a part that is the n-th of its film to wait, of a user with so many films in the making.
-
-    The films of one user take turns, each with its n-th part, and so do users: with two films, each of them gets half.
-    """
-    if part.start == 0 and part.kind != "artwork":
-        return _turn(films)
-    return min(LATER + place * max(films, 1), LAST)
-
-
-def _work(part: Part) -> float:
-    """Return what encoding a part takes, in segments of video."""
-    return (part.stop - part.start) * WEIGHTS[part.kind]
-
-
-def _new_job(kind: str, payload: PlanJob | PartJob, dedupe_key: str, priority: int) -> NewJob:
-    return NewJob(kind=kind, payload=json.loads(payload.model_dump_json()), dedupe_key=dedupe_key, priority=priority)

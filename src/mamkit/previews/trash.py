@@ -13,6 +13,7 @@ from uuid import UUID
 from mamkit import catalog as db
 from mamkit.catalog import Asset, Catalog, Version
 from mamkit.clock import Clock, utc_now
+from mamkit.previews.publisher import LATE
 from mamkit.storage import (
     ObjectNotFoundError,
     ObjectRetainedError,
@@ -63,7 +64,7 @@ class Trash:
             await db.record(session, actor_id=actor_id, action="asset.purged", subject=subject)
 
     async def empty(self) -> int:
-        """Remove what is condemned, and return how many assets are gone.
+        """Remove what is condemned, and return how many assets are gone; objects that were left behind for a time, too.
 
         Assets that have lain in the trash for `kept_for` are condemned first, unless a master of theirs is retained.
 
@@ -80,18 +81,33 @@ class Trash:
             condemned = await db.condemned_assets(session)
         for asset in condemned:
             await self._remove(asset)
+        await self._sweep()
         return len(condemned)
+
+    async def _sweep(self) -> None:
+        """Remove the objects that nobody can have a use for by now."""
+        async with self._catalog.read() as session:
+            prefixes = await db.leftovers_due(session)
+        for prefix in prefixes:
+            await asyncio.to_thread(_remove_below, self._zones.previews, prefix)
+            async with self._catalog.begin() as session:
+                await db.forget_leftover(session, prefix)
 
     async def _remove(self, asset: Asset) -> None:
         async with self._catalog.read() as session:
             versions = await db.versions_of(session, asset.id)
-        await asyncio.to_thread(self._remove_objects, asset, versions)
+            prefixes = await db.prefixes_of(session, asset.id)
+        await asyncio.to_thread(self._remove_objects, asset, versions, prefixes)
         async with self._catalog.begin() as session:
+            # A worker that was at it may not have heard yet, and write for a while.
+            for prefix in prefixes:
+                await db.leave_behind(session, prefix, asset_id=asset.id, keep=LATE)
             await db.forget_asset(session, asset.id)
 
-    def _remove_objects(self, asset: Asset, versions: Iterable[Version]) -> None:
+    def _remove_objects(self, asset: Asset, versions: Iterable[Version], prefixes: Iterable[str]) -> None:
+        for prefix in prefixes:
+            _remove_below(self._zones.previews, prefix)
         for version in versions:
-            _remove_below(self._zones.previews, version.preview_prefix)
             self._zones.masters.delete(version.master_key)
             self._zones.masters.delete(metadata_key(version.master_key))
         self._zones.staging.delete(asset.staging_key)

@@ -94,13 +94,21 @@ def metadata_key(master: str) -> str:
     return f"{folder}{slash}metadata.json"
 
 
-def preview_prefix(asset_id: UUID, version_id: UUID) -> str:
+def preview_prefix(asset_id: UUID, version_id: UUID, *, generation: int = 1) -> str:
     """Return what the keys of a version's preview start with; it ends with a slash.
 
+    Args:
+        asset_id: The asset.
+        version_id: The version.
+        generation: How often the preview was begun: one that is built anew lies beside the one that plays meanwhile.
+
     Raises:
-        InvalidKeyError: An argument is no UUID.
+        InvalidKeyError: An id is no UUID, or the generation is less than 1.
     """
-    return f"previews/{_uuid(asset_id)}/{_uuid(version_id)}/"
+    if type(generation) is not int or generation < 1:
+        raise InvalidKeyError(generation, "generations are numbered from 1")
+    suffix = "" if generation == 1 else f".{generation}"
+    return f"previews/{_uuid(asset_id)}/{_uuid(version_id)}{suffix}/"
 
 
 def _check_text(text: str) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from mamkit import catalog as db
 from mamkit.catalog import Catalog, PreviewPart
+from mamkit.clock import Clock, utc_now
 from mamkit.ids import uuid7
 from mamkit.jobs import Lease, MemoryQueue
 from mamkit.previews import Ingest, PartJob, Planned, Publisher
@@ -84,6 +85,11 @@ class Bench:
         """Say how a preview stands."""
         return (await self.publisher.state(version_id)).preview.status
 
+    async def prefix(self, version_id: UUID) -> str:
+        """Return where whoever wants to play a version is led."""
+        async with self.catalog.read() as session:
+            return (await db.version_by_id(session, version_id)).preview_prefix
+
     async def parts(self, version_id: UUID) -> list[PreviewPart]:
         """Return the parts of a preview as the catalog has them."""
         async with self.catalog.read() as session:
@@ -100,11 +106,11 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(folder: Path, store: ObjectStore | None = None) -> AsyncIterator[Bench]:
+async def bench(folder: Path, store: ObjectStore | None = None, *, clock: Clock = utc_now) -> AsyncIterator[Bench]:
     """Open a platform whose database lies in a folder; objects are in memory unless a store is given."""
     url = f"sqlite:///{folder / 'catalog.db'}"
     await asyncio.to_thread(db.upgrade, url)
-    catalog = Catalog(url)
+    catalog = Catalog(url, clock=clock)
     try:
         yield Bench(catalog, store or MemoryStore())
     finally:

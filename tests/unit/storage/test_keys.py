@@ -45,6 +45,7 @@ def test_the_keys_of_the_zones() -> None:
     assert master_key(ASSET, 12, "mov") == f"masters/{ASSET}/v12/original.mov"
     assert metadata_key(master_key(ASSET, 1, "mov")) == f"masters/{ASSET}/v1/metadata.json"
     assert preview_prefix(ASSET, USER) == f"previews/{ASSET}/{USER}/"
+    assert preview_prefix(ASSET, USER, generation=2) == f"previews/{ASSET}/{USER}.2/"
     assert metadata_key("film.mov") == "metadata.json"
 
 
@@ -62,6 +63,8 @@ def test_an_extension_is_letters_and_digits(extension: Any) -> None:
 def test_a_version_has_a_number(number: Any) -> None:
     with pytest.raises(InvalidKeyError):
         master_key(ASSET, number, "mp4")
+    with pytest.raises(InvalidKeyError):
+        preview_prefix(ASSET, ASSET, generation=number)
 
 
 @pytest.mark.parametrize("value", ["../../etc", str(USER), None, 7])

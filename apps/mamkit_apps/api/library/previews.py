@@ -31,11 +31,14 @@ ENDS = {"ready", "failed"}
 
 @post("/preview", status_code=HTTPStatus.ACCEPTED)
 async def build_preview(data: JSONBody[PreviewRequest], principal: Caller, parts: Wired) -> PreviewView:
-    """Build the preview of a version, or try again if that has failed; one that is under way goes on."""
+    """Build the preview of a version, or try again if that has failed; one that is under way goes on.
+
+    With `rebuild` one that is there is built anew, from the probe on, and plays on until the new one takes its place.
+    """
     async with parts.catalog.read(scope_of(principal)) as session:
         version = await db.version_by_id(session, data.version_id)
         await allowed_asset(session, principal, "asset.update", version.asset_id)
-    await parts.publisher.restart(data.version_id)
+    await (parts.publisher.rebuild if data.rebuild else parts.publisher.restart)(data.version_id)
     return await _view(parts, data.version_id)
 
 
@@ -59,7 +62,7 @@ async def preview_events(
     login = login_of(parts, bearer_token(request.headers.get("authorization", "")))
     parts.watchers.admit(principal)
     seen = position_of(request.headers.get("last-event-id", ""))
-    if seen == await parts.publisher.revision(version_id) and (await _view(parts, version_id)).status in ENDS:
+    if seen == await parts.publisher.revision(version_id) and _has_ended(await _view(parts, version_id)):
         return Response(None, status_code=HTTPStatus.NO_CONTENT)
     stream = _follow(parts, parts.watchers.watching(principal, login), asset, version_id, seen)
     return Stream(stream, media_type="text/event-stream", headers=HEADERS)
@@ -84,7 +87,7 @@ async def _follow(
             if view is not None:
                 seen = revision
                 yield frame(view.model_dump_json(), name="preview", position=revision)
-                if view.status in ENDS:
+                if _has_ended(view):
                     return
             while watcher.sees(asset.workspace_id, asset.id):
                 if not await parts.hub.wait(position, HEARTBEAT):
@@ -115,11 +118,15 @@ async def sign_preview(
     """Return a URL that plays a preview until it expires, for whoever holds it, or for one address or browser."""
     _, version = await readable_version(parts, principal, data.version_id)
     lifetime_of(parts.settings, data.lifetime_seconds)
-    async with parts.catalog.read() as session:
-        preview = await db.preview_of(session, version.id)
-    if preview.status not in {"playable", "ready"}:
-        raise InvalidRequestError(f"the preview is {preview.status}, not yet playable; follow /api/preview/events")
+    status = (await parts.publisher.state(version.id)).status
+    if status not in {"playable", "ready"}:
+        raise InvalidRequestError(f"the preview is {status}, not yet playable; follow /api/preview/events")
     return sign_playback(parts, data, version.preview_prefix, address)
+
+
+def _has_ended(view: PreviewView) -> bool:
+    """Return whether nothing more will come of a preview by itself."""
+    return view.status in ENDS and (view.rebuild is None or view.rebuild.status == "failed")
 
 
 async def _view(parts: Parts, version_id: UUID) -> PreviewView:

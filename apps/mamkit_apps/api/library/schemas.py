@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from mamkit.catalog import Asset, Version
-from mamkit.catalog.models import AssetKind, AssetStatus
+from mamkit.catalog.models import AssetKind, AssetStatus, PreviewStatus
 from mamkit.previews import PreviewState
 from mamkit_apps.api.bodies import Body
 
@@ -26,6 +26,7 @@ __all__ = [
     "PreviewRequest",
     "PreviewView",
     "PromoteRequest",
+    "RebuildView",
     "SignRequest",
     "VersionView",
 ]
@@ -196,6 +197,28 @@ class PreviewRequest(Body):
     """A version whose preview is to be built."""
 
     version_id: UUID
+    rebuild: bool = False
+    """Build it anew even if it is ready; what plays goes on playing until the new one is there."""
+
+
+class RebuildView(Body):
+    """How far a preview is that is built anew while the one before plays."""
+
+    status: PreviewStatus
+    progress: Annotated[float, Field(ge=0, le=1)]
+    failure_code: str | None
+    failure: str | None
+
+    @classmethod
+    def of(cls, state: PreviewState) -> Self:
+        """Return the view of a state."""
+        preview = state.preview
+        return cls(
+            status=preview.status,
+            progress=state.progress,
+            failure_code=preview.failure_code,
+            failure=preview.failure,
+        )
 
 
 class PreviewView(Body):
@@ -208,19 +231,23 @@ class PreviewView(Body):
     failure: str | None
     playable_at: datetime | None
     ready_at: datetime | None
+    rebuild: RebuildView | None
+    """How far it is built anew, while this one plays on; null when it is not."""
 
     @classmethod
     def of(cls, state: PreviewState) -> Self:
         """Return the view of a state."""
         preview = state.preview
+        anew = preview.serving
         return cls(
             version_id=preview.version_id,
-            status=preview.status,
-            progress=state.progress,
-            failure_code=preview.failure_code,
-            failure=preview.failure,
+            status=state.status,
+            progress=1.0 if anew else state.progress,
+            failure_code=None if anew else preview.failure_code,
+            failure=None if anew else preview.failure,
             playable_at=preview.playable_at,
             ready_at=preview.ready_at,
+            rebuild=RebuildView.of(state) if anew else None,
         )
 
 

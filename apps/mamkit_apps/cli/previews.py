@@ -1,0 +1,34 @@
+"""`mamkit previews …`: building previews anew."""
+
+import asyncio
+from pathlib import Path
+from uuid import UUID
+
+import click
+
+from mamkit_apps.cli.operate import DATA_DIR, load_settings
+from mamkit_apps.settings import ServiceSettings
+
+__all__ = ["previews"]
+
+
+@click.group()
+def previews() -> None:
+    """Previews of an installation."""
+
+
+@previews.command()
+@click.argument("versions", metavar="VERSION…", type=click.UUID, nargs=-1, required=True)
+@DATA_DIR
+def rebuild(*, versions: tuple[UUID, ...], data_dir: Path | None) -> None:
+    """Build the previews of versions anew, with the workers' settings of now; the old ones play until then."""
+    asyncio.run(_rebuild(load_settings(data_dir), versions))
+
+
+async def _rebuild(settings: ServiceSettings, versions: tuple[UUID, ...]) -> None:
+    from mamkit_apps.publishing import open_publisher
+
+    async with open_publisher(settings) as publisher:
+        for version_id in versions:
+            await publisher.rebuild(version_id)
+            click.echo(f"{version_id} is being built")

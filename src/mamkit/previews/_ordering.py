@@ -1,0 +1,60 @@
+"""In which order the jobs of previews are done, and how they stand in the queue."""
+
+import json
+from collections.abc import Iterable
+
+from mamkit.jobs import NewJob
+from mamkit.previews.messages import PartJob, PlanJob
+from mamkit.transcode import Part
+
+__all__ = ["in_order", "new_job", "priority_of", "turn", "work_of"]
+
+FIRST = 0  # priority of what a person waits for: the plan, and the parts that make a preview playable
+LATER = 100  # of all others, which come after that; what stands between is for users with several films
+LAST = 1 << 30
+WEIGHTS = {
+    "video": 1.0,
+    "audio": 0.02,
+    "subtitles": 0.01,
+    "artwork": 0.02,
+}  # of the work that pictures of the same seconds make
+
+
+def in_order(parts: Iterable[Part]) -> list[Part]:
+    """Return parts in the order in which they are best encoded: artwork in the middle.
+
+    Nobody waits for it, but it takes as long as a large part, and with many workers the last parts must be small.
+    """
+    played: list[Part] = []
+    art: list[Part] = []
+    for part in parts:
+        (art if part.kind == "artwork" else played).append(part)
+    middle = -(-len(played) // 2)
+    return [*played[:middle], *art, *played[middle:]]
+
+
+def turn(films: int) -> int:
+    """Return the priority of what makes a film playable, of a user with so many films in the making.
+
+    The first film of one user comes before the second of another.
+    """
+    return min(FIRST + max(films, 1) - 1, LATER - 1)
+
+
+def priority_of(part: Part, place: int, films: int) -> int:
+    """Return the priority of a part that is the n-th of its film to wait, of a user with so many films in the making.
+
+    The films of one user take turns, each with its n-th part, and so do users: with two films, each of them gets half.
+    """
+    if part.start == 0 and part.kind != "artwork":
+        return turn(films)
+    return min(LATER + place * max(films, 1), LAST)
+
+
+def work_of(part: Part) -> float:
+    """Return what encoding a part takes, in segments of video."""
+    return (part.stop - part.start) * WEIGHTS[part.kind]
+
+
+def new_job(kind: str, payload: PlanJob | PartJob, dedupe_key: str, priority: int) -> NewJob:
+    return NewJob(kind=kind, payload=json.loads(payload.model_dump_json()), dedupe_key=dedupe_key, priority=priority)
