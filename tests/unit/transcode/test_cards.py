@@ -1,11 +1,7 @@
-"""A card that fails in the middle of a part: the processor goes on where it stopped, in segments that fit.
-
-No card is needed: a child process is told that its NVENC is x264 with other parameter sets, which fails as NVENC does.
-"""
+"""A card that fails in the middle of a part: the processor goes on where it stopped, in segments that fit."""
 
 import itertools
 import subprocess
-import sys
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +10,6 @@ import av
 import pytest
 
 from mamkit.transcode import (
-    Codec,
     EncodeError,
     Init,
     Ladder,
@@ -29,9 +24,9 @@ from mamkit.transcode import (
     probe,
     transcode,
 )
-from mamkit.transcode.containment import children, contain
 from mamkit.transcode.packaging.fmp4 import codecs
 from mamkit.transcode.packaging.parameter_sets import ParameterSets, presentation_delay
+from tests.failing_card import OPENS, PUSHES, use_card
 from tests.media_factory import make_clip
 
 LADDER = Ladder(
@@ -40,47 +35,6 @@ LADDER = Ladder(
         Rung(name="72p", short_side=72, bit_rate=120_000, max_bit_rate=180_000),
     )
 )
-PUSHES = "failed: Generic error in an external library"  # of avcodec_send_frame
-OPENS = "cannot be opened: OpenEncodeSessionEx failed: out of memory (10): (no details)"
-CHILD = """
-import os, sys
-from dataclasses import replace
-from mamkit.transcode.containment import _child
-from mamkit.transcode.encoding import encoders
-from mamkit.transcode.encoding._pictures import PictureSegments
-from mamkit.transcode.errors import EncodeError
-
-codec, fails, height, how, crash = {codec!r}, {fails!r}, {height!r}, {how!r}, {crash!r}
-real = encoders.ENCODERS[codec, "cpu"]
-params = {{"h264": "x264-params", "hevc": "x265-params"}}[codec]
-
-def options(rendition, gop):
-    made = real.options(rendition, gop)
-    more = ":bframes=0" + (":cabac=0" if codec == "h264" else "")
-    return {{**made, params: made[params] + more}}
-
-CARD = replace(real, options=options)
-encoders.ENCODERS[codec, "nvenc"] = CARD
-push, make = PictureSegments.push, PictureSegments.__init__
-
-def failed():
-    if crash:
-        os.abort()
-    raise EncodeError(f"the encoder '{{codec}}_nvenc' {{how}}", encoder=f"{{codec}}_nvenc")
-
-def failing_push(self, n, picture):
-    if self._kind is CARD and n == fails and self._rendition.height == height:
-        failed()
-    return push(self, n, picture)
-
-def failing_make(self, plan, rendition, segments, encoder, *, header=None):
-    if encoder is CARD and fails is None and rendition.height == height:
-        failed()
-    make(self, plan, rendition, segments, encoder, header=header)
-
-PictureSegments.push, PictureSegments.__init__ = failing_push, failing_make
-_child.main()
-"""
 
 
 class Tree:
@@ -115,22 +69,6 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def plan(clip: Path) -> Plan:
     return make_plan(probe(clip), ladder=LADDER, copy=False, part_segments=4)
-
-
-def use_card(
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    fails: int | None,
-    codec: Codec = "h264",
-    height: int = 72,
-    how: str = PUSHES,
-    crash: bool = False,
-) -> None:
-    """Let children have a card that fails at a frame of one size, or at once where `fails` is None."""
-    script = CHILD.format(codec=codec, fails=fails, height=height, how=how, crash=crash)
-    command = (sys.executable, "-I", "-B", "-c", script)
-    monkeypatch.setattr(contain, "COMMAND", command)
-    monkeypatch.setattr(children, "COMMAND", command)
 
 
 def encode(clip: Path, plan: Plan, headers: dict[str, bytes] | None = None) -> tuple[Tree, PartResult]:
