@@ -2,11 +2,14 @@
 
 import os
 import socket
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from mamkit.transcode import MediaError, probe
+from mamkit.transcode import Limits, MediaError, probe, thumbnails, transcode
+from mamkit.transcode.artwork._photo import encode_thumbnails
 from mamkit.transcode.probing import probe_here
 
 FOLDER = Path(os.environ.get("MAMKIT_MEDIA_DIR", Path(__file__).parents[2] / ".." / "shared" / "media"))
@@ -16,9 +19,16 @@ if not HOSTILE:
     pytest.skip("there is no corpus of hostile files (MAMKIT_MEDIA_DIR)", allow_module_level=True)
 
 
+def make_thumbnails_here(source: Path) -> None:
+    """Make thumbnails without a child process."""
+    for _ in encode_thumbnails(source):
+        pass
+
+
 @pytest.mark.parametrize("path", HOSTILE, ids=lambda path: path.name)
+@pytest.mark.parametrize("use", [probe_here, make_thumbnails_here])
 def test_a_hostile_file_is_refused_and_reaches_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: Path
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: Path, use: Callable[[Path], object]
 ) -> None:
     """What the files name is replaced by a canary and by a port with a listener; no child process stands between."""
     monkeypatch.chdir(tmp_path)
@@ -35,11 +45,37 @@ def test_a_hostile_file_is_refused_and_reaches_nothing(
         copy = tmp_path / path.name
         copy.write_bytes(data)
         with pytest.raises(MediaError):
-            probe_here(copy)
+            use(copy)
         with pytest.raises(TimeoutError):
             server.accept()
     assert canary.stat().st_atime == 0
     assert {entry.name for entry in tmp_path.iterdir()} == {canary.name, copy.name}
+
+
+@pytest.mark.parametrize("path", [path for path in HOSTILE if path.parent.name.startswith("22_")], ids=lambda p: p.name)
+def test_a_file_that_claims_to_be_huge_is_refused_in_little_memory(tmp_path: Path, path: Path) -> None:
+    limits = Limits(memory=256 << 20)  # less than a tenth of what any of them claims
+    for use in (probe, partial(transcode, dest=tmp_path / "tree"), partial(thumbnails, dest=tmp_path)):
+        with pytest.raises(MediaError):
+            use(path, limits=limits)
+
+
+@pytest.mark.parametrize("path", [path for path in HOSTILE if path.suffix == ".mp4"], ids=lambda path: path.name)
+def test_ranges_of_them_reach_nothing_either(path: Path) -> None:
+    """Where the parent reads for the child, which then has no file at all."""
+    data = path.read_bytes()
+    read: list[tuple[int, int]] = []
+
+    class Ranges:
+        name, size = path.name, len(data)
+
+        def read(self, start: int, stop: int) -> bytes:
+            read.append((start, stop))
+            return data[start:stop]
+
+    with pytest.raises(MediaError):
+        probe(Ranges())
+    assert read
 
 
 @pytest.mark.parametrize("name", ["hls_file_renamed.mp4", "mov_external_dref.mov", "png_20000x20000_1bit.png"])

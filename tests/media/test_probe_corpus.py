@@ -43,7 +43,6 @@ PARTLY_USABLE = {"20_corrupt/100kB-garbage-prefix.mp3", "20_corrupt/sample_missi
 OTHER_DURATION = {
     "09_mpegts/sample_scte35.ts": Fraction(111, 1000),
     "17_edit_list_timestamps/bbb_800x640_768kbps_30fps_avc_2b_firstpts_10_sec.mp4": Fraction(4),
-    "17_edit_list_timestamps/bipbop-lateaudio.mp4": Fraction(3098, 1000),
     "18_fragmented/sample_fragmented.mp4": Fraction(1068, 1000),
 }
 
@@ -73,7 +72,9 @@ def test_the_facts_are_those_of_the_manifest(name: str) -> None:
         assert [stream.language for stream in info.audio] == expected_languages
     subtitles = [] if facts["subtitles"] == "-" else facts["subtitles"].split("+")
     assert tuple(stream.codec for stream in info.subtitles) == tuple(subtitle.split(":")[0] for subtitle in subtitles)
-    assert make_plan(info).duration >= info.duration - Fraction(1, 2)
+    # A recording of a broadcast may begin with sound whose pictures it missed.
+    missed = Fraction(1) if info.container == "mpegts" else Fraction(1, 2)
+    assert make_plan(info).duration >= info.duration - missed
 
 
 def check_picture(info: MediaInfo, facts: dict[str, str]) -> None:

@@ -43,6 +43,8 @@ def probe(*, source: Path) -> None:
     show_default=True,
     help="Fragmented MP4 (CMAF), or MPEG transport streams for old players.",
 )
+@click.option("--uhd", is_flag=True, help="Offer 1440p and 2160p, too.")
+@click.option("--hdr", is_flag=True, help="Keep HDR10 and HLG in HEVC, too, beside what every screen shows.")
 @click.option(
     "--resume/--no-resume",
     default=True,
@@ -58,6 +60,8 @@ def transcode(
     codecs: str,
     encoder: Literal["auto", "cpu", "nvenc"],
     segments: Literal["fmp4", "ts"],
+    uhd: bool,
+    hdr: bool,
     resume: bool,
     as_json: bool,
 ) -> None:
@@ -65,15 +69,19 @@ def transcode(
     from mamkit import transcode as media
     from mamkit_apps.terminal import progress_bar
 
+    if segments == "ts" and (hdr or codecs != "h264"):
+        raise click.BadParameter("transport streams hold H.264 alone", param_hint="--segments")
     with progress_bar("transcoding", hidden=as_json) as advance:
         report = media.transcode(
             source,
             dest,
+            ladder=media.UHD_LADDER if uhd else media.DEFAULT_LADDER,
             artwork=artwork,
             copy=copy,
             codecs=_codecs(codecs),
             encoder=encoder,
             container=segments,
+            hdr=hdr,
             resume=resume,
             on_progress=advance,
         )

@@ -52,6 +52,7 @@ def transcode(
     copy: bool = True,
     codecs: Sequence[Codec] = ("h264",),
     container: Container = "fmp4",
+    hdr: bool = False,
     encoder: Literal["auto", "cpu", "nvenc"] = "cpu",
     resume: bool = False,
     workers: int | None = None,
@@ -72,6 +73,7 @@ def transcode(
             whether that was so, and why not.
         codecs: What to encode pictures in, as for `make_plan`.
         container: What to pack everything in, as for `make_plan`.
+        hdr: Whether to keep HDR beside what every screen shows, as for `make_plan`.
         encoder: What with, as for `choose_devices`. Where a card fails in the middle of a film, H.264 goes on on the
             processor for that part. HEVC and AV1 are made again from the beginning, because the headers of two encoders
             do not go together. `Report.notes` says so.
@@ -99,7 +101,7 @@ def transcode(
     with Children(ahead=False) as children:
         children.prepare()  # while this process probes
         info = probe(source, limits=limits, cancelled=cancelled)
-        plan = make_plan(info, ladder=ladder, artwork=artwork, copy=copy, codecs=codecs, container=container)
+        plan = make_plan(info, ladder=ladder, artwork=artwork, copy=copy, codecs=codecs, container=container, hdr=hdr)
         wanted = {rendition.codec for rendition in plan.video if not rendition.copied}
         devices, notes = choose_devices(encoder, sorted(wanted), limits=limits)
         with Destination(folder, source, plan, devices, resume=resume, on_progress=on_progress) as destination:

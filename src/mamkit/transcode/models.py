@@ -23,8 +23,10 @@ __all__ = [
     "Container",
     "Copyable",
     "Device",
+    "HdrMetadata",
     "Init",
     "KeyFrame",
+    "MasteringDisplay",
     "MediaInfo",
     "Part",
     "PartResult",
@@ -33,6 +35,7 @@ __all__ = [
     "SegmentFile",
     "SubtitleRendition",
     "SubtitleStream",
+    "VideoRange",
     "VideoRendition",
     "VideoStream",
 ]
@@ -50,6 +53,10 @@ Container = Literal["fmp4", "ts"]
 
 Device = Literal["cpu", "nvenc"]
 """What encodes pictures: the processor, or the encoder of an NVIDIA card."""
+
+
+VideoRange = Literal["SDR", "PQ", "HLG"]
+"""How pictures hold brightness, as playlists call it (RFC 8216bis section 4.4.6.2): PQ is that of HDR10."""
 
 
 class Model(BaseModel):
@@ -73,6 +80,29 @@ class Copyable(Model):
     """Average, measured."""
     peak_bit_rate: int
     """Over any run of groups that fills a segment of 6 s."""
+
+
+class MasteringDisplay(Model):
+    """The screen on which an HDR film was graded (SMPTE ST 2086), in the units of ITU-T H.265 section D.3.28."""
+
+    red: tuple[int, int]
+    """Chromaticity, x and y, in units of 0.00002; so are the following three."""
+    green: tuple[int, int]
+    blue: tuple[int, int]
+    white: tuple[int, int]
+    brightest: int
+    """In units of 0.0001 cd/m²; so is the following."""
+    darkest: int
+
+
+class HdrMetadata(Model):
+    """How an HDR film was graded: what a screen that can show less goes by."""
+
+    display: MasteringDisplay | None = None
+    max_cll: int = 0
+    """The brightest pixel of the film, cd/m² (MaxCLL, CTA-861.3); 0 where it is not known."""
+    max_fall: int = 0
+    """The highest average of a picture, cd/m² (MaxFALL, CTA-861.3); 0 where it is not known."""
 
 
 class VideoStream(Model):
@@ -103,6 +133,8 @@ class VideoStream(Model):
     color_space: str | None = None
     color_range: Literal["tv", "pc"] | None = None
     hdr: Literal["hdr10", "hlg", "dolby-vision"] | None = None
+    """Of Dolby Vision, `color_transfer` says what its base layer is, which players without it show."""
+    hdr_metadata: HdrMetadata | None = None
     interlaced: bool = False
     start: Fraction = Fraction(0)
     """Presentation time of the first frame, seconds on the container's clock."""
@@ -172,7 +204,7 @@ class VideoRendition(Model):
     """One rung of the ladder as it will be encoded."""
 
     name: str
-    """Folder of the rendition, e.g. `720p`: the short side of the picture, with the codec if that is not H.264."""
+    """Folder of the rendition, e.g. `720p`, `720p-hevc`, `720p-hdr`: its rung, with what is not H.264 in SDR."""
     codec: Codec = "h264"
     width: int
     """Pixels, even."""
@@ -182,6 +214,9 @@ class VideoRendition(Model):
     """Average that the encoder aims at."""
     max_bit_rate: int
     """Cap over the buffer of the rate control."""
+    video_range: VideoRange = "SDR"
+    """All but `SDR` has 10 bits, and BT.2020's colours."""
+    hdr_metadata: HdrMetadata | None = None
     copied: bool = False
     """Whether it is made of the source's own packets."""
     copy_delay: int = 0
@@ -260,7 +295,7 @@ class Plan(Model):
     cuts: tuple[int, ...] = ()
     """First frame of each segment, where that follows the source; empty where every segment has `segment_frames`."""
     video: tuple[VideoRendition, ...]
-    """Those in H.264 first, and of each codec the largest first."""
+    """Those in H.264 first, those in HDR last, and of each codec the largest first."""
     audio: tuple[AudioRendition, ...]
     subtitles: tuple[SubtitleRendition, ...] = ()
     parts: tuple[Part, ...]

@@ -24,10 +24,12 @@ from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import AudioStream, MediaInfo, SubtitleStream, VideoStream
 from mamkit.transcode.reading._colour import colour
 from mamkit.transcode.reading._copying import copyable
+from mamkit.transcode.reading._encryption import read_movie_box
 from mamkit.transcode.reading._input import describe, open_source
 from mamkit.transcode.reading._orientation import orientation
+from mamkit.transcode.reading._samples import movie_duration
 from mamkit.transcode.reading._scan import Timing, scan
-from mamkit.transcode.reading.source import Source, name_of, size_of
+from mamkit.transcode.reading.source import Source, name_of, open_bytes, size_of
 
 __all__ = ["probe_here"]
 
@@ -110,6 +112,8 @@ def probe_here(file: Source, limits: Limits | None = None) -> MediaInfo:
             for stream in source.streams.audio
             if stream.index in usable
         )
+        if video and audio and "mp4" in source.format.name:
+            audio = _until_the_movie_ends(file, video, audio)
         starts = [*(stream.start for stream in video), *(stream.start for stream in audio)]
         ends = [*(_end(stream) for stream in video), *(_end(stream) for stream in audio)]
         start, duration = min(starts), max(ends) - min(starts)
@@ -226,6 +230,7 @@ def _video(stream: av.VideoStream, frames: list[av.VideoFrame], timing: Timing) 
         color_space=colours.space,
         color_range=colours.range,
         hdr=colours.hdr,
+        hdr_metadata=colours.metadata,
         interlaced=interlaced,
         start=start,
         duration=_duration(start, timing, last=min(1 / rate, _LONGEST_LAST_PICTURE)),
@@ -280,6 +285,26 @@ def _layout(frame: av.AudioFrame) -> str:
     """Return the name of the channel layout; a file that gives only a number of channels means the usual layout."""
     name, channels = frame.layout.name, frame.layout.nb_channels
     return _USUAL_LAYOUTS.get(channels, name) if name == f"{channels} channels" else name
+
+
+def _until_the_movie_ends(
+    file: Source, video: tuple[VideoStream, ...], audio: tuple[AudioStream, ...]
+) -> tuple[AudioStream, ...]:
+    """Leave out sound from when the header says that the movie is over, where the pictures keep to that.
+
+    Edit lists that let sound begin late push its end out of the movie (ISO/IEC 14496-12 section 8.2.2).
+    """
+    with open_bytes(file) as movie:
+        said = movie_duration(read_movie_box(movie, size_of(file)))
+    last_picture = max(_end(stream) for stream in video)
+    begin = min([*(stream.start for stream in video), *(stream.start for stream in audio)])
+    if said is None or abs(begin + said - last_picture) > _LONGEST_LAST_PICTURE:  # it tells of more, or of too little
+        return audio
+    end = max(last_picture, begin + said)
+    return tuple(
+        stream.model_copy(update={"duration": end - stream.start}) if stream.start < end < _end(stream) else stream
+        for stream in audio
+    )
 
 
 def _start(pts: int | None, stream: Stream, timing: Timing) -> Fraction:

@@ -204,6 +204,21 @@ def test_a_file_that_cannot_be_sought_in_has_a_poster(tmp_path: Path) -> None:
     assert (STORYBOARD_NAME in files) == (sheet_name(0) in files)
 
 
+def test_a_film_that_was_cut_before_its_second_key_frame_has_a_storyboard(tmp_path: Path) -> None:
+    """The pictures before that one are not shown: they were cut away."""
+    path = make_clip(tmp_path / "film.mp4", seconds=6, rate=10, gop=25, audio=False)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 4 + 8  # version, flags and count; then length and begin: ISO/IEC 14496-12 8.6.6
+    scale = data.index(b"mdhd") + 4 + 12
+    half = int.from_bytes(data[scale : scale + 4]) // 2
+    data[at : at + 8] = (5500).to_bytes(4) + half.to_bytes(4)
+    path.write_bytes(data)
+    files = artwork_of(path)
+    _, _, sheet = colours(files[sheet_name(0)])
+    for tile in range(3):
+        assert_corners(sheet, 128 * tile, 0, 128, 72, CORNERS)
+
+
 def test_one_key_frame_is_enough_for_a_storyboard(tmp_path: Path) -> None:
     """Also in a transport stream, where a seek lands behind it."""
     files = artwork_of(make_clip(tmp_path / "film.ts", seconds=5, gop=500, options={"scenecut": "0"}))

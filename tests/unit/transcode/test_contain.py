@@ -118,6 +118,20 @@ def test_errors_keep_their_kind_and_evidence(clip: Path, tmp_path: Path) -> None
         probe(locked)
 
 
+def test_pictures_too_large_for_a_decoder_are_not_called_broken(tmp_path: Path) -> None:
+    """Also where only the pictures say how large they are, and not the headers of the file."""
+    film = make_clip(tmp_path / "film.avi", seconds=1, audio=False, codec="mjpeg", pixel_format="yuvj420p")
+    data = film.read_bytes()
+    width, height = (128).to_bytes(2), (72).to_bytes(2)
+    for size in (height + width, (128).to_bytes(4, "little") + (72).to_bytes(4, "little")):  # of JPEG, of AVI
+        assert size in data
+    data = data.replace(b"\x08" + height + width, b"\x08" + (20_000).to_bytes(2) * 2)  # behind the depth: T.81 B.2.2
+    film.write_bytes(data)
+    with pytest.raises(MediaTooLargeError) as caught:
+        probe(film)
+    assert (caught.value.quantity, caught.value.value) == ("pixels", 400_000_000)
+
+
 def test_a_film_that_takes_too_much_memory_is_not_called_broken(tmp_path: Path) -> None:
     """FFmpeg says of such a film that it is invalid, or leaves its pictures out."""
     black = lambda _, width, height: bytes(3 * width * height)  # noqa: E731

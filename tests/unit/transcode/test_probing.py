@@ -1,10 +1,12 @@
 """The facts of films that are known to the frame."""
 
+import struct
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+import av
 import pytest
 
 from mamkit.transcode import (
@@ -234,3 +236,42 @@ def test_sound_that_comes_after_all_pictures_is_found(tmp_path: Path) -> None:
     info = probe_here(source)
     assert [stream.sample_rate for stream in info.audio] == [8_000]
     assert info.unusable == ()
+
+
+def test_sound_that_an_edit_list_pushes_past_the_end_of_the_movie_is_left_out(tmp_path: Path) -> None:
+    """Unless the header says that the movie goes on after its last picture."""
+    clip = make_clip(tmp_path / "clip.mp4", seconds=2)
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "late.mp4"), "w") as late:
+        tracks = {stream.index: late.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None and packet.pts is not None and packet.time_base is not None:
+                shift = round(Fraction(7, 10) / packet.time_base) if packet.stream.type == "audio" else 0
+                packet.dts, packet.pts = packet.dts + shift, packet.pts + shift
+                packet.stream = tracks[packet.stream.index]
+                late.mux(packet)
+    data = bytearray((tmp_path / "late.mp4").read_bytes())
+    assert float(probe_here(tmp_path / "late.mp4").duration) == pytest.approx(2.7, abs=0.05)
+    at = data.index(b"mvhd") + 4 + 16  # version and flags, two dates, time scale (1000): ISO/IEC 14496-12 8.2.2
+    data[at : at + 4] = (2000).to_bytes(4)
+    (tmp_path / "over.mp4").write_bytes(data)
+    info = probe_here(tmp_path / "over.mp4")
+    assert info.duration == 2
+    assert info.audio[0].start > Fraction(1, 2)
+
+
+def test_pictures_beside_which_something_unheard_of_stands_are_shown_upright(tmp_path: Path) -> None:
+    """The Exif block of each picture of a camera's Motion JPEG, for which PyAV has no name."""
+    exif = b"Exif\0\0II*\0" + struct.pack("<IHHHIII", 8, 1, 0x0112, 3, 1, 6, 0)  # to be turned by 90 degrees
+    marker = b"\xff\xe1" + (len(exif) + 2).to_bytes(2) + exif
+    clip = make_clip(tmp_path / "plain.mov", seconds=1, rate=10, audio=False, codec="mjpeg", pixel_format="yuvj420p")
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "camera.mov"), "w") as camera:
+        track = camera.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                image = bytes(packet)
+                tagged = av.Packet(image[:2] + marker + image[2:])
+                tagged.pts, tagged.dts, tagged.time_base = packet.pts, packet.dts, packet.time_base
+                tagged.duration, tagged.stream = packet.duration, track
+                camera.mux(tagged)
+    info = probe_here(tmp_path / "camera.mov")
+    assert (info.video[0].rotation, info.video[0].width, info.video[0].height) == (90, 128, 72)

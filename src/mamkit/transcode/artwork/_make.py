@@ -132,8 +132,12 @@ def _contrast(picture: av.VideoFrame) -> float:
 
 
 def _key_frames(source: Source, plan: Plan, board: Storyboard, stream: int) -> Iterator[av.VideoFrame]:
-    """Yield a key frame for each picture of the storyboard; stop early where the file cannot be sought in."""
+    """Yield a key frame for each picture of the storyboard; stop early where the file cannot be sought in.
+
+    Before the first one that is shown (a film that was cut begins between two) that one stands.
+    """
     last: av.VideoFrame | None = None
+    waiting = 0
     last_stamp: int | None = None
     with open_source(source) as container:
         for one in decodable(container, [stream]):
@@ -152,9 +156,10 @@ def _key_frames(source: Source, plan: Plan, board: Storyboard, stream: int) -> I
                 stamp = None if packet is None else packet.pts if packet.pts is not None else packet.dts
                 if packet is not None and (stamp is None or stamp != last_stamp):
                     last, last_stamp = _decoded(one, packet) or last, stamp
-                if last is None:
-                    return
-                yield last
+                waiting += 1
+                if last is not None:
+                    yield from itertools.repeat(last, waiting)
+                    waiting = 0
 
 
 def _key_packet(container: av.container.InputContainer, stream: av.VideoStream) -> "av.Packet[av.VideoStream] | None":

@@ -6,6 +6,7 @@ Whatever a file does to the child (a crash, a hang, a flood) comes out here as a
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,11 +24,12 @@ from mamkit.transcode.errors import (
     ContainmentError,
     EncodeError,
     MediaError,
+    MediaTooLargeError,
     MediaUnreadableError,
 )
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import ArtFile, Codec, Device, MediaInfo, Part, PartResult, Plan
-from mamkit.transcode.reading.source import MOST_AHEAD, RangeReader, Source
+from mamkit.transcode.reading.source import MOST_AHEAD, RangeReader, Source, name_of
 from mamkit.transcode.sink import Sink
 
 __all__ = [
@@ -38,6 +40,9 @@ __all__ = [
     "probe",
     "try_encoder",
 ]
+
+# What FFmpeg says of a picture for which it makes no room; to its caller it is a broken file like others.
+_REFUSED_SIZE = re.compile(r"Picture size (\d{1,9})x(\d{1,9}) (?:exceeds|is invalid)")
 
 
 def probe(
@@ -231,12 +236,12 @@ def _conversation(
 ) -> Iterator[tuple[Child, Iterator[Message]]]:
     """Start a child, and give what it says up to an error, which is raised."""
     process = start_process(COMMAND) if children is None else children.take()
-    ranges = None if isinstance(source, (str, Path)) else source
     with Child(process, json.dumps(request).encode() + b"\n", limits=limits, cancelled=cancelled) as child:
-        yield child, _answers(child, ranges, limits)
+        yield child, _answers(child, source, limits)
 
 
-def _answers(child: Child, ranges: RangeReader | None, limits: Limits) -> Iterator[Message]:
+def _answers(child: Child, source: Source, limits: Limits) -> Iterator[Message]:
+    ranges = None if isinstance(source, (str, Path)) else source
     for message in child.messages():
         if message.kind == "read" and ranges is not None:
             child.reply(ranges.read(*_range(message, ranges)))
@@ -245,6 +250,8 @@ def _answers(child: Child, ranges: RangeReader | None, limits: Limits) -> Iterat
             error = from_wire(message.body)
             if isinstance(error, (MediaUnreadableError, EncodeError)) and child.was_starved():
                 raise _memory_error(child, limits) from error
+            if isinstance(error, MediaUnreadableError) and (size := _REFUSED_SIZE.search(child.last_words())):
+                raise _picture_error(source, size, limits) from error
             if isinstance(error, (MediaError, EncodeError)):
                 error.detail = child.last_words().rpartition("\n")[2] or error.detail
             raise error
@@ -269,6 +276,17 @@ def _task(plan: Plan, part: Part, devices: Mapping[Codec, Device], headers: Mapp
         "devices": dict(devices),
         "headers": {name: header.hex() for name, header in headers.items()},
     }
+
+
+def _picture_error(source: Source, size: re.Match[str], limits: Limits) -> MediaTooLargeError:
+    pixels = int(size[1]) * int(size[2])
+    return MediaTooLargeError(
+        f"{name_of(source)!r} has pictures of {size[1]}x{size[2]} pixels; at most {limits.pixels} pixels are accepted",
+        quantity="pixels",
+        value=pixels,
+        limit=limits.pixels,
+        detail=size[0],
+    )
 
 
 def _memory_error(child: Child, limits: Limits) -> ChildMemoryError:

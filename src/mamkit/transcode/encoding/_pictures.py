@@ -9,7 +9,8 @@ from mamkit.transcode.encoding._encoder import Encoder, facts_of
 from mamkit.transcode.encoding._headers import fitted, is_shared, shared
 from mamkit.transcode.encoding._segments import Clock, SegmentWriter
 from mamkit.transcode.encoding.encoders import ENCODERS, STAND_IN, PictureEncoder
-from mamkit.transcode.models import Plan, VideoRendition
+from mamkit.transcode.models import Plan, VideoRange, VideoRendition
+from mamkit.transcode.picture._picture import PIXEL_FORMATS
 from mamkit.transcode.planning.plan import frame_range
 
 try:
@@ -20,6 +21,15 @@ except ImportError as error:
     raise MissingExtraError("transcode", package="av") from error
 
 __all__ = ["PictureSegments"]
+
+_BT2020_NCL = 9  # of the matrices, which PyAV has no name for
+
+# Matrix, transfer and primaries as ITU-T H.273 numbers them (tables 4, 3 and 2): BT.709, and BT.2100 with PQ or HLG.
+_COLOURS: dict[VideoRange, tuple[int, int, int]] = {
+    "SDR": (Colorspace.ITU709, ColorTrc.BT709, ColorPrimaries.BT709),
+    "PQ": (_BT2020_NCL, ColorTrc.SMPTE2084, ColorPrimaries.BT2020),
+    "HLG": (_BT2020_NCL, ColorTrc.ARIB_STD_B67, ColorPrimaries.BT2020),
+}
 
 
 class PictureSegments:
@@ -93,7 +103,7 @@ class PictureSegments:
             self._kind = card
 
     def push(self, n: int, picture: av.VideoFrame) -> Iterator[EncodedSegment]:
-        """Encode frame `n`, a picture of the rendition's size in `yuv420p`; yield the segments that it completes."""
+        """Encode frame `n`, a picture as `scaler` gives it for the rendition; yield the segments that it completes."""
         picture.pts = n
         picture.time_base = 1 / self._rate
         # A key frame of the source is none here.
@@ -125,13 +135,12 @@ class PictureSegments:
             raise TypeError(f"{self._kind.name!r} encodes no pictures")
         context = stream.codec_context
         context.codec_tag = self._kind.sample_entry
-        context.width, context.height, context.pix_fmt = rendition.width, rendition.height, "yuv420p"
+        context.width, context.height = rendition.width, rendition.height
+        context.pix_fmt = PIXEL_FORMATS[rendition.video_range]
         context.time_base = 1 / self._rate
         context.framerate = Fraction(self._rate)
         context.color_range = ColorRange.MPEG
-        context.colorspace = Colorspace.ITU709
-        context.color_trc = ColorTrc.BT709
-        context.color_primaries = ColorPrimaries.BT709
+        context.colorspace, context.color_trc, context.color_primaries = _COLOURS[rendition.video_range]
         context.bit_rate = rendition.bit_rate
         context.thread_count = 1  # with more, x264's rate control depends on which of them is ahead
         context.options = self._kind.options(rendition, self._plan.gop_frames)

@@ -11,7 +11,7 @@ from mamkit.transcode._events import EncodedSegment, Event
 from mamkit.transcode.encoding._copy import PacketSegments
 from mamkit.transcode.encoding._crew import Channel, Crew
 from mamkit.transcode.encoding._pictures import PictureSegments
-from mamkit.transcode.encoding.encoders import ENCODERS
+from mamkit.transcode.encoding.encoders import encoder_for
 from mamkit.transcode.errors import MediaUnreadableError
 from mamkit.transcode.models import Codec, Device, Part, Plan, VideoRendition
 from mamkit.transcode.picture._picture import Standardiser, deinterlaced, scaler
@@ -39,6 +39,8 @@ class _Shown(NamedTuple):
 
     number: int
     picture: av.VideoFrame
+    original: av.VideoFrame
+    """The same before its brightness and colours were brought to BT.709."""
     turn: Orientation
 
 
@@ -74,7 +76,7 @@ def encode_video(
                 yield packets.init
                 crew.start(partial(_copy, packets, finished))
                 continue
-            encoder = ENCODERS[rendition.codec, devices.get(rendition.codec, "cpu")]
+            encoder = encoder_for(rendition, devices)
             pictures = PictureSegments(plan, rendition, segments, encoder, header=headers.get(rendition.name))
             encoders.enter_context(pictures.encoder)
             yield pictures.init
@@ -116,7 +118,7 @@ def _decode(
         if turn is None or standardise is None:
             turn = orientation(picture)
             standardise = Standardiser(turn.before(plan.video[0].width, plan.video[0].height))
-        shown = _Shown(number, standardise(picture), turn)
+        shown = _Shown(number, standardise(picture), picture, turn)
         for encoder in encoders:
             encoder.put(shown)
     if turn is None:
@@ -154,8 +156,9 @@ def _encode(
     count = 0
     for shown in pictures:
         if scale is None:
-            scale = scaler(rendition.width, rendition.height, shown.turn)
-        for segment in segments.push(shown.number, scale(shown.picture)):
+            scale = scaler(rendition.width, rendition.height, shown.turn, rendition.video_range)
+        picture = shown.picture if rendition.video_range == "SDR" else shown.original
+        for segment in segments.push(shown.number, scale(picture)):
             finished.put(segment)
         count += 1
         if count == _FRAMES_PER_BEAT:

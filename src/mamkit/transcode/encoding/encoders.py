@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from mamkit.transcode.models import Codec, Device, VideoRendition
+from mamkit.transcode.models import Codec, Device, HdrMetadata, VideoRendition
 from mamkit.transcode.packaging.fmp4 import length_prefixed, without_temporal_delimiter
 
-__all__ = ["ENCODERS", "STAND_IN", "PictureEncoder"]
+__all__ = ["ENCODERS", "STAND_IN", "PictureEncoder", "encoder_for"]
 
 
 class PictureEncoder(Protocol):
@@ -82,14 +82,27 @@ def _x264_stand_in(rendition: VideoRendition, gop: int) -> dict[str, str]:
 
 
 def _x265(rendition: VideoRendition, gop: int) -> dict[str, str]:
+    wide = rendition.video_range != "SDR"
     return _capped(rendition) | {
         "preset": "superfast",  # at its bit rate no worse than x264's `veryfast` at H.264's, in two and a half its time
-        "profile": "main",
+        "profile": "main10" if wide else "main",
         "forced-idr": "1",
         "a53cc": "0",
         "x265-params": f"keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0:info=0:repeat-headers=0:log-level=error"
-        ":pools=none:frame-threads=1:wpp=0",
+        f":pools=none:frame-threads=1:wpp=0{_graded(rendition.hdr_metadata) if wide else ''}",
     }
+
+
+def _graded(metadata: HdrMetadata | None) -> str:
+    """Return x265's parameters for the messages of ITU-T H.265 sections D.3.28 and D.3.35, with each key frame."""
+    if metadata is None:
+        return ""
+    found = f":max-cll={metadata.max_cll},{metadata.max_fall}" if metadata.max_cll else ""
+    if display := metadata.display:
+        colours = (("G", display.green), ("B", display.blue), ("R", display.red), ("WP", display.white))
+        places = "".join(f"{name}({x},{y})" for name, (x, y) in colours)
+        found += f":master-display={places}L({display.brightest},{display.darkest})"
+    return f":hdr10=1{found}"
 
 
 def _svt_av1(rendition: VideoRendition, gop: int) -> dict[str, str]:
@@ -142,3 +155,9 @@ ENCODERS: Mapping[tuple[Codec, Device], PictureEncoder] = {
 STAND_IN: PictureEncoder = _Encoder(name="libx264", sample_entry="avc1", options=_x264_stand_in)
 """x264 for H.264 that a card has failed at: its parameter sets stand under a number that the card does not use, so that
 one initialisation segment has room for those of both."""
+
+
+def encoder_for(rendition: VideoRendition, devices: Mapping[Codec, Device]) -> PictureEncoder:
+    """Return what encodes a rendition: HDR is for the processor, whose encoder keeps how a film was graded."""
+    device = devices.get(rendition.codec, "cpu") if rendition.video_range == "SDR" else "cpu"
+    return ENCODERS[rendition.codec, device]

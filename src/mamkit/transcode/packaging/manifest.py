@@ -21,6 +21,9 @@ _NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"  # section 5.2.1
 _PROFILES = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019"
 _ROLE = "urn:mpeg:dash:role:2011"  # section 5.8.5.5
 _CHANNELS = "urn:mpeg:mpegB:cicp:ChannelConfiguration"  # ISO/IEC 23091-3: 1 is mono, 2 is stereo
+_COLOURS = "urn:mpeg:mpegB:cicp:"  # ISO/IEC 23091-2; essential, so that who knows no HDR leaves it alone
+_TRANSFERS = {"PQ": 16, "HLG": 18}
+_BT2020 = 9  # both of the primaries and of the matrix
 _REPRESENTATION = "$RepresentationID$"  # section 5.3.9.4.4
 _NUMBER = "$Number%05d$"
 _WORDS = 256  # bits per second: what speech takes as text; nobody chooses by it
@@ -29,7 +32,7 @@ _WORDS = 256  # bits per second: what speech takes as text; nobody chooses by it
 def dash_manifest(plan: Plan, tracks: Iterable[Track]) -> str:
     """Return the static manifest of a preview of which everything is finished.
 
-    The sizes of the picture in one codec are a set to switch within; every sound track is a set of its own.
+    The sizes of the picture in one codec are a set to switch within, those in HDR another; so is every sound track.
 
     Args:
         plan: What the preview is made to.
@@ -58,7 +61,7 @@ def dash_manifest(plan: Plan, tracks: Iterable[Track]) -> str:
         },
     )
     period = SubElement(manifest, "Period", {"id": "0", "start": "PT0S"})
-    for _, sizes in groupby(plan.video, key=lambda video: video.codec):
+    for _, sizes in groupby(plan.video, key=lambda video: (video.codec, video.video_range)):
         _add_pictures(period, plan, list(sizes), by_name)
     for audio in plan.audio:
         _add_sound(period, audio, by_name[audio.name])
@@ -84,6 +87,13 @@ def _add_pictures(period: Element, plan: Plan, renditions: Sequence[VideoRenditi
             "frameRate": str(rate),
         },
     )
+    if (transfer := _TRANSFERS.get(renditions[0].video_range)) is not None:
+        for about, value in (
+            ("TransferCharacteristics", transfer),
+            ("ColourPrimaries", _BT2020),
+            ("MatrixCoefficients", _BT2020),
+        ):
+            SubElement(group, "EssentialProperty", {"schemeIdUri": f"{_COLOURS}{about}", "value": str(value)})
     _add_segments(group, tracks[renditions[0].name].segments, timescale=rate.numerator)
     for video in renditions:
         track = tracks[video.name]

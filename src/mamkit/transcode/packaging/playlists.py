@@ -198,7 +198,7 @@ def multivariant_playlist(plan: Plan, tracks: Iterable[Track], *, finished: bool
             "CODECS": _quoted(",".join((track.codecs, *sound_codecs))),
             "RESOLUTION": f"{video.width}x{video.height}",
             "FRAME-RATE": f"{float(plan.frame_rate or 0):.3f}",
-            "VIDEO-RANGE": "SDR",
+            "VIDEO-RANGE": video.video_range,
             **group,
         }
         lines += [_tag("EXT-X-STREAM-INF", attributes), media_playlist_name(video.name)]
@@ -207,7 +207,7 @@ def multivariant_playlist(plan: Plan, tracks: Iterable[Track], *, finished: bool
         attributes = _rate_attributes(_key_frame_rates(track)) | {
             "CODECS": _quoted(track.codecs),
             "RESOLUTION": f"{video.width}x{video.height}",
-            "VIDEO-RANGE": "SDR",
+            "VIDEO-RANGE": video.video_range,
             "URI": _quoted(iframe_playlist_name(video.name)),
         }
         lines.append(_tag("EXT-X-I-FRAME-STREAM-INF", attributes))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from mamkit.errors import MissingExtraError
+from mamkit.transcode.models import VideoRange
 from mamkit.transcode.picture._filters import Chain, Filter, PictureFilter, kind
 from mamkit.transcode.picture._tone_map import needs_tone_mapping, tone_mapping
 from mamkit.transcode.reading._orientation import Orientation
@@ -15,7 +16,10 @@ try:
 except ImportError as error:
     raise MissingExtraError("transcode", package="av") from error
 
-__all__ = ["Standardiser", "deinterlaced", "scaler"]
+__all__ = ["PIXEL_FORMATS", "Standardiser", "deinterlaced", "scaler"]
+
+PIXEL_FORMATS: dict[VideoRange, str] = {"SDR": "yuv420p", "PQ": "yuv420p10le", "HLG": "yuv420p10le"}
+"""FFmpeg's names of what encoders take."""
 
 _RGB, _BT709, _BT601, _BT2020 = 0, 1, 6, 9  # matrices, ITU-T H.273 table 4
 _KNOWN_MATRICES = {_BT709, 4, 5, _BT601, 7, _BT2020}  # those that swscale converts
@@ -106,23 +110,33 @@ def _complete_tags(picture: av.VideoFrame) -> None:
     picture.color_primaries = ColorPrimaries.BT709
 
 
-def scaler(width: int, height: int, turn: Orientation) -> PictureFilter:
-    """Return what makes upright pictures of a size, in pixels as shown, of those that a `Standardiser` gives.
+def scaler(width: int, height: int, turn: Orientation, video_range: VideoRange = "SDR") -> PictureFilter:
+    """Return what makes upright pictures of a size of those that a `Standardiser` gives, or has seen.
 
     A picture that has the size and the colours already is passed on without being copied.
+
+    Args:
+        width: Pixels as shown.
+        height: Pixels as shown.
+        turn: What makes them upright.
+        video_range: What they become. For HDR they must be what a `Standardiser` was given, in HDR themselves; their
+            brightness and colours stay as they are.
     """
-    return PictureFilter(lambda picture: [*_sizing(picture, turn.before(width, height)), *_turning(turn)])
+    size = turn.before(width, height)
+    return PictureFilter(lambda picture: [*_sizing(picture, size, video_range), *_turning(turn)])
 
 
-def _sizing(picture: av.VideoFrame, size: tuple[int, int]) -> Iterator[Filter]:
+def _sizing(picture: av.VideoFrame, size: tuple[int, int], video_range: VideoRange) -> Iterator[Filter]:
+    pixel_format = PIXEL_FORMATS[video_range]
+    matrix, name = (_BT709, "bt709") if video_range == "SDR" else (_BT2020, "bt2020")
     found = picture.format.name, picture.colorspace, picture.color_range
-    converted = found != ("yuv420p", _BT709, ColorRange.MPEG)
+    converted = found != (pixel_format, matrix, ColorRange.MPEG)
     if converted or (picture.width, picture.height) != size:
         w, h = size
         flags = _EXACT if converted or picture.height > _FAST_SHRINKING * h else _FAST
-        options = {"w": str(w), "h": str(h), "flags": flags, "out_color_matrix": "bt709", "out_range": "tv"}
+        options = {"w": str(w), "h": str(h), "flags": flags, "out_color_matrix": name, "out_range": "tv"}
         yield Filter("scale", options)
-    yield Filter("format", {"pix_fmts": "yuv420p"})
+    yield Filter("format", {"pix_fmts": pixel_format})
 
 
 def _turning(turn: Orientation) -> Iterator[Filter]:

@@ -26,6 +26,7 @@ from mamkit.transcode.models import (
     VideoStream,
 )
 from mamkit.transcode.planning._copying import Copied, copied, lowered
+from mamkit.transcode.planning._hdr import hdr_renditions, without_base_layer
 from mamkit.transcode.planning._rates import output_rate
 from mamkit.transcode.planning._tracks import audio_renditions, subtitle_renditions
 from mamkit.transcode.planning.ladder import DEFAULT_LADDER, Ladder
@@ -39,7 +40,9 @@ _GOP = Fraction(2)  # seconds between key frames: HLS Authoring Specification, r
 _GOPS_IN_SEGMENT = 3  # 6 s: rule 7.5
 _FIRST_AUDIO_SEGMENTS = 4  # 24 s of sound are encoded in some tenths of a second, and playback can start
 _AUDIO_SEGMENTS = 100  # ten minutes
-_EARLY_SOUND = Fraction(1, 4)  # seconds; less is how transport streams are multiplexed, more is meant to be heard
+_EARLY_SOUND = Fraction(1, 4)  # seconds; less is how streams are multiplexed, more is meant to be heard
+_JOINED = {"mpegts", "mpeg"}  # FFmpeg's names of what is broadcast, and recorded from any moment on
+_MISSED = Fraction(5)  # seconds of broadcast without a picture to begin with, at most: ETSI TS 101 154, access points
 _NO_FRAME_OF_ITS_OWN = Fraction(1, 4)  # of a frame: what an end rounded to milliseconds may be late
 
 # What the last parts of a film are: a share of its segments, such a number of them at most, in parts of such a share of
@@ -57,12 +60,15 @@ def make_plan(
     copy: bool = True,
     codecs: Sequence[Codec] = ("h264",),
     container: Container = "fmp4",
+    hdr: bool = False,
 ) -> Plan:
     """Return the plan for a source.
 
     The largest picture stream is shown, and every sound stream becomes a track. The output lasts as long as the longest
     of them: the last picture is held, and sound is padded with silence. It begins with the first picture; where sound
-    begins more than a quarter of a second earlier, the first picture is shown as many frames longer.
+    begins more than a quarter of a second earlier, the first picture is shown as many frames longer. Not so in MPEG
+    transport and program streams, which are cut out of something longer: there the sound of pictures that were missed
+    is left out, 5 s at most.
 
     Args:
         info: The facts of the source.
@@ -77,6 +83,8 @@ def make_plan(
             another is not in it.
         container: What to pack pictures and sound in. Transport streams are for players that know nothing else; they
             hold H.264 alone, and there is no DASH manifest over them.
+        hdr: Whether a film in HDR10 or HLG is offered as such, too, in HEVC with 10 bits. What `codecs` names is for
+            every screen, in BT.709. `Plan.notes` says why there is none.
 
     Raises:
         MediaUnsupportedError: The picture is too small, or too narrow, for every rung of the ladder.
@@ -86,7 +94,7 @@ def make_plan(
         raise ValueError(f"a part needs at least one segment, not {part_segments}")
     if not codecs:
         raise ValueError("a film needs a codec")
-    if container == "ts" and set(codecs) != {"h264"}:  # HLS Authoring Specification, rule 1.5
+    if container == "ts" and (set(codecs) != {"h264"} or hdr):  # HLS Authoring Specification, rule 1.5
         raise ValueError("transport streams hold H.264 alone")
     shown = max(info.video, key=lambda stream: stream.width * stream.height, default=None)
     audio = tuple(audio_renditions(info.audio, ladder))
@@ -97,11 +105,21 @@ def make_plan(
     segment_frames = _GOPS_IN_SEGMENT * gop_frames
     origin = shown.start
     first_sound = min((stream.start for stream in info.audio), default=origin)
-    if first_sound < origin - _EARLY_SOUND:
-        origin -= math.ceil((origin - first_sound) * rate) / rate
+    early = origin - first_sound
+    if early > (_MISSED if info.container in _JOINED else _EARLY_SOUND):
+        origin -= math.ceil(early * rate) / rate
     end = max((_end(info, shown), *(_end(info, stream) for stream in info.audio)))
     subtitles = tuple(subtitle_renditions(info.subtitles))
     renditions = _renditions(ladder, display_size(shown), rate, codecs)
+    notes: list[str] = []
+    if without_base_layer(shown):
+        notes.append("colours come out wrong, because it is Dolby Vision without a base layer for others")
+    if hdr:
+        kept = hdr_renditions(shown, ladder, display_size(shown), rate)
+        if isinstance(kept, str):
+            notes.append(f"there is no rendition in HDR, because {kept}")
+        else:
+            renditions += kept
     found = copied(shown, renditions[0], rate, origin=origin, end=end) if copy else "that was asked for"
     if isinstance(found, Copied):
         cuts, frame_count = found.cuts, found.frame_count
@@ -136,7 +154,7 @@ def make_plan(
         parts=_parts(
             segment_count, part_segments, picture=True, sound=bool(audio), words=bool(subtitles), artwork=artwork
         ),
-        notes=(note,),
+        notes=(note, *notes),
     )
 
 

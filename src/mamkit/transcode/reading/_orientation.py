@@ -2,19 +2,20 @@
 
 import math
 import struct
-from collections.abc import Mapping
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 from mamkit.errors import MissingExtraError
+from mamkit.transcode.reading._beside import Type, beside
 
 try:
     import av
-    from av.sidedata.sidedata import SideData
-    from av.sidedata.sidedata import Type as SideDataType
 except ImportError as error:
     raise MissingExtraError("transcode", package="av") from error
 
 __all__ = ["Orientation", "exif_orientation", "orientation"]
+
+
+_QUARTERS: tuple[Literal[0], Literal[90], Literal[180], Literal[270]] = (0, 90, 180, 270)
 
 
 class Orientation(NamedTuple):
@@ -33,15 +34,17 @@ class Orientation(NamedTuple):
 def orientation(picture: av.VideoFrame) -> Orientation:
     """Return what the display matrix of a picture asks for, rounded to quarters of a turn.
 
+    Where the matrix itself cannot be had, as `beside` says, only the turn is known, and not whether it is mirrored.
+
     The matrix (ISO/IEC 14496-12 section 8.2.2) takes a pixel at (x, y), y downwards, to (a*x + c*y, b*x + d*y).
     """
-    matrix = cast("Mapping[SideDataType, SideData]", picture.side_data).get(SideDataType.DISPLAYMATRIX)
+    matrix = beside(picture).get(Type.DISPLAYMATRIX)
     if matrix is None:
-        return Orientation(0, mirrored=False)
-    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix))
+        return Orientation(_QUARTERS[round(-picture.rotation / 90) % 4], mirrored=False)  # counted counterclockwise
+    a, b, _, c, d, *_ = struct.unpack("=9i", matrix)
     mirrored = a * d - b * c < 0
     quarters = round(math.degrees(math.atan2(b, -a if mirrored else a)) / 90) % 4
-    return Orientation((0, 90, 180, 270)[quarters], mirrored)
+    return Orientation(_QUARTERS[quarters], mirrored)
 
 
 def exif_orientation(head: bytes) -> Orientation | None:

@@ -6,10 +6,11 @@ The boxes are those of ISO/IEC 14496-12:2022, to which each number here refers.
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import accumulate, chain, repeat
 from operator import add
 
-__all__ = ["SampleTable", "sample_table"]
+__all__ = ["SampleTable", "movie_duration", "sample_table"]
 
 _MOST_SAMPLES = 1 << 20  # 9 hours at 30 frames a second; more would take seconds to look at
 _VISUAL_FIELDS = 8 + 78  # bytes of VisualSampleEntry before its boxes, with its own header: section 12.1.3
@@ -54,6 +55,20 @@ def sample_table(movie: bytes, track_id: int) -> SampleTable | None:
     except (struct.error, ValueError, LookupError):
         return None
     return None
+
+
+def movie_duration(movie: bytes) -> Fraction | None:
+    """Return how many seconds a movie says that it lasts (section 8.2.2); None where it does not say.
+
+    Args:
+        movie: The body of a `moov` box.
+    """
+    try:
+        header = _path(movie, b"mvhd")
+        ticks = int.from_bytes(header[24:32] if header[0] == 1 else header[16:20])
+        return Fraction(ticks, _timescale(header)) or None
+    except (ValueError, LookupError):
+        return None
 
 
 def _read(movie: bytes, track: bytes) -> SampleTable:
