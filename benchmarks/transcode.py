@@ -78,11 +78,13 @@ def rows(quick: bool) -> list[Row]:
     """Measure everything; with `quick` less, on a shorter and smaller film."""
     with tempfile.TemporaryDirectory(prefix="mamkit-bench-") as name:
         folder = Path(name)
-        film = make_film(folder / "film.mp4", height=720 if quick else 1080, seconds=8 if quick else 12)
+        film = make_film(folder / "film.mp4", height=720 if quick else 1080, seconds=8 if quick else 16)
         info = probe(film)
         found = _beside_ffmpeg(film, info, folder, quick=quick)
         if not quick:
-            found += [*_in_parts(film, folder), *_codecs(film, folder), *_memory(film, folder)]
+            two = make_film(folder / "two.mp4", height=1080, seconds=12)  # two segments, one for each worker
+            one = make_film(folder / "one.mp4", height=1080, seconds=6)
+            found += [*_in_parts(two, folder), *_codecs(one, folder), *_memory(one, folder)]
         return [*found, *_whatever_the_length(folder, quick=quick)]
 
 
