@@ -1,7 +1,9 @@
-"""`mamkit transcode` beside ffmpeg's own command line: time, quality, parts, first segment, memory.
+"""`mamkit transcode` beside ffmpeg's own command line: time, quality, codecs, parts, first segment, memory.
 
-Peers are the `ffmpeg` that is found on this machine, with the same x264 settings, and other ways of doing our own work.
-Real pictures are taken where `MAMKIT_MEDIA_DIR` has them, a moving test card elsewhere.
+Peers are the `ffmpeg` that is found on this machine, with the same x264 settings but the x264 that it is linked with (a
+wheel of PyAV has one of its own, and no command line), and other ways of doing our own work. Real pictures are taken
+where `MAMKIT_MEDIA_DIR` has them, a moving test card elsewhere. Ratios of times are medians of those of each round.
+`--quick` leaves out the codecs, the parts and the command for each rendition.
 """
 
 import os
@@ -15,11 +17,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from benchmarks._films import make_film, repeat
-from benchmarks._harness import Row, alternate, main
+from benchmarks._harness import QUICK_ROUNDS, ROUNDS, Row, alternate, main, median
 from benchmarks._part_worker import Nowhere
-from mamkit.transcode import MediaInfo, Part, Plan, VideoRendition, encode_part, make_plan, probe
+from mamkit.transcode import (
+    DEFAULT_LADDER,
+    UHD_LADDER,
+    Codec,
+    Ladder,
+    MediaInfo,
+    Part,
+    Plan,
+    VideoRendition,
+    encode_part,
+    make_plan,
+    probe,
+    transcode,
+)
 from mamkit.transcode.encode import encode_part_here
 
 __all__ = ["rows"]
@@ -59,20 +75,21 @@ def measure(*commands: Sequence[str]) -> Cost:
 
 
 def rows(quick: bool) -> list[Row]:
-    """Measure everything; with `quick` on a shorter and smaller film."""
+    """Measure everything; with `quick` less, on a shorter and smaller film."""
     with tempfile.TemporaryDirectory(prefix="mamkit-bench-") as name:
         folder = Path(name)
-        film = make_film(folder / "film.mp4", height=720 if quick else 1080, seconds=4 if quick else 20)
+        film = make_film(folder / "film.mp4", height=720 if quick else 1080, seconds=8 if quick else 16)
         info = probe(film)
-        return [
-            *_beside_ffmpeg(film, info, folder, runs=3 if quick else 5),
-            *_in_parts(film, folder, quick=quick),
-            *_whatever_the_length(film, folder, quick=quick),
-        ]
+        found = _beside_ffmpeg(film, info, folder, quick=quick)
+        if not quick:
+            two = make_film(folder / "two.mp4", height=1080, seconds=12)  # two segments, one for each worker
+            one = make_film(folder / "one.mp4", height=1080, seconds=6)
+            found += [*_in_parts(two, folder), *_codecs(one, folder), *_memory(one, folder)]
+        return [*found, *_whatever_the_length(folder, quick=quick)]
 
 
-def _beside_ffmpeg(film: Path, info: MediaInfo, folder: Path, *, runs: int) -> list[Row]:
-    plan = make_plan(info, copy=False)
+def _beside_ffmpeg(film: Path, info: MediaInfo, folder: Path, *, quick: bool) -> list[Row]:
+    plan, runs = make_plan(info, copy=False), QUICK_ROUNDS if quick else ROUNDS
     out, split, each, copied = (folder / name for name in ("ours", "split", "each", "copied"))
     costs: dict[str, list[Cost]] = {"ours": [], COPIED: [], SPLIT: [], EACH: []}
 
@@ -100,26 +117,55 @@ def _beside_ffmpeg(film: Path, info: MediaInfo, folder: Path, *, runs: int) -> l
     peers = [
         run(COPIED, copied, [*command, str(film), str(copied)]),
         run(SPLIT, split, _ffmpeg(FFMPEG, film, split, plan, plan.video)),
-        run(EACH, each, *(_ffmpeg(FFMPEG, film, each, plan, (rendition,)) for rendition in plan.video)),
     ]
-    alternate(runs, ours, *peers)
-    mine, part, one, many = (_median(costs[name]) for name in ("ours", COPIED, SPLIT, EACH))
+    if not quick:
+        commands = (_ffmpeg(FFMPEG, film, each, plan, (rendition,)) for rendition in plan.video)
+        peers.append(run(EACH, each, *commands))
+    for turn in range(runs):
+        for measured in [*peers, ours] if turn % 2 else [ours, *peers]:
+            measured()
+    ours_and_theirs = costs["ours"], costs[SPLIT]
     return [
-        Row(name="transcode, wall", ours=mine.wall, unit="s", peer=SPLIT, peer_value=one.wall, target="<= 1.00"),
-        Row(name="transcode, CPU", ours=mine.cpu, unit="s", peer=SPLIT, peer_value=one.cpu, target="<= 1.00"),
-        Row(name="transcode, wall", ours=mine.wall, unit="s", peer=EACH, peer_value=many.wall, target="<= 0.55"),
-        Row(
-            name="with a copied top, wall", ours=part.wall, unit="s", peer=SPLIT, peer_value=one.wall, target="<= 0.60"
+        _paired("transcode, wall", *ours_and_theirs, "wall", peer=SPLIT, target="<= 1.00"),
+        _paired("transcode, CPU", *ours_and_theirs, "cpu", peer=SPLIT, target="<= 1.00"),
+        *(
+            []
+            if quick
+            else [_paired("transcode, wall", costs["ours"], costs[EACH], "wall", peer=EACH, target="<= 0.55")]
         ),
+        _paired("with a copied top, wall", costs[COPIED], costs[SPLIT], "wall", peer=SPLIT, target="<= 0.60"),
+        _paired("with a copied top, CPU", costs[COPIED], costs[SPLIT], "cpu", peer=SPLIT),
         Row(
             name="memory of the largest process",
-            ours=mine.memory / MIB,
+            ours=_median(costs["ours"]).memory / MIB,
             unit="MiB",
             peer=SPLIT,
-            peer_value=one.memory / MIB,
+            peer_value=_median(costs[SPLIT]).memory / MIB,
         ),
         *_qualities(FFMPEG, film, plan, out, split),
     ]
+
+
+def _paired(
+    name: str,
+    ours: Sequence[Cost],
+    theirs: Sequence[Cost],
+    what: Literal["wall", "cpu"],
+    *,
+    peer: str,
+    target: str = "",
+) -> Row:
+    """Return a row of seconds whose ratio is the median of those of each round: loads that come and go hit both."""
+    mine, peers = ([getattr(cost, what) for cost in costs] for costs in (ours, theirs))
+    return Row(
+        name=name,
+        ours=median(mine),
+        unit="s",
+        peer=peer,
+        peer_value=median(peers),
+        paired=median(a / b for a, b in zip(mine, peers, strict=True)),
+        target=target,
+    )
 
 
 def _median(costs: Sequence[Cost]) -> Cost:
@@ -199,46 +245,70 @@ def _worker(film: Path, plan: Path, parts: Sequence[int], *, cpu: int | None = N
     return [*module, "-" if cpu is None else str(cpu), str(film), str(plan), *map(str, parts)]
 
 
-def _in_parts(film: Path, folder: Path, *, quick: bool) -> list[Row]:
-    """Measure what it costs to cut a film into parts, and what it gains."""
-    small = make_film(folder / "small.mp4", height=360, seconds=12) if quick else film
-    source = repeat(small, folder / "parts.mp4", seconds=36 if quick else 60)
-    info = probe(source)
+def _in_parts(film: Path, folder: Path) -> list[Row]:
+    """Measure what it costs to cut a film into parts of a segment each, and what it gains."""
+    info = probe(film)
     whole = _saved(make_plan(info, copy=False), folder / "whole.json", parts=1)
     cut = _saved(make_plan(info, part_segments=1, copy=False), folder / "cut.json")
     video = [part.index for part in cut[0].parts if part.kind == "video"]
+    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     single: list[Cost] = []
     parted: list[Cost] = []
-
-    def run(costs: list[Cost], plan: Path, parts: Sequence[int]) -> Callable[[], float]:
-        def once() -> float:
-            costs.append(measure(_worker(source, plan, parts)))
-            return costs[-1].cpu
-
-        return once
-
-    runs = 1 if quick else 5
-    one_pass, all_parts = alternate(runs, run(single, whole[1], [0]), run(parted, cut[1], video))
-    found = [
-        Row(name=f"{len(video)} parts, CPU", ours=all_parts, unit="s", peer="one pass over the film",
-            peer_value=one_pass, target="<= 1.05"),
-    ]  # fmt: skip
-    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    name, peer, target = "two workers of one thread, wall", "one worker of one thread", "<= 0.55"
-    if len(cpus) < 2:
-        return [*found, Row(name=name, ours=None, unit="s", peer="needs two processors", target=target)]
+    together: list[Cost] = []
     middle = len(video) // 2
-    alone, together = alternate(
-        runs,
-        lambda: _together([_worker(source, cut[1], video, cpu=cpus[0])]),
-        lambda: _together(
-            [
-                _worker(source, cut[1], video[:middle], cpu=cpus[0]),
-                _worker(source, cut[1], video[middle:], cpu=cpus[1]),
-            ]
-        ),
-    )
-    return [*found, Row(name=name, ours=together, unit="s", peer=peer, peer_value=alone, target=target)]
+    for _ in range(ROUNDS):
+        single.append(measure(_worker(film, whole[1], [0])))
+        parted.append(measure(_worker(film, cut[1], video, cpu=cpus[0] if cpus else None)))
+        if len(cpus) > 1:
+            halves = zip((video[:middle], video[middle:]), cpus, strict=False)
+            wall = _together([_worker(film, cut[1], half, cpu=cpu) for half, cpu in halves])
+            together.append(Cost(wall, 0, 0))
+    count, name, target = f"{len(video)} parts, CPU", "two workers of one thread, wall", "<= 0.55"
+    found = [_paired(count, parted, single, "cpu", peer="one pass over the film", target="<= 1.05")]
+    if not together:
+        return [*found, Row(name=name, ours=None, unit="s", peer="needs two processors", target=target)]
+    return [*found, _paired(name, together, parted, "wall", peer="one worker of one thread", target=target)]
+
+
+def _codecs(film: Path, folder: Path) -> list[Row]:
+    """Measure what HEVC and AV1 cost and what they are worth, in the largest size, beside H.264."""
+    if FFMPEG is None:
+        return []
+    ladder = Ladder(rungs=DEFAULT_LADDER.rungs[-1:])
+    found: dict[Codec, tuple[float, float, tuple[float, float]]] = {}
+    codecs: tuple[Codec, ...] = ("h264", "hevc", "av1")
+    for codec in codecs:
+        out = folder / codec
+        before = os.times()
+        report = transcode(film, out, ladder=ladder, codecs=[codec], copy=False, artwork=False)
+        [rendition] = report.plan.video
+        after = os.times()
+        cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        bits = 8 * sum(each.size for each in report.segments if each.rendition == rendition.name)
+        playlist = out / rendition.name / "index.m3u8"
+        found[codec] = cpu, bits / float(report.plan.duration) / 1000, _quality(FFMPEG, playlist, film, rendition)
+    rows: list[Row] = []
+    for codec in codecs[1:]:
+        (cpu, rate, (ssim, psnr)), (cpu_h264, rate_h264, (ssim_h264, psnr_h264)) = found[codec], found["h264"]
+        for what, ours, unit, peer in (
+            ("CPU", cpu, "s", cpu_h264), ("bit rate", rate, "kb/s", rate_h264),
+            ("SSIM", ssim, "dB", ssim_h264), ("PSNR", psnr, "dB", psnr_h264),
+        ):  # fmt: skip
+            rows.append(Row(name=f"1080p in {codec}, {what}", ours=ours, unit=unit, peer="H.264", peer_value=peer))
+    return rows
+
+
+def _memory(film: Path, folder: Path) -> list[Row]:
+    """State how much memory the child takes for a part in all sizes."""
+    large = make_film(folder / "large.mp4", height=2160, seconds=2)
+    found: list[Row] = []
+    for name, source, ladder in (("1080p", film, DEFAULT_LADDER), ("2160p", large, UHD_LADDER)):
+        plan = make_plan(probe(source), copy=False, ladder=ladder)
+        saved = _saved(plan, folder / f"memory-{name}.json")[1]
+        cost = measure(_worker(source, saved, [0]))
+        sizes = f"{len(plan.video)} sizes"
+        found.append(Row(name=f"memory of the child, {name}, {sizes}", ours=cost.memory / MIB, unit="MiB", peer=""))
+    return found
 
 
 def _saved(plan: Plan, path: Path, *, parts: int | None = None) -> tuple[Plan, Path]:
@@ -258,16 +328,17 @@ def _together(commands: Sequence[Sequence[str]]) -> float:
     return time.perf_counter() - start
 
 
-def _whatever_the_length(film: Path, folder: Path, *, quick: bool) -> list[Row]:
+def _whatever_the_length(folder: Path, *, quick: bool) -> list[Row]:
     """Show that neither the wait for the first segment nor memory grows with the film."""
     minutes = 5 if quick else 60
+    film = make_film(folder / "length.mp4", height=360 if quick else 720, seconds=10)
     short = repeat(film, folder / "short.mp4", seconds=20)
     long = repeat(film, folder / "long.mp4", seconds=60 * minutes)
     found: list[Row] = []
     memory: list[int] = []
     for name, source in (("20 s", short), (f"{minutes} min", long)):
         plan = make_plan(probe(source), part_segments=1, copy=False)
-        firsts, own = alternate(1 if quick else 5, partial(_first, source), partial(_own, source, plan))
+        firsts, own = alternate(1 if quick else ROUNDS, partial(_first, source), partial(_own, source, plan))
         found.append(
             Row(name=f"first segment of a film of {name}", ours=firsts, unit="s",
                 peer="its encoding alone", peer_value=own, target="<= 1.3"),

@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from mamkit.transcode import Codec, Container, Ladder, Rung, transcode
+from mamkit.transcode import Codec, Container, Ladder, Rung, local, transcode
+from tests.failing_card import use_card
 from tests.media_factory import make_clip
 from tests.unit.transcode.test_subtitles import with_subtitles
 from tests.vectors.verifiers import node
@@ -157,6 +158,19 @@ def test_so_do_other_codecs_where_the_browser_has_them(
     if all("unsupported" in seen for seen in results):
         pytest.skip(f"this Chromium does not play {exact}")
     for scenario, seen in zip(scenarios, results, strict=True):
+        check(scenario, seen)
+
+
+@at_length
+def test_so_do_segments_of_a_card_and_then_of_the_processor(
+    modules: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_card(monkeypatch, fails=SECONDS * 25 - 1, height=180)  # when the first segment has been handed over
+    monkeypatch.setattr(local, "choose_devices", lambda *_, **__: ({"h264": "nvenc"}, ()))
+    report = transcode(clip, tmp_path / "tree", ladder=LADDER, artwork=False, copy=False)
+    assert any("card failed" in note for note in report.notes)
+    scenarios = [scenario | {"text": False} for scenario in (HLS, SHAKA, SHAKA_DASH, DASHJS)]
+    for scenario, seen in zip(scenarios, play(modules, tmp_path / "tree", *scenarios), strict=True):
         check(scenario, seen)
 
 

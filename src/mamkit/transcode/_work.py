@@ -16,6 +16,8 @@ from mamkit.transcode.reading.source import RangeReader, Source
 
 __all__ = ["Work"]
 
+_CARD_FAILURES = 2  # parts at which a card may fail until it is not asked again
+
 
 class Work:
     """Makes all parts of a film that are missing in a folder.
@@ -50,6 +52,7 @@ class Work:
         self._cancelled = cancelled
         self._workers = workers
         self._failed: list[BaseException] = []
+        self._card_failures = 0
 
     def is_set(self) -> bool:
         """Return whether to stop: that was asked for, or one of the threads has failed."""
@@ -103,16 +106,19 @@ class Work:
     def _make(self, part: Part, devices: Mapping[Codec, Device], children: Children | None) -> None:
         planned = max(each.stop - each.start for each in self._plan.parts if each.kind == part.kind)
         as_many = -(-(part.stop - part.start) // planned)
-        encode_part(
+        result = encode_part(
             self._source,
             self._plan,
             part,
             self._destination.sink(part),
-            devices=devices,
+            devices=devices if self._card_failures < _CARD_FAILURES else {},
+            headers=dict(self._destination.headers),
             limits=replace(self._limits, time=self._limits.time * as_many),
             cancelled=self,
             children=children,
         )
+        self.notes += result.notes
+        self._card_failures += bool(result.notes)
         self._destination.finish_part(part)
 
 

@@ -22,7 +22,13 @@ _MAKERS = {"audio": encode_audio, "subtitles": encode_subtitles, "artwork": enco
 
 
 def encode_part_here(
-    source: Source, plan: Plan, part: Part, sink: Sink, *, devices: Mapping[Codec, Device] | None = None
+    source: Source,
+    plan: Plan,
+    part: Part,
+    sink: Sink,
+    *,
+    devices: Mapping[Codec, Device] | None = None,
+    headers: Mapping[str, bytes] | None = None,
 ) -> PartResult:
     """Encode one part of a plan, and hand everything over as soon as it is finished.
 
@@ -37,17 +43,18 @@ def encode_part_here(
         part: One of `plan.parts`.
         sink: Takes what is made; called from this thread only. What it raises ends the encoding.
         devices: What encodes each codec; the processor where nothing is named.
+        headers: Initialisation segments of renditions that other parts have made already: these are kept to.
 
     Raises:
         MediaUnreadableError: The part is of pictures, and not one of the source can be decoded.
         MediaError: The file cannot be opened.
-        EncodeError: An encoder or a filter refused its input or failed.
+        EncodeError: An encoder or a filter refused its input or failed, or makes what does not go with `headers`.
     """
     inits: list[Init] = []
     segments: list[Segment] = []
     art: list[ArtFile] = []
     if part.kind == "video":
-        made = encode_video(source, plan, part, devices or {})
+        made = encode_video(source, plan, part, devices or {}, headers or {})
     else:
         made = _MAKERS[part.kind](source, plan, part)
     with closing(made) as events:

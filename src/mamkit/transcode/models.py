@@ -355,3 +355,5 @@ class PartResult(Model):
     inits: tuple[Init, ...]
     segments: tuple[Segment, ...]
     art: tuple[ArtFile, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What somebody may want to know of how it was made, a sentence each."""

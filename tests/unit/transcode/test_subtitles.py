@@ -9,12 +9,13 @@ import av
 import pytest
 
 from mamkit.transcode import ChildProtocolError, Plan, Segment, make_plan, transcode
-from mamkit.transcode.containment import contain
+from mamkit.transcode.containment._receipt import Receipt
+from mamkit.transcode.containment._wire import Message
 from mamkit.transcode.encoding._subtitles import _ended
 from mamkit.transcode.packaging.webvtt import Cue, from_ass, webvtt
 from mamkit.transcode.probing import probe_here
 from tests.media_factory import make_clip
-from tests.unit.transcode.tree import encode
+from tests.unit.transcode.tree import Tree, encode
 
 EVENT = "7,0,Default,,0,0,0,,"
 
@@ -115,12 +116,14 @@ def test_the_playlists_and_the_manifest_name_them(film: Path, tmp_path: Path) ->
 def test_a_child_that_leaves_words_out_is_not_believed(film: Path) -> None:
     plan: Plan = make_plan(probe_here(film))
     [part] = [part for part in plan.parts if part.kind == "subtitles"]
-    receipt = contain._Receipt(plan, part)
-    for name in ("subtitles", "subtitles-2"):
-        for index in range(part.stop):
-            receipt.check_segment(Segment(rendition=name, index=index, duration=Fraction(6), size=0, file="vtt"), b"")
+    segments = (
+        Segment(rendition=name, index=index, duration=Fraction(6), size=0, file="vtt")
+        for name in ("subtitles", "subtitles-2")
+        for index in range(part.stop)
+    )
+    messages = [Message("segment", segment.model_dump(mode="json")) for segment in segments]
     with pytest.raises(ChildProtocolError, match=r"art/subtitles"):
-        receipt.result()
+        Receipt(plan, part, Tree()).take([*messages, Message("done", None)])
 
 
 def test_pictures_of_words_are_left_out(tmp_path: Path) -> None:

@@ -130,7 +130,8 @@ def _work(request: dict[str, Any], voice: _Voice) -> Message:
             sink.art(file, data)
         return Message("done", None)
     plan, part = Plan.model_validate(request["plan"]), Part.model_validate(request["part"])
-    encode_part_here(source, plan, part, _PipeSink(voice), devices=devices)
+    headers = {name: bytes.fromhex(header) for name, header in request["headers"].items()}
+    encode_part_here(source, plan, part, _PipeSink(voice), devices=devices, headers=headers)
     return Message("done", None)
 
 

@@ -3,22 +3,21 @@
 Whatever a file does to the child (a crash, a hang, a flood) comes out here as an error.
 """
 
-import hashlib
 import json
 import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from mamkit.errors import MissingExtraError
-from mamkit.transcode.artwork.files import POSTER_NAME, THUMBNAIL_NAME, is_art_name
+from mamkit.transcode.artwork.files import POSTER_NAME, THUMBNAIL_NAME
 from mamkit.transcode.containment._process import Cancellation, Child, start_process
+from mamkit.transcode.containment._receipt import Receipt, parse
 from mamkit.transcode.containment._wire import Message, from_wire
 from mamkit.transcode.containment.children import COMMAND, Children
+from mamkit.transcode.encoding.encoders import ENCODERS
 from mamkit.transcode.errors import (
     ChildMemoryError,
     ChildProtocolError,
@@ -29,15 +28,9 @@ from mamkit.transcode.errors import (
     MediaUnreadableError,
 )
 from mamkit.transcode.limits import Limits
-from mamkit.transcode.models import ArtFile, Codec, Device, Init, MediaInfo, Part, PartResult, Plan, Segment
-from mamkit.transcode.packaging.webvtt import whole_name
+from mamkit.transcode.models import ArtFile, Codec, Device, MediaInfo, Part, PartResult, Plan
 from mamkit.transcode.reading.source import MOST_AHEAD, RangeReader, Source, name_of
 from mamkit.transcode.sink import Sink
-
-try:
-    from pydantic import BaseModel, ValidationError
-except ImportError as error:
-    raise MissingExtraError("transcode", package="pydantic") from error
 
 __all__ = [
     "Cancellation",
@@ -47,8 +40,6 @@ __all__ = [
     "probe",
     "try_encoder",
 ]
-
-M = TypeVar("M", bound=BaseModel)
 
 # What FFmpeg says of a picture for which it makes no room; to its caller it is a broken file like others.
 _REFUSED_SIZE = re.compile(r"Picture size (\d{1,9})x(\d{1,9}) (?:exceeds|is invalid)")
@@ -79,7 +70,7 @@ def probe(
     with _conversation(_request("probe", source, limits), source, limits, cancelled, children) as (child, messages):
         for message in messages:
             if message.kind == "info":
-                info = _parse(MediaInfo, message)
+                info = parse(MediaInfo, message)
                 if info.unusable and child.was_starved():
                     raise _memory_error(child, limits)
                 return info
@@ -94,6 +85,7 @@ def encode_part(
     sink: Sink,
     *,
     devices: Mapping[Codec, Device] | None = None,
+    headers: Mapping[str, bytes] | None = None,
     limits: Limits | None = None,
     cancelled: Cancellation | None = None,
     children: Children | None = None,
@@ -102,6 +94,11 @@ def encode_part(
 
     The sink is called in this thread. While it works the encoders go on only as far as their queues reach.
 
+    Where a card fails, what is missing of the part is made on the processor, from the first segment on that is not
+    there in all renditions: each segment is made by one encoder, and none is handed over twice. `PartResult.notes` says
+    so. H.264 can always go on, since the initialisation segment that is made with a card has the parameter sets of the
+    processor's encoder, too; another codec only where no part has made such a segment yet.
+
     Args:
         source: What the plan was made for: a regular file, or what ranges are read from, by this process alone.
         plan: What to make.
@@ -109,6 +106,8 @@ def encode_part(
         sink: Takes the bytes; an exception of its own ends the work and is raised as it is.
         devices: What encodes each codec, as `choose_devices` found; the processor where nothing is named. The parts of
             a film must agree, because each encoder writes headers of its own.
+        headers: Initialisation segments of renditions that other parts have made already, by the rendition's name:
+            what is made goes with them.
         limits: What the file may ask for; `Limits()` if None.
         cancelled: Ends the work when set.
         children: Has a child process ready; None starts one.
@@ -116,39 +115,32 @@ def encode_part(
     Raises:
         SourceUnavailableError: There is no regular file there, or it may not be read.
         MediaError: The file is at fault.
-        EncodeError: An encoder failed.
+        EncodeError: An encoder failed, and nothing else can go on, or what it makes does not go with `headers`.
         ContainmentError: The child process crashed, hung or asked for too much; the subclass says which.
         TranscodeInterruptedError: `cancelled` was set.
     """
     limits = limits or Limits()
-    # The child needs to know of one part only, and the list of all of a long film is long.
-    alone = plan.model_copy(update={"parts": (part,)})
-    request = _request(
-        "encode",
-        source,
-        limits,
-        plan=alone.model_dump(mode="json"),
-        part=part.model_dump(mode="json"),
-        devices=dict(devices or {}),
-    )
-    receipt = _Receipt(plan, part)
-    with _conversation(request, source, limits, cancelled, children) as (_, messages):
-        for message in messages:
-            match message.kind:
-                case "init":
-                    sink.init(receipt.check_init(_parse(Init, message), message.data), message.data)
-                case "segment":
-                    sink.segment(receipt.check_segment(_parse(Segment, message), message.data), message.data)
-                case "art":
-                    sink.art(receipt.check_art(_parse(ArtFile, message), message.data), message.data)
-                case "progress":
-                    sink.progress(_progress(message))
-                case "done":
-                    sink.progress(Fraction(1))
-                    return receipt.result()
-                case _:
-                    raise ChildProtocolError(f"the child said {message.kind!r} while it encoded")
-    raise ChildProtocolError("the child did not answer")
+    receipt = Receipt(plan, part, sink)
+    used = dict(devices or {})
+    given = dict(headers or {})
+    while True:
+        request = _request("encode", source, limits, **_task(plan, receipt.left, used, given))
+        try:
+            with _conversation(request, source, limits, cancelled, children) as (_, messages):
+                return receipt.take(messages)
+        except (EncodeError, ContainmentError) as error:
+            failed = _failed(error, used) if part.kind == "video" else set()
+            given |= receipt.headers
+            begun = {video.codec for video in plan.video if video.name in given and not video.copied}
+            if not failed or failed & begun - {"h264"}:
+                raise
+            receipt.note(
+                f"{', '.join(sorted(failed))} of the segments {receipt.left.start} to {part.stop - 1} is encoded on "
+                f"the processor, because the card failed: {error}"
+            )
+            used = {codec: device for codec, device in used.items() if codec not in failed}
+            if receipt.left.start == part.stop:
+                return receipt.result()
 
 
 def make_thumbnails(
@@ -179,7 +171,7 @@ def make_thumbnails(
                 return tuple(files.values())
             if message.kind != "art":
                 raise ChildProtocolError(f"the child said {message.kind!r} while it made thumbnails")
-            file = _parse(ArtFile, message)
+            file = parse(ArtFile, message)
             if file.name not in {POSTER_NAME, THUMBNAIL_NAME} - files.keys() or file.size != len(message.data):
                 raise ChildProtocolError(f"the child made {file.name!r}, unasked")
             files[file.name] = file
@@ -234,69 +226,6 @@ def choose_devices(
     return devices, tuple(notes)
 
 
-class _Receipt:
-    """Checks off what a part must bring: each rendition's initialisation segment, then its segments in order.
-
-    Artwork may be less than all that there can be, and is under names that are known.
-    """
-
-    def __init__(self, plan: Plan, part: Part) -> None:
-        self._part = part
-        names = {
-            "video": [rendition.name for rendition in plan.video],
-            "audio": [rendition.name for rendition in plan.audio],
-            "subtitles": [rendition.name for rendition in plan.subtitles],
-            "artwork": [],
-        }
-        self._next = dict.fromkeys(names[part.kind], part.start)
-        # Tracks of words are there in one piece, too.
-        self._whole = {whole_name(name) for name in names[part.kind]} if part.kind == "subtitles" else set()
-        self._art: dict[str, ArtFile] = {}
-        self._inits: dict[str, Init] = {}
-        self._segments: list[Segment] = []
-
-    def check_init(self, init: Init, data: bytes) -> Init:
-        if init.rendition not in self._next or init.rendition in self._inits:
-            raise ChildProtocolError(f"the child made an initialisation segment of {init.rendition!r}, unasked")
-        if init.size != len(data) or init.sha256 != hashlib.sha256(data).hexdigest():
-            raise ChildProtocolError(f"the initialisation segment of {init.rendition!r} is not what the child says")
-        self._inits[init.rendition] = init
-        return init
-
-    def check_segment(self, segment: Segment, data: bytes) -> Segment:
-        headed = segment.rendition in self._inits or self._part.kind == "subtitles"
-        if not headed or segment.index != self._next[segment.rendition]:
-            raise ChildProtocolError(f"the child made segment {segment.index} of {segment.rendition!r}, unasked")
-        if segment.index >= self._part.stop or segment.size != len(data):
-            raise ChildProtocolError(f"segment {segment.index} of {segment.rendition!r} is not what the child says")
-        self._next[segment.rendition] += 1
-        self._segments.append(segment)
-        return segment
-
-    def check_art(self, file: ArtFile, data: bytes) -> ArtFile:
-        named = is_art_name(file.name) if self._part.kind == "artwork" else file.name in self._whole
-        if not named or file.name in self._art:
-            raise ChildProtocolError(f"the child made {file.name!r}, unasked")
-        if file.size != len(data):
-            raise ChildProtocolError(f"{file.name!r} is not what the child says")
-        self._art[file.name] = file
-        return file
-
-    def result(self) -> PartResult:
-        missing = [*self._whole - self._art.keys()]
-        missing += [name for name, index in self._next.items() if index < self._part.stop]
-        if missing:
-            raise ChildProtocolError(f"the child said that it was done, without all segments of {', '.join(missing)}")
-        order = list(self._next)
-        self._segments.sort(key=lambda segment: (order.index(segment.rendition), segment.index))
-        return PartResult(
-            part=self._part.index,
-            inits=tuple(self._inits.values()),
-            segments=tuple(self._segments),
-            art=tuple(self._art.values()),
-        )
-
-
 @contextmanager
 def _conversation(
     request: dict[str, Any],
@@ -327,6 +256,26 @@ def _answers(child: Child, source: Source, limits: Limits) -> Iterator[Message]:
                 error.detail = child.last_words().rpartition("\n")[2] or error.detail
             raise error
         yield message
+
+
+def _failed(error: EncodeError | ContainmentError, devices: Mapping[Codec, Device]) -> set[Codec]:
+    """Return the codecs of the cards that an error is about; of a child that said nothing, it may be any of them."""
+    cards: dict[Codec, str] = {
+        codec: ENCODERS[codec, device].name for codec, device in devices.items() if device != "cpu"
+    }
+    blamed = error.encoder if isinstance(error, EncodeError) else None
+    return {codec for codec, name in cards.items() if blamed in (None, name)}
+
+
+def _task(plan: Plan, part: Part, devices: Mapping[Codec, Device], headers: Mapping[str, bytes]) -> dict[str, Any]:
+    # The child needs to know of one part only, and the list of all of a long film is long.
+    alone = plan.model_copy(update={"parts": (part,)})
+    return {
+        "plan": alone.model_dump(mode="json"),
+        "part": part.model_dump(mode="json"),
+        "devices": dict(devices),
+        "headers": {name: header.hex() for name, header in headers.items()},
+    }
 
 
 def _picture_error(source: Source, size: re.Match[str], limits: Limits) -> MediaTooLargeError:
@@ -368,23 +317,8 @@ def _request(
     }
 
 
-def _parse(model: type[M], message: Message) -> M:
-    try:
-        return model.model_validate(message.body)
-    except ValidationError as error:
-        raise ChildProtocolError(f"the child said something that is no {model.__name__}") from error
-
-
 def _range(message: Message, ranges: RangeReader) -> tuple[int, int]:
     match message.body:
         case [int(start), int(stop)] if 0 <= start < stop <= min(ranges.size, start + MOST_AHEAD):
             return start, stop
     raise ChildProtocolError(f"the child asked for bytes that it must not have: {message.body!r:.100}")
-
-
-def _progress(message: Message) -> Fraction:
-    try:
-        done = Fraction(message.body)
-    except (TypeError, ValueError, ZeroDivisionError) as error:
-        raise ChildProtocolError("the child reported progress that is no number") from error
-    return min(max(done, Fraction(0)), Fraction(1))

@@ -47,6 +47,7 @@ class Encoder(Generic[S]):
         init: The facts of the initialisation segment.
         header: The initialisation segment.
         delay: Frames that must be decoded before the first one can be shown.
+        plain_header: The initialisation segment before it tells of the delay.
 
     Raises:
         EncodeError: The encoder refuses its settings.
@@ -75,7 +76,8 @@ class Encoder(Generic[S]):
         if delay is None:
             delay = context.reorder_depth if isinstance(context, av.VideoCodecContext) else 0
         self.delay = delay
-        self.header = without_delay(header.getvalue(), delay * frame_ticks)
+        self.plain_header = header.getvalue()
+        self.header = without_delay(self.plain_header, delay * frame_ticks)
         self.init = facts_of(rendition, self.header)
 
     def __enter__(self) -> Self:

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._events import EncodedSegment
-from mamkit.transcode.encoding._encoder import Encoder
+from mamkit.transcode._events import EncodedInit, EncodedSegment
+from mamkit.transcode.encoding._encoder import Encoder, facts_of
+from mamkit.transcode.encoding._headers import fitted, is_shared, shared
 from mamkit.transcode.encoding._segments import Clock, SegmentWriter
-from mamkit.transcode.encoding.encoders import PictureEncoder
+from mamkit.transcode.encoding.encoders import ENCODERS, STAND_IN, PictureEncoder
 from mamkit.transcode.models import Plan, VideoRange, VideoRendition
 from mamkit.transcode.picture._picture import PIXEL_FORMATS
 from mamkit.transcode.planning.plan import frame_range
@@ -45,14 +46,32 @@ class PictureSegments:
         rendition: The rendition to make.
         segments: Which segments, a run, whose frames will all be pushed.
         encoder: What encodes.
+        header: The initialisation segment of the rendition, where other parts have made one; none if None.
+
+    Attributes:
+        init: The initialisation segment: the one given, or what this encoder and its stand-in begin with.
+
+    Raises:
+        EncodeError: The encoder refuses its settings, or what it makes does not go with `header`.
     """
 
-    def __init__(self, plan: Plan, rendition: VideoRendition, segments: range, encoder: PictureEncoder) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        rendition: VideoRendition,
+        segments: range,
+        encoder: PictureEncoder,
+        *,
+        header: bytes | None = None,
+    ) -> None:
         if plan.frame_rate is None:
             raise ValueError("the plan has no video")
         self._plan = plan
         self._rendition = rendition
         self._rate = plan.frame_rate
+        is_card = encoder is ENCODERS.get(("h264", "nvenc"))
+        if header is not None and not is_card and encoder.sample_entry == "avc1" and is_shared(header):
+            encoder = STAND_IN
         self._kind = encoder
         self._key_frames = {
             first
@@ -62,14 +81,26 @@ class PictureSegments:
         self._gop: list[tuple[int, bytes]] = []
         clock = Clock(plan.frame_rate)
         self.encoder = Encoder(rendition.name, clock.timescale, clock.frame, self._add_stream, delay=self._kind.delay)
-        self._writer = SegmentWriter(
-            plan,
-            rendition.name,
-            segments,
-            maker=self.encoder.name,
-            delay=self.encoder.delay,
-            header=self.encoder.header,
-        )
+        try:
+            made, delay = self.encoder.header, self.encoder.delay
+            if is_card:
+                made, delay = self._shared(clock)
+            if header is not None and made != header:
+                made, delay = header, fitted(self.encoder, header, clock.frame)
+        except BaseException:
+            self.encoder.close()
+            raise
+        self.init = EncodedInit(facts_of(rendition.name, made), made)
+        self._writer = SegmentWriter(plan, rendition.name, segments, maker=self.encoder.name, delay=delay, header=made)
+
+    def _shared(self, clock: Clock) -> tuple[bytes, int]:
+        """Return what the card and the processor both begin with: where the card fails later, nothing else fits."""
+        card, self._kind = self._kind, STAND_IN
+        try:
+            with Encoder(self._rendition.name, clock.timescale, clock.frame, self._add_stream) as stand_in:
+                return shared(self.encoder, stand_in, clock.frame)
+        finally:
+            self._kind = card
 
     def push(self, n: int, picture: av.VideoFrame) -> Iterator[EncodedSegment]:
         """Encode frame `n`, a picture as `scaler` gives it for the rendition; yield the segments that it completes."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._events import EncodedInit, EncodedSegment, Event
+from mamkit.transcode._events import EncodedSegment, Event
 from mamkit.transcode.encoding._copy import PacketSegments
 from mamkit.transcode.encoding._crew import Channel, Crew
 from mamkit.transcode.encoding._pictures import PictureSegments
@@ -49,7 +49,7 @@ _Report = EncodedSegment | int
 
 
 def encode_video(
-    source: Source, plan: Plan, part: Part, devices: Mapping[Codec, Device]
+    source: Source, plan: Plan, part: Part, devices: Mapping[Codec, Device], headers: Mapping[str, bytes]
 ) -> Generator[Event, None, None]:
     """Encode a run of video segments in all renditions, or copy those that are made of the source's packets.
 
@@ -76,9 +76,10 @@ def encode_video(
                 yield packets.init
                 crew.start(partial(_copy, packets, finished))
                 continue
-            pictures = PictureSegments(plan, rendition, segments, encoder_for(rendition, devices))
+            encoder = encoder_for(rendition, devices)
+            pictures = PictureSegments(plan, rendition, segments, encoder, header=headers.get(rendition.name))
             encoders.enter_context(pictures.encoder)
-            yield EncodedInit(pictures.encoder.init, pictures.encoder.header)
+            yield pictures.init
             inputs.append(crew.channel(_WAITING_PICTURES))
             crew.start(partial(_encode, rendition, pictures, inputs[-1], finished))
         if encoded:

@@ -13,7 +13,7 @@ from typing import Protocol
 from mamkit.transcode.models import Codec, Device, HdrMetadata, VideoRendition
 from mamkit.transcode.packaging.fmp4 import length_prefixed, without_temporal_delimiter
 
-__all__ = ["ENCODERS", "PictureEncoder", "encoder_for"]
+__all__ = ["ENCODERS", "STAND_IN", "PictureEncoder", "encoder_for"]
 
 
 class PictureEncoder(Protocol):
@@ -76,6 +76,11 @@ def _x264(rendition: VideoRendition, gop: int) -> dict[str, str]:
     }
 
 
+def _x264_stand_in(rendition: VideoRendition, gop: int) -> dict[str, str]:
+    options = _x264(rendition, gop)
+    return options | {"x264-params": f"{options['x264-params']}:sps-id=1"}
+
+
 def _x265(rendition: VideoRendition, gop: int) -> dict[str, str]:
     wide = rendition.video_range != "SDR"
     return _capped(rendition) | {
@@ -120,6 +125,10 @@ def _nvenc(rendition: VideoRendition, gop: int) -> dict[str, str]:
     }
 
 
+def _nvenc_h264(rendition: VideoRendition, gop: int) -> dict[str, str]:
+    return _nvenc(rendition, gop) | {"profile": "high"}
+
+
 def _nvenc_av1(rendition: VideoRendition, gop: int) -> dict[str, str]:
     return _nvenc(rendition, gop) | {"bf": "0"}
 
@@ -135,13 +144,17 @@ ENCODERS: Mapping[tuple[Codec, Device], PictureEncoder] = {
     ("av1", "cpu"): _Encoder(
         name="libsvtav1", sample_entry="av01", options=_svt_av1, stored=without_temporal_delimiter, delay=0
     ),
-    ("h264", "nvenc"): _Encoder(name="h264_nvenc", sample_entry="avc1", options=_nvenc),
+    ("h264", "nvenc"): _Encoder(name="h264_nvenc", sample_entry="avc1", options=_nvenc_h264),
     ("hevc", "nvenc"): _Encoder(name="hevc_nvenc", sample_entry="hvc1", options=_nvenc, delay=2),
     ("av1", "nvenc"): _Encoder(
         name="av1_nvenc", sample_entry="av01", options=_nvenc_av1, stored=without_temporal_delimiter, delay=0
     ),
 }
 """Which encoder makes a codec on a device."""
+
+STAND_IN: PictureEncoder = _Encoder(name="libx264", sample_entry="avc1", options=_x264_stand_in)
+"""x264 for H.264 that a card has failed at: its parameter sets stand under a number that the card does not use, so that
+one initialisation segment has room for those of both."""
 
 
 def encoder_for(rendition: VideoRendition, devices: Mapping[Codec, Device]) -> PictureEncoder:

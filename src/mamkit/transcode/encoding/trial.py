@@ -60,7 +60,7 @@ def try_here(encoder: PictureEncoder, codec: Codec) -> None:
         for n in range(count):
             made += segments.push(n, _picture(n))
         made += segments.finish()
-        header = segments.encoder.header
+        header = segments.init.data
     decoded = sum(_decoded(header + segment.data, encoder) for segment in made)
     if decoded != count:
         raise EncodeError(

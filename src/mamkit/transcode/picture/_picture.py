@@ -23,11 +23,6 @@ PIXEL_FORMATS: dict[VideoRange, str] = {"SDR": "yuv420p", "PQ": "yuv420p10le", "
 
 _RGB, _BT709, _BT601, _BT2020 = 0, 1, 6, 9  # matrices, ITU-T H.273 table 4
 _KNOWN_MATRICES = {_BT709, 4, 5, _BT601, 7, _BT2020}  # those that swscale converts
-_MATRICES: dict[VideoRange, tuple[str, int]] = {
-    "SDR": ("bt709", _BT709),
-    "PQ": ("bt2020", _BT2020),
-    "HLG": ("bt2020", _BT2020),
-}
 _HD_LINES = 720  # what does not say is BT.709 from here on and BT.601 below, as players take it
 
 _FAST = "bicubic"
@@ -132,15 +127,16 @@ def scaler(width: int, height: int, turn: Orientation, video_range: VideoRange =
 
 
 def _sizing(picture: av.VideoFrame, size: tuple[int, int], video_range: VideoRange) -> Iterator[Filter]:
-    name = PIXEL_FORMATS[video_range]
-    matrix, colours = _MATRICES[video_range]
-    converted = (picture.format.name, picture.colorspace, picture.color_range) != (name, colours, ColorRange.MPEG)
+    pixel_format = PIXEL_FORMATS[video_range]
+    matrix, name = (_BT709, "bt709") if video_range == "SDR" else (_BT2020, "bt2020")
+    found = picture.format.name, picture.colorspace, picture.color_range
+    converted = found != (pixel_format, matrix, ColorRange.MPEG)
     if converted or (picture.width, picture.height) != size:
         w, h = size
         flags = _EXACT if converted or picture.height > _FAST_SHRINKING * h else _FAST
-        options = {"w": str(w), "h": str(h), "flags": flags, "out_color_matrix": matrix, "out_range": "tv"}
+        options = {"w": str(w), "h": str(h), "flags": flags, "out_color_matrix": name, "out_range": "tv"}
         yield Filter("scale", options)
-    yield Filter("format", {"pix_fmts": name})
+    yield Filter("format", {"pix_fmts": pixel_format})
 
 
 def _turning(turn: Orientation) -> Iterator[Filter]:
