@@ -1,8 +1,8 @@
 """Stores beside their peers: boto3's transfer manager, obstore and bare boto3 on SeaweedFS, `shutil.copyfile` on disk.
 
 Every transfer of ours computes SHA-256, which none of the peers does of a download or of a file: the rows named after a
-peer "and SHA-256" give it the same work, and two rows without a target say what no verified transfer of this machine can
-beat: "SHA-256 alone", and "copyfile and SHA-256 at once", the kernel's copy with another thread that hashes.
+peer "and SHA-256" give it the same work, and two rows without a target say what no verified transfer of this machine
+can beat: "SHA-256 alone", and "copyfile and SHA-256 at once", the kernel's copy with another thread that hashes.
 
 All that send small objects do so from the same eight threads, each through its blocking interface and its own pool of
 connections, which holds as many. No store syncs to the disk, as `copyfile` does not.
