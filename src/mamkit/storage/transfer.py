@@ -26,7 +26,7 @@ __all__ = ["Downloaded", "Progress", "download_file", "read_ahead", "upload_file
 Progress = Callable[[int], object]
 """Called with the bytes that are through so far; never twice at once, and never with fewer than before."""
 
-_PART = 8 * 1024 * 1024  # bytes of one range; `threads` + 1 of them are in memory
+_PART = 6 * 1024 * 1024  # bytes of one range; `threads` + 1 of them are in memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

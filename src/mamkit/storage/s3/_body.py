@@ -69,13 +69,12 @@ class S3Body(BlockBody):
             try:
                 if self._raw is None:
                     self._raw = self._resume(self._stop - self._left).raw
-                if self._raw is None:  # nothing that was to be streamed
-                    raise EOFError("the connection ended early")  # noqa: TRY301 - as where it ends in the middle
-                found = read(self._raw)
-                if not size_of(found):
-                    raise EOFError("the connection ended early")  # noqa: TRY301
-            except (HTTPError, HTTPException, OSError, EOFError) as error:
+                found = None if self._raw is None else read(self._raw)
+            except (HTTPError, HTTPException, OSError) as error:
                 self._break(error)
+                continue
+            if found is None or not size_of(found):
+                self._break(EOFError("the connection ended early"))
                 continue
             self._left -= size_of(found)
             self._failures = 0

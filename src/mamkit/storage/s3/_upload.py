@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from mamkit.storage._buffers import buffer_of
 from mamkit.storage._upload import CheckedUpload
 from mamkit.storage.errors import StorageError, StorageFullError
 from mamkit.storage.models import Expected, ObjectInfo
@@ -103,11 +104,11 @@ class S3Upload(CheckedUpload):
         self._part_size = part_size if size is None else part_size_for(size, part_size)
         # The digest of the whole is wanted if somebody gave one, or if one request takes it all.
         self._hashes_all = self._expected.sha256 is not None
-        self._part = bytearray()
+        self._part: bytearray | memoryview = bytearray()
         self._filled = 0
-        self._free: list[bytearray] = []
+        self._free: list[bytearray | memoryview] = []
         self._upload: Parts | None = None
-        self._pending: dict[Future[str], bytearray] = {}
+        self._pending: dict[Future[str], bytearray | memoryview] = {}
         self._parts: list[Future[str]] = []
 
     def _begin(self) -> None:
@@ -120,10 +121,10 @@ class S3Upload(CheckedUpload):
                 self._send()
             count = min(len(block), self._part_size - self._filled)
             end = self._filled + count
-            if end <= len(self._part):  # it has held another part before, a full one
-                self._part[self._filled : end] = block[:count]
-            else:
+            if isinstance(self._part, bytearray) and end > len(self._part):  # the first part, which may be a small one
                 self._part += block[:count]
+            else:
+                self._part[self._filled : end] = block[:count]
             self._filled, block = end, block[count:]
 
     def _hash(self, block: memoryview) -> None:
@@ -163,7 +164,7 @@ class S3Upload(CheckedUpload):
         job = self._pool.submit(self._put_part, self._upload, len(self._parts) + 1, buffer, filled)
         self._parts.append(job)
         self._pending[job] = buffer
-        self._part, self._filled = self._free.pop() if self._free else bytearray(), 0
+        self._part, self._filled = self._free.pop() if self._free else buffer_of(self._part_size), 0
 
-    def _put_part(self, upload: Parts, number: int, buffer: bytearray, filled: int) -> str:
+    def _put_part(self, upload: Parts, number: int, buffer: bytearray | memoryview, filled: int) -> str:
         return self._sink.put_part(upload, number, memoryview(buffer)[:filled])
