@@ -75,7 +75,7 @@ def serve(app: Litestar, listener: socket.socket, *, protocol: Callable[..., asy
         server_header=False,
         lifespan="on",
         timeout_graceful_shutdown=GRACE,
-        timeout_keep_alive=KEEP_ALIVE if protocol is None else 5,  # one of its own has timers of its own
+        timeout_keep_alive=KEEP_ALIVE,
         ws_max_size=MAX_MESSAGE,
     )
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has stopped in good order

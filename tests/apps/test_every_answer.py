@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,22 @@ class TestHeaders:
             assert headers["x-frame-options"] == "DENY"
             assert headers["strict-transport-security"].startswith("max-age=31536000")
         assert "default-src 'none'" in site.client.get("/auth/me").headers["content-security-policy"]
+
+    def test_names_below_ours_are_spoken_for_only_if_the_operator_says_so(self, site: Site, tmp_path: Path) -> None:
+        assert site.client.get("/healthz").headers["strict-transport-security"] == "max-age=31536000"
+        with open_site(tmp_path, hsts_subdomains=True) as other:
+            header = other.client.get("/healthz").headers["strict-transport-security"]
+        assert header == "max-age=31536000; includeSubDomains"
+
+    def test_the_page_of_the_api_shows_all_of_it_and_loads_nothing_but_its_style(self, site: Site) -> None:
+        page, document = site.client.get("/schema"), site.client.get("/schema/openapi.json").json()
+        assert page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'self';")
+        assert set(re.findall(r'(?:src|href)="([^"]+)"', page.text)) == {"/schema/style.css", "/schema/openapi.json"}
+        assert not re.search(r"<script|<iframe|\son\w+=|style=|javascript:", page.text)
+        shown = re.findall(r"<b>([A-Z]+)</b> <code>([^<]+)</code>", page.text)
+        there = [(method.upper(), path) for path, item in document["paths"].items() for method in item]
+        assert sorted(shown) == sorted(there)
+        assert site.client.get("/schema/style.css").headers["content-type"].startswith("text/css")
 
     def test_an_answer_with_tokens_is_kept_by_no_cache(self, site: Site, ada: Person) -> None:
         answer = site.call("POST", "/auth/login", {"email": ada.email, "password": PASSWORD})

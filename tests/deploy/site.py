@@ -24,7 +24,7 @@ from tests.deploy.files import DEPLOY
 from tests.servers.postgres import free_port
 
 NAMES = ("video.example.com", "edge.example.com")
-PATIENCE = 60.0  # seconds for all of it to answer, on a busy machine
+PATIENCE = 240.0  # seconds for all of it to answer, on a busy machine
 CONFIGURATION = """
 daemon off;
 worker_processes 1;
