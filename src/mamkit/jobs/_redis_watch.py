@@ -51,7 +51,9 @@ class RedisWatch:
         except BaseException:
             self.close()
             raise
-        self._first = True  # how named jobs stand is told without a message
+        self._blind = (
+            True  # only a look at everything helps: here, since how named jobs stand is told without a message
+        )
 
     def wait(self, timeout: timedelta) -> list[JobEvent]:
         """See `Watch.wait`."""
@@ -80,22 +82,21 @@ class RedisWatch:
 
     def _news(self, ends: float) -> list[JobEvent]:
         """Return what is new, once messages have come, the time is over, or it is time for a look at everything."""
-        whole = self._first
         if self._messages is None:
             self._subscribe()
-            whole = True
-        if not whole:
+            self._blind = True
+        if not self._blind:
             trust_ends = self._looked + LONGEST_TRUST
             ids, gap = self._read(max(0.0, min(ends, trust_ends) - time.monotonic()))
-            whole = gap or time.monotonic() >= trust_ends
-            if not whole:
+            self._blind = gap or time.monotonic() >= trust_ends
+            if not self._blind:
                 try:
                     return self._memory.look_at(ids)
                 except BaseException:
                     self.close()  # what these messages were about is found by the look that comes next
                     raise
         found = self._memory.look()
-        self._looked, self._first = time.monotonic(), False
+        self._looked, self._blind = time.monotonic(), False
         return found
 
     def _subscribe(self) -> None:

@@ -21,6 +21,7 @@ __all__ = ["TELL_APART", "Look", "Memory", "PollingWatch", "Standing"]
 
 TELL_APART = timedelta(seconds=0.5)  # between two reports of one job that are taken: at most two a second
 OVERLAP = timedelta(seconds=10)  # an end is visible later than it is dated: transactions commit when they do
+NAMED_AT_ONCE = 1000  # jobs of one look; Redis's scripts take a few thousand
 EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)  # so that what is taken from it still is a time of a queue
 
 
@@ -88,8 +89,6 @@ class Memory:
             if before is None or place > before[1]:
                 self._told[event.job_id] = event, place
                 found[event.job_id] = event
-                if event.state != "running":
-                    self._newest = max(self._newest, event.at)
         return sorted(found.values(), key=lambda event: event.at)
 
     def _read(self) -> list[JobEvent]:
@@ -98,9 +97,12 @@ class Memory:
         found = self._look((), self._newest - OVERLAP)
         events, running = list(found.events), frozenset(found.running)
         # However late the end of a job comes to light (its worker was frozen in the middle of the commit): it ran.
-        if gone := self._running - running - {event.job_id for event in events}:
-            events += self._look(gone, None).events
+        gone = list(self._running - running - {event.job_id for event in events})
+        for start in range(0, len(gone), NAMED_AT_ONCE):
+            events += self._look(gone[start : start + NAMED_AT_ONCE], None).events
         self._running = running
+        # Only here, where everything was looked at: the end of one job says nothing of those before it.
+        self._newest = max([self._newest, *(event.at for event in events if event.state != "running")])
         return events
 
 

@@ -10,9 +10,10 @@ import redis
 from sqlalchemy import create_engine, text, update
 
 from mamkit.ids import uuid7
-from mamkit.jobs import JobEvent, QueueUnavailableError, Watch
+from mamkit.jobs import JobEvent, MemoryQueue, QueueUnavailableError, Watch
 from mamkit.jobs._micros import micros
 from mamkit.jobs._table import jobs
+from mamkit.jobs._watching import Memory
 from mamkit.jobs.redis import RedisQueue
 from mamkit.jobs.sql import SqlQueue
 from mamkit.testing.jobs import ManualClock, claimed, new_job
@@ -29,6 +30,11 @@ def queue(redis_server: RedisServer) -> Iterator[RedisQueue]:
     queue = RedisQueue.from_url(redis_server.url, name=str(uuid7()))
     yield queue
     queue.close()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 def kill_subscribers(server: RedisServer) -> None:
@@ -138,6 +144,30 @@ def test_an_end_is_told_however_late_its_transaction_commits(postgres: Postgres)
         assert [each.job_id for each in watch.wait(LONG)] == [late]
         assert watch.wait(NOW) == []
     engine.dispose()
+
+
+def test_an_end_is_told_although_a_later_one_is_known(clock: ManualClock) -> None:
+    """The message of the one was dropped, that of the other was not."""
+    queue = MemoryQueue(clock=clock)
+    early, late = queue.enqueue(new_job(), new_job())
+    memory = Memory(queue._look, now=clock, jobs=None, since=None)
+    queue.complete(claimed(queue))
+    clock.advance(timedelta(hours=1))
+    queue.complete(claimed(queue))
+    assert [each.job_id for each in memory.look_at([late])] == [late]
+    assert [each.job_id for each in memory.look()] == [early]
+    assert memory.look() == []
+
+
+def test_a_subscription_forgets_what_no_look_finds_any_more(clock: ManualClock) -> None:
+    queue = MemoryQueue(clock=clock)
+    memory = Memory(queue._look, now=clock, jobs=None, since=None)
+    for _ in range(50):
+        queue.enqueue(new_job())
+        queue.complete(claimed(queue))
+        clock.advance(timedelta(seconds=5))
+        assert len(memory.look()) == 1
+    assert len(memory._told) < 10
 
 
 def test_a_table_of_an_older_mamkit_gets_what_it_lacks(tmp_path: Path) -> None:
