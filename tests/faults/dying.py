@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,8 +13,11 @@ from uuid import UUID
 from mamkit import catalog as db
 from mamkit.catalog import Catalog, Scope, sync_engine
 from mamkit.jobs.sql import SqlQueue
-from mamkit.previews import Ingest, Publisher
+from mamkit.previews import Finished, Ingest, PartJob, Planned, Publisher
+from mamkit.previews.messages import PLAN_JOB
 from mamkit.storage import LocalStore, Zones
+from mamkit.transcode import make_plan
+from tests.unit.previews.test_publisher import film, result
 
 STORE_STEPS = {"put", "copy", "delete", "head", "get", "upload"}
 
@@ -94,3 +98,26 @@ async def known(catalog: Catalog, asset_id: UUID) -> list[db.Version]:
     """Return the versions of an asset."""
     async with catalog.read() as session:
         return list(await db.versions_of(session, asset_id))
+
+
+def build(folder: Path, version_id: UUID, fatal: int, report: Callable[[int], object]) -> None:
+    """Build a preview, anew if it is ready; tell how many steps that took, if it was not killed."""
+
+    async def work() -> int:
+        catalog, _, _, publisher, steps = open_parts(folder, fatal)
+        async with catalog:
+            if (await publisher.state(version_id)).preview.generation == 1:
+                await publisher.rebuild(version_id)
+            await publisher.reconcile()
+            while (lease := publisher._queue.claim("worker", lease=timedelta(milliseconds=1))) is not None:
+                plan, job_id, fence = make_plan(film(20, sound=False)), lease.job.id, lease.fence
+                if lease.job.kind == PLAN_JOB:
+                    planned = Planned(version_id=version_id, job_id=job_id, fence=fence, facts={}, plan=plan)
+                    await publisher.take(planned)
+                else:
+                    made = result(plan, PartJob.model_validate(lease.job.payload).part)
+                    await publisher.take(Finished(version_id=version_id, job_id=job_id, fence=fence, result=made))
+                publisher._queue.complete(lease)
+        return steps.taken
+
+    report(asyncio.run(work()))

@@ -29,11 +29,13 @@ class Growth:
     Args:
         stored: The plan, as the catalog has it.
         generation: Of the preview.
+        prefix: Where this generation is made; None for the first.
     """
 
-    def __init__(self, stored: Mapping[str, Any], generation: int) -> None:
+    def __init__(self, stored: Mapping[str, Any], generation: int, prefix: str | None) -> None:
         self.stored = stored
         self.generation = generation
+        self.prefix = prefix
         self.unwanted = False
         """Whether nothing more is to be made of it."""
         self._told: dict[int, float] = {}  # how far parts are, by their index; not recorded yet
@@ -126,7 +128,7 @@ class Nursery:
         with self._lock:
             growth = self._films.get(version_id)
             if growth is None or growth.generation != preview.generation or growth.stored != stored:
-                growth = self._films[version_id] = Growth(stored, preview.generation)
+                growth = self._films[version_id] = Growth(stored, preview.generation, preview.prefix)
             self._films.move_to_end(version_id)
             while len(self._films) > MOST_FILMS:
                 self._films.popitem(last=False)

@@ -149,7 +149,7 @@ class Publisher:
         if preview.plan is None:
             return PreviewState(preview=preview, progress=0.0)
         work = {part.index: work_of(part) for part in self._nursery.of(preview).plan.parts}
-        done = sum(work[index] * share for index, share in progress.items())
+        done = sum(work.get(index, 0) * share for index, share in progress.items())  # it may have a new plan by now
         return PreviewState(preview=preview, progress=min(1.0, done / sum(work.values())))
 
     async def revision(self, version_id: UUID) -> int:
@@ -254,9 +254,10 @@ class Publisher:
         return await asyncio.to_thread(self._queue.enqueue, *jobs)
 
     async def _progress(self, report: Progress, job: PartJob) -> Ack:
-        growth, begins = self._nursery.look(report.version_id), not report.done
-        if growth is not None and not begins and growth.hold_back(report.part, float(report.done)):
-            return Ack(wanted=not growth.unwanted)
+        growth, done = self._nursery.look(report.version_id), float(report.done)
+        known = growth if growth is not None and growth.prefix in {None, job.prefix} else None
+        if known is not None and done and known.hold_back(report.part, done):  # where it begins, it is looked up
+            return Ack(wanted=not known.unwanted)
         async with self._catalog.begin() as session:
             preview = await db.preview_of(session, report.version_id, for_update=True)
             if preview.plan is None:
@@ -267,7 +268,7 @@ class Publisher:
                 return Ack(wanted=False)
             if (await db.part_of(session, report.version_id, report.part)).status == "done":
                 return Ack(wanted=False)
-            growth.hold_back(report.part, float(report.done))
+            growth.hold_back(report.part, done)
             await db.record_progress(session, preview, growth.take_told())
         return Ack(wanted=True)
 

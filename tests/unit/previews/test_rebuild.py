@@ -4,6 +4,7 @@ import asyncio
 import re
 import threading
 from datetime import timedelta
+from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from uuid import UUID
 
@@ -11,7 +12,7 @@ import pytest
 
 from mamkit import catalog as db
 from mamkit.jobs import Lease
-from mamkit.previews import Ack, Failed, PreviewWorker, Report, Trash
+from mamkit.previews import Ack, Failed, PreviewWorker, Progress, Report, Trash
 from mamkit.storage import LocalStore, ObjectStore
 from mamkit.transcode import MANIFEST_NAME, Part, Plan
 from tests.media_factory import make_clip
@@ -252,5 +253,43 @@ def test_players_read_whole_previews_all_the_while(tmp_path: Path, clip: bytes) 
             assert read_all(store, old) == whole, "who began with the old one reads it to its end"
             assert store.head(f"{new}{MANIFEST_NAME}").size == store.head(f"{old}{MANIFEST_NAME}").size
             assert reads > 1
+
+    asyncio.run(scenario())
+
+
+def test_many_reports_of_progress_are_recorded_together_and_a_stale_one_not_at_all(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id, _ = await ready(b)
+            await b.publisher.rebuild(version_id)
+            await b.plan(version_id, film(120))
+            leases = b.leases()
+
+            async def tell(lease: Lease, part: Part, done: Fraction) -> bool:
+                report = Progress(
+                    version_id=version_id, job_id=lease.job.id, fence=lease.fence, part=part.index, done=done
+                )
+                return (await b.publisher.take(report)).wanted
+
+            for lease, part in leases:
+                assert await tell(lease, part, Fraction(0))
+            before = await b.publisher.revision(version_id)
+            for _ in range(20):
+                for lease, part in leases:
+                    assert await tell(lease, part, Fraction(1, 2))
+            assert await b.publisher.revision(version_id) - before < 20 * len(leases)
+            await asyncio.sleep(0.3)  # so that the next one is recorded, with all that was held back
+            assert await tell(*leases[0], Fraction(3, 4))
+            assert sorted(part.progress for part in await b.parts(version_id)) == [*[0.5] * (len(leases) - 1), 0.75]
+            (first, _), *_ = leases
+            failure = Failed(version_id=version_id, job_id=first.job.id, fence=first.fence, code="x.y", message="no")
+            await b.publisher.take(failure)
+            assert not await tell(*leases[1], Fraction(3, 4))
+            await b.publisher.rebuild(version_id)
+            await b.plan(version_id, film(120))
+            fresh = b.leases()
+            assert await tell(*fresh[0], Fraction(1, 4))
+            assert not await tell(*leases[1], Fraction(3, 4))
+            assert {part.progress for part in await b.parts(version_id)} == {0.0, 0.25}
 
     asyncio.run(scenario())
