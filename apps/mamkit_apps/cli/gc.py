@@ -20,9 +20,10 @@ __all__ = ["gc"]
 )  # fmt: skip
 @DATA_DIR
 def gc(*, dry_run: bool, older_than: int, data_dir: Path | None) -> None:
-    """Remove uploads that were never promoted, and masters and previews of which the catalog knows nothing.
+    """Remove uploads that were never promoted, masters and previews of which the catalog knows nothing, and old events.
 
-    Prints one line each: zone, bytes, key and why. Safe while the services run, and to repeat.
+    Prints one line for each object: zone, bytes, key and why. Events, deliveries of webhooks and notifications go once
+    the API would forget them, too. Safe while the services run, and to repeat.
     """
     asyncio.run(_collect(load_settings(data_dir), older_than=timedelta(days=older_than), dry_run=dry_run))
 
@@ -31,7 +32,7 @@ async def _collect(settings: ServiceSettings, *, older_than: timedelta, dry_run:
     from mamkit.catalog import Catalog
     from mamkit.clock import utc_now
     from mamkit.previews import find_orphans, remove_orphan
-    from mamkit_apps.wiring import open_zones
+    from mamkit_apps.wiring import forget_old, open_zones
 
     zones = open_zones(settings)
     count = size = 0
@@ -42,4 +43,7 @@ async def _collect(settings: ServiceSettings, *, older_than: timedelta, dry_run:
             click.echo(f"{orphan.zone} {orphan.size} {orphan.key}: {orphan.reason}{kept}")
             if done:
                 count, size = count + 1, size + orphan.size
+        if not dry_run:
+            rows = await forget_old(catalog, settings.event_lifetime)
+            click.echo(f"forgot {rows} events, deliveries and notifications", err=True)
     click.echo(f"{'would remove' if dry_run else 'removed'} {count} objects of {size} bytes", err=True)
