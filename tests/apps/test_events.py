@@ -113,6 +113,20 @@ def test_who_comes_back_after_too_long_is_told_so(tmp_path: Path) -> None:
         assert reset["id"] == hello["id"] == "1"
 
 
+def test_who_was_told_more_by_another_process_goes_on_where_they_were(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This process has not read yet what the other one has told already."""
+    ada = site.person()
+    new_asset(ada)
+    settle(site)
+    position = site.parts.hub.position
+    monkeypatch.setattr(site.parts.hub, "position", position - 1)
+    site.parts.hub._kept.pop()
+    assert types(happened(ada, str(position))) == ["hello"]
+    assert types(happened(ada, str(position - 1))) == ["hello", "asset.created"]
+
+
 def test_what_is_no_longer_in_memory_is_read_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     ada = site.person()
     settle(site)

@@ -117,6 +117,14 @@ def _cors(settings: ApiSettings) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=list(settings.api_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["authorization", "content-type", "if-match", "if-none-match", "idempotency-key", "x-request-id"],
+        allow_headers=[
+            "authorization",
+            "content-type",
+            "if-match",
+            "if-none-match",
+            "idempotency-key",
+            "last-event-id",
+            "x-request-id",
+        ],
         expose_headers=["etag", "x-request-id", "ratelimit", "ratelimit-policy", "retry-after", "idempotent-replayed"],
     )
