@@ -114,6 +114,8 @@ class ServiceSettings(BaseSettings):
     """Whether the bucket stands in the path or in the host name; `auto`: in the latter at Amazon only."""
     log_format: Literal["text", "json"] = "text"
     """How a service writes its log to standard error: lines for people, or one JSON object a line."""
+    event_days: Annotated[int, Field(ge=1, le=365)] = 7
+    """Days for which events and deliveries of webhooks are kept; who listens again after more is told to start anew."""
     masters_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
     """Days for which nobody can delete or replace a master; 0 leaves it to the bucket's default."""
 
@@ -154,6 +156,11 @@ class ServiceSettings(BaseSettings):
     def masters_retention(self) -> timedelta | None:
         """How long a master is kept against everybody; None leaves it to the store."""
         return timedelta(days=self.masters_retention_days) if self.masters_retention_days else None
+
+    @property
+    def event_lifetime(self) -> timedelta:
+        """For how long events and deliveries are kept."""
+        return timedelta(days=self.event_days)
 
     @property
     def database(self) -> str:

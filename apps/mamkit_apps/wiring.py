@@ -8,7 +8,10 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
-from mamkit.catalog import sync_engine, upgrade
+from mamkit.catalog import Catalog, sync_engine, upgrade
+from mamkit.catalog.events import purge_events
+from mamkit.catalog.notifications import purge_notifications
+from mamkit.catalog.webhooks import purge_deliveries
 from mamkit.clock import Clock, utc_now
 from mamkit.jobs import NewJob, Queue, QueueUnavailableError
 from mamkit.jobs.sql import SqlQueue
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EdgeSigner",
     "RingingQueue",
+    "forget_old",
     "migrate",
     "open_buckets",
     "open_queue",
@@ -30,6 +34,9 @@ __all__ = [
     "s3_options",
     "url_signer",
 ]
+
+
+KEEP_NOTIFICATIONS = timedelta(days=90)
 
 
 class RingingQueue(SqlQueue):
@@ -169,6 +176,23 @@ def migrate(settings: ServiceSettings) -> None:
         engine = sync_engine(settings.database)
         open_queue(settings, engine)
         engine.dispose()
+
+
+async def forget_old(catalog: Catalog, lifetime: timedelta) -> int:
+    """Forget events and messages of webhooks after a lifetime, and notifications after 90 days; return how many.
+
+    Raises:
+        CatalogUnavailableError: The database does not answer.
+    """
+    gone = 0
+    for purge, older_than in (
+        (purge_events, lifetime),
+        (purge_deliveries, lifetime),
+        (purge_notifications, KEEP_NOTIFICATIONS),
+    ):
+        async with catalog.begin() as session:  # one each: a transaction holds up other writers
+            gone += await purge(session, older_than=older_than)
+    return gone
 
 
 def open_queue(settings: ServiceSettings, engine: Engine | None = None) -> Queue:

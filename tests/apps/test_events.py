@@ -13,6 +13,9 @@ import httpx
 import pytest
 from litestar.exceptions import WebSocketDisconnect
 from litestar.testing import TestClient
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.sync.client import connect as connect_websocket
+from websockets.typing import Origin
 
 from mamkit.catalog.events import purge_events
 from mamkit_apps.api.events import watchers
@@ -111,6 +114,20 @@ def test_who_comes_back_after_too_long_is_told_so(tmp_path: Path) -> None:
         [reset, hello] = happened(ada, "0")
         assert types([reset, hello]) == ["reset", "hello"]
         assert reset["id"] == hello["id"] == "1"
+
+
+def test_who_was_told_more_by_another_process_goes_on_where_they_were(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This process has not read yet what the other one has told already."""
+    ada = site.person()
+    new_asset(ada)
+    settle(site)
+    position = site.parts.hub.position
+    monkeypatch.setattr(site.parts.hub, "position", position - 1)
+    site.parts.hub._kept.pop()
+    assert types(happened(ada, str(position))) == ["hello"]
+    assert types(happened(ada, str(position - 1))) == ["hello", "asset.created"]
 
 
 def test_what_is_no_longer_in_memory_is_read_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,6 +329,28 @@ def film(url: str, headers: dict[str, str]) -> str:
 def person(url: str) -> dict[str, str]:
     made = httpx.post(f"{url}/auth/register", json={"email": f"{uuid4().hex}@example.com", "password": PASSWORD})
     return {"authorization": f"Bearer {made.json()['access_token']}"}
+
+
+def test_a_websocket_of_a_real_process_tells_what_another_one_did(pair: list[ApiProcess]) -> None:
+    one, other = pair
+    headers = person(one.url)
+    url = one.url.replace("http:", "ws:") + "/api/events/ws"
+    with pytest.raises(InvalidStatus) as caught, connect_websocket(url, origin=Origin("https://evil.example")):
+        pass
+    assert caught.value.response.status_code == 403
+    token = headers["authorization"].removeprefix("Bearer ")
+    with connect_websocket(url) as socket:
+        socket.send(json.dumps({"type": "login", "token": token}))
+        assert json.loads(socket.recv(timeout=30))["type"] == "hello"
+        asset = film(other.url, headers)
+        assert json.loads(socket.recv(timeout=30))["asset_id"] == asset
+        assert socket.ping().wait(30), "the protocol's own ping is answered"
+        socket.send("x" * 100_000)
+        with pytest.raises(ConnectionClosedError) as closed_by:
+            socket.recv(timeout=30)
+        assert closed_by.value.rcvd is not None
+        assert closed_by.value.rcvd.code == 1009, "a message that is too long is not read"
+    assert token not in one.log.read_text()
 
 
 def test_two_processes_tell_the_same_in_one_order_and_a_killed_one_loses_nothing(pair: list[ApiProcess]) -> None:

@@ -154,6 +154,7 @@ def _cors(settings: ApiSettings) -> CORSConfig | None:
             "if-none-match",
             "idempotency-key",
             "share-pass",
+            "last-event-id",
             "x-request-id",
         ],
         expose_headers=["etag", "x-request-id", "ratelimit", "ratelimit-policy", "retry-after", "idempotent-replayed"],

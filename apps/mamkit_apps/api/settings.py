@@ -73,8 +73,6 @@ class ApiSettings(ServiceSettings):
     """Networks, `10.1.0.0/16`, that webhooks may lead to although they are not public; none unless they are named."""
     escalate_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
     """Minutes after which administrators are told of a problem that nobody has looked at."""
-    event_days: Annotated[int, Field(ge=1, le=365)] = 7
-    """Days for which events and deliveries of webhooks are kept; who listens again after more is told to start anew."""
     trusted_proxies: Networks = ()
     """Networks of the proxies whose X-Forwarded-For counts, `10.0.0.0/8,192.0.2.1`; nobody's unless they are named."""
     api_origins: Names = ()
@@ -136,11 +134,6 @@ class ApiSettings(ServiceSettings):
     def trash_lifetime(self) -> timedelta | None:
         """For how long assets lie in the trash; None: until somebody removes them."""
         return timedelta(days=self.trash_days) if self.trash_days else None
-
-    @property
-    def event_lifetime(self) -> timedelta:
-        """For how long events are kept."""
-        return timedelta(days=self.event_days)
 
     @property
     def sign_bounds(self) -> tuple[timedelta, timedelta]:

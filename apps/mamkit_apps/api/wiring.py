@@ -34,11 +34,10 @@ from mamkit.auth.sql import SqlSessionStore
 from mamkit.auth.sql_logins import SqlAttemptStore, SqlFlowStore
 from mamkit.catalog import LOGIN_ATTEMPTS, LOGIN_FLOWS, Catalog, sync_engine
 from mamkit.catalog.event_models import Event
-from mamkit.catalog.events import purge_events
 from mamkit.catalog.kept_answers import purge_answers
 from mamkit.catalog.models import SESSIONS
-from mamkit.catalog.notifications import plan_notifications, purge_notifications
-from mamkit.catalog.webhooks import plan_deliveries, purge_deliveries
+from mamkit.catalog.notifications import plan_notifications
+from mamkit.catalog.webhooks import plan_deliveries
 from mamkit.clock import utc_now
 from mamkit.jobs import Queue, QueueUnavailableError
 from mamkit.previews import Ingest, Publisher, Trash
@@ -54,7 +53,7 @@ from mamkit_apps.guard import AddressGuard
 from mamkit_apps.limits import BURST, GoodKeys, Meter, SharedRate
 from mamkit_apps.mail import Postbox, open_mailer
 from mamkit_apps.outgoing import GuardedClient, HttpTransport
-from mamkit_apps.wiring import open_queue, open_zones, url_signer
+from mamkit_apps.wiring import forget_old, open_queue, open_zones, url_signer
 
 __all__ = ["Parts", "Wired", "build", "lifespan", "provide_parts"]
 
@@ -64,7 +63,6 @@ FORGET_EVERY = 3600.0  # seconds between two looks for sessions, logins and jobs
 EMPTY_TRASH_EVERY = 10.0  # seconds between two looks for assets that are to be removed for good
 HASHES_AT_ONCE = 4  # 256 MiB at the default profile
 RECONCILE_EVERY = 10.0  # seconds between two looks for previews that a crash has left behind
-KEEP_NOTIFICATIONS = timedelta(days=90)
 LATEST_CLOCK = timedelta(hours=1)  # how much longer than any URL an old preview stays: an edge's clock may be off
 KEEP_FINISHED_JOBS = timedelta(days=7)  # long enough to ask what happened last week
 
@@ -270,10 +268,7 @@ async def _forget(parts: Parts) -> None:
                 await asyncio.to_thread(store.purge)
             async with parts.catalog.begin() as session:
                 await purge_answers(session)
-            async with parts.catalog.begin() as session:
-                await purge_events(session, older_than=parts.settings.event_lifetime)
-                await purge_deliveries(session, older_than=parts.settings.event_lifetime)
-                await purge_notifications(session, older_than=KEEP_NOTIFICATIONS)
+            await forget_old(parts.catalog, parts.settings.event_lifetime)
             await asyncio.to_thread(parts.queue.purge, finished_before=utc_now() - KEEP_FINISHED_JOBS)
         except Exception:  # the next round may do better, and the API must go on serving
             log.exception("forgetting what is over failed")

@@ -21,6 +21,7 @@ from mamkit.catalog.types import UTCDateTime
 __all__ = ["connected", "dumped", "filled_tables", "load", "one_moment", "table_kinds"]
 
 UNREACHABLE = (sa.exc.OperationalError, sa.exc.InterfaceError)
+MADE_ANEW = {"roles", "event_counter"}  # by every start of the API, and by the migrations
 ROWS = 500  # that are in memory at once
 
 Kinds = Mapping[str, str]
@@ -135,8 +136,8 @@ def dumped(connection: sa.Connection, name: str, kinds: Kinds) -> Iterator[list[
 
 
 def filled_tables(connection: sa.Connection) -> list[str]:
-    """Return which tables hold something that cannot be made again; roles are made by every start of the API."""
-    names = [name for name in table_kinds() if name != "roles" and sa.inspect(connection).has_table(name)]
+    """Return which tables hold something that cannot be made again."""
+    names = [name for name in table_kinds() if name not in MADE_ANEW and sa.inspect(connection).has_table(name)]
     return [name for name in names if connection.execute(sa.select(1).select_from(sa.table(name)).limit(1)).first()]
 
 

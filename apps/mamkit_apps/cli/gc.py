@@ -24,10 +24,10 @@ __all__ = ["gc"]
 )  # fmt: skip
 @DATA_DIR
 def gc(*, dry_run: bool, older_than: int, data_dir: Path | None) -> None:
-    """Remove uploads that were never promoted or finished, and masters and previews of which the catalog knows nothing.
+    """Remove what nobody needs any more: uploads never promoted or finished, objects unknown to the catalog, old events.
 
-    Prints one line each: zone, bytes (`-` where the store does not say), key and why. Safe while the services run, and
-    to repeat.
+    Prints one line for each object: zone, bytes (`-` where the store does not say), key and why. Events, deliveries of
+    webhooks and notifications go once the API would forget them, too. Safe while the services run, and to repeat.
     """
     asyncio.run(_collect(load_settings(data_dir), older_than=timedelta(days=older_than), dry_run=dry_run))
 
@@ -36,7 +36,7 @@ async def _collect(settings: ServiceSettings, *, older_than: timedelta, dry_run:
     from mamkit.catalog import Catalog
     from mamkit.clock import utc_now
     from mamkit.previews import find_orphans, remove_orphan
-    from mamkit_apps.wiring import open_zones
+    from mamkit_apps.wiring import forget_old, open_zones
 
     zones = open_zones(settings)
     verb = "would remove" if dry_run else "removed"
@@ -48,6 +48,9 @@ async def _collect(settings: ServiceSettings, *, older_than: timedelta, dry_run:
             click.echo(f"{orphan.zone} {orphan.size} {orphan.key}: {orphan.reason}{kept}")
             if done:
                 count, size = count + 1, size + orphan.size
+        if not dry_run:
+            rows = await forget_old(catalog, settings.event_lifetime)
+            click.echo(f"forgot {rows} events, deliveries and notifications", err=True)
     for store, zone in {zones.staging: "staging", zones.masters: "masters", zones.previews: "previews"}.items():
         for upload in await asyncio.to_thread(_unfinished, store, older_than=older_than, dry_run=dry_run):
             click.echo(f"{zone} - {upload.key}: an upload of {upload.begun_at:%Y-%m-%d %H:%M} was not finished")

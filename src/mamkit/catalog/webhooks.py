@@ -315,9 +315,11 @@ async def settle(session: AsyncSession, claim: Claim, outcomes: Iterable[Outcome
 
 
 async def purge_deliveries(session: AsyncSession, *, older_than: timedelta) -> int:
-    """Forget messages from longer ago that wait no more, and return how many."""
+    """Forget messages from longer ago that wait no more, and later those that wait in vain; return how many."""
+    before = now(session) - older_than
+    in_vain = WebhookDelivery.created_at < before - 2 * sum(RETRIES, timedelta())
     statement = delete(WebhookDelivery).where(
-        WebhookDelivery.created_at < now(session) - older_than, WebhookDelivery.state != "waiting"
+        WebhookDelivery.created_at < before, or_(WebhookDelivery.state != "waiting", in_vain)
     )
     result = await session.execute(statement, execution_options={"synchronize_session": False})
     return result.rowcount if isinstance(result, CursorResult) else 0

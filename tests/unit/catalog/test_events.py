@@ -83,13 +83,16 @@ async def test_what_is_undone_is_not_told(any_catalog: Catalog, film: Asset) -> 
         told += 1
 
     any_catalog.when_told(listen)
-    with pytest.raises(db.AssetNotFoundError):
+
+    async def trash(*ids: UUID) -> None:
         async with any_catalog.begin() as session:
-            await db.trash_asset(session, film.id)
-            await db.trash_asset(session, uuid4())
+            for each in ids:
+                await db.trash_asset(session, each)
+
+    with pytest.raises(db.AssetNotFoundError):
+        await trash(film.id, uuid4())
     assert (await number(any_catalog), told) == (["asset.created"], 0)
-    async with any_catalog.begin() as session:
-        await db.trash_asset(session, film.id)
+    await trash(film.id)
     assert told == 1
 
 
@@ -139,12 +142,13 @@ async def test_many_writers_and_numberers_at_once_lose_nothing(any_url: str, ada
             return found
 
         async with asyncio.timeout(60):
-            followed, *_ = await asyncio.gather(
-                follow(other),
+            following = asyncio.create_task(follow(other))
+            await asyncio.gather(
                 keep_numbering(one),
                 keep_numbering(other),
                 *(write((one, other)[name % 2], name) for name in range(writers)),
             )
+            followed = await following
     assert sorted(followed) == [(name, count) for name in range(writers) for count in range(each)]
     for name in range(writers):
         assert [count for writer, count in followed if writer == name] == list(range(each))

@@ -157,7 +157,7 @@ async def test_a_comment_is_told_to_those_whom_it_concerns(
 
 
 async def mails(catalog: Catalog) -> list[tuple[str, int]]:
-    found = []
+    found: list[tuple[str, int]] = []
     while True:
         async with catalog.begin() as session:
             claimed: tuple[User, Sequence[Any]] | None = await claim_mail(session)

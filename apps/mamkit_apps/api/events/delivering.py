@@ -61,6 +61,9 @@ class Deliverer:
                     claim = await self._claim() if len(working) < ENDPOINTS else None
                 except CatalogUnavailableError:
                     claim = None  # the hub says so in the log
+                except Exception:  # the next look may do better, and the API must go on serving
+                    log.exception("looking for messages of webhooks failed")
+                    claim = None
                 if claim is not None:
                     task = asyncio.create_task(self._work(claim))
                     working.add(task)

@@ -113,15 +113,19 @@ class Hub:
         """Read, for as long as the application runs."""
         loop = asyncio.get_running_loop()
         checked = loop.time()
+        waiting = False
         while True:
             try:
                 await self.round()
+                waiting = False
                 if loop.time() - checked >= CHECK:
                     checked = loop.time()
                     if await self._watchers.check():
                         self._wake()
             except CatalogUnavailableError:
-                log.warning("events wait for the database")
+                if not waiting:
+                    log.warning("events wait for the database")
+                waiting = True
                 await asyncio.sleep(DELAY)
             except Exception:  # the next round may do better, and the API must go on serving
                 log.exception("reading events failed")
@@ -189,8 +193,14 @@ class Hub:
                 return True
         return False
 
-    def has_missed(self, seen: int) -> bool:
-        """Return whether there were events after a position that are forgotten, or the position is none."""
+    async def has_missed(self, seen: int) -> bool:
+        """Return whether there were events after a position that are forgotten, or the position is none.
+
+        Raises:
+            CatalogUnavailableError: The database does not answer.
+        """
+        if seen > self.position:
+            await self.round()  # another process may be ahead by half a second
         return not self.purged <= seen <= self.position
 
     async def after(self, seen: int, watcher: Watcher) -> tuple[list[Told], int]:
@@ -206,8 +216,9 @@ class Hub:
             return seen_by, found[-1].position if found else until
         async with self._catalog.read(watcher.scope) as session:
             page = [Told.of(event) for event in await events_after(session, seen, limit=PAGE)]
-        last = page[-1].position if page else until
-        return page, last if len(page) == PAGE else max(last, until)
+        # What this process has not read yet may be of after they were shut out; see `_read`.
+        known = [told for told in page if told.position <= until]
+        return known, known[-1].position if known and len(page) == len(known) == PAGE else until
 
     def is_about(self, seen: int, version_id: UUID) -> bool:
         """Return whether an event after a position may be about a version's preview."""

@@ -126,14 +126,14 @@ async def _listen(socket: WebSocket[Any, Any, Any], parts: Parts, watcher: Watch
 
 async def _tell(socket: WebSocket[Any, Any, Any], parts: Parts, watcher: Watcher, seen: int | None) -> None:
     hub = parts.hub
-    if seen is not None and not hub.has_missed(seen):
+    if seen is not None and not await hub.has_missed(seen):
         await _send(socket, _control("hello", seen))
     else:
         kind = "hello" if seen is None else "reset"
         seen = hub.position
         await _send(socket, _control(kind, seen))
     while not watcher.ended:
-        if hub.has_missed(seen):
+        if await hub.has_missed(seen):
             seen = hub.position
             await _send(socket, _control("reset", seen))
         found, seen = await hub.after(seen, watcher)

@@ -77,13 +77,13 @@ async def _tell(
 ) -> AsyncIterator[str]:
     hub = parts.hub
     async with parts.watchers.watching(principal, login) as watcher:
-        if seen is not None and hub.has_missed(seen):
+        if seen is not None and await hub.has_missed(seen):
             yield f"retry: {RETRY}\n" + frame("{}", name="reset", position=hub.position)
             seen = None
         seen = hub.position if seen is None else seen
         yield f"retry: {RETRY}\n" + frame("{}", name="hello", position=seen)
         while not watcher.ended:
-            if hub.has_missed(seen):  # it was slower than what is forgotten
+            if await hub.has_missed(seen):  # it was slower than what is forgotten
                 seen = hub.position
                 yield frame("{}", name="reset", position=seen)
             found, seen = await hub.after(seen, watcher)

@@ -67,7 +67,9 @@ class WebhookView(Body):
     """`failing`: nothing could be delivered for five days; `gone`: it answered 410."""
     failing_since: datetime | None
     created_at: datetime
-    secret: Annotated[str | None, Field(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAAAAAAAAAAA="])] = None
+    secret: Annotated[
+        str | None, Field(repr=False, examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAAAAAAAAAAA="])
+    ] = None
     """To verify signatures with; shown once, when it was made."""
 
     @classmethod
