@@ -138,6 +138,25 @@ def test_what_others_made_is_not_deleted_along(site: Site, ada: Person) -> None:
     assert ada.call("DELETE", f"/api/collections/{outer}").status_code == 204
 
 
+def test_owners_read_what_was_done_in_their_workspace_and_nobody_elses(site: Site, ada: Person) -> None:
+    bob, eve = site.person(), site.person()
+    workspace = ada.call("POST", "/api/workspaces", {"name": "Studio"}).json()["id"]
+    ada.call("PUT", f"/api/workspaces/{workspace}/members/{bob.id}", {"role": "editor"})
+    picks = make(bob, "picks", workspace_id=workspace)["id"]
+    film = record(ada, "Film", workspace_id=workspace)
+    link = ada.call("POST", "/api/share-links", {"asset_id": film}).json()["record"]["id"]
+    subjects = [f"workspace:{workspace}", f"collection:{picks}", f"asset:{film}", f"share_link:{link}"]
+    for subject in subjects:
+        path = f"/api/audit?subject={subject}"
+        assert [each.call("GET", path).status_code for each in (ada, bob, eve)] == [200, 403, 403]
+    for subject in (f"user:{ada.id}", "asset:x", "", "workspace", f"workspace:{uuid4()}"):
+        assert ada.call("GET", f"/api/audit?subject={subject}").status_code == 403
+    events = ada.call("GET", f"/api/audit?subject={subjects[0]}").json()
+    assert [each["action"] for each in events] == ["workspace.member_set", "workspace.created"]
+    rest = ada.call("GET", f"/api/audit?subject={subjects[0]}&limit=1&after={events[0]['id']}").json()
+    assert rest == events[1:]
+
+
 def test_what_is_kept_is_counted_as_it_comes_and_goes(tmp_path: Path) -> None:
     with open_site(tmp_path) as site:
         ada, admin = site.person(), site.admin()
