@@ -434,6 +434,23 @@ def test_a_link_has_a_share_of_requests_which_no_made_up_token_takes(tmp_path: P
         assert other.status() == 200
 
 
+def test_a_good_api_key_is_of_no_link_and_takes_its_address_share(tmp_path: Path) -> None:
+    with open_site(tmp_path, api_rate_per_address=0.3, api_rate_per_key=100) as site:
+        ada = site.person()
+        key = ada.call("POST", "/auth/api-keys", {"name": "a", "scopes": ["asset.read"]}).json()["api_key"]
+        assert site.call("GET", "/api/assets", token=key).status_code == 200
+        answers = [site.call("GET", "/api/shared", token=key) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [401, 401, 429, 429]
+
+
+def test_a_link_takes_so_many_comments(small: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mamkit_apps.api.library.shared.MAX_COMMENTS", 2)
+    guest, other = [small.link(asset_id=small.film, rights=["comment"]) for _ in range(2)]
+    path, body = f"/assets/{small.film}/comments", {"content": "x", "name": "Eve"}
+    assert [guest.status("POST", path, body) for _ in range(3)] == [201, 201, 400]
+    assert other.status("POST", path, body) == 201
+
+
 class TestWhoMayShare:
     def test_nobody_shares_what_they_may_not_share(self, studio: Studio) -> None:
         bob, eve = studio.site.person(), studio.site.person()
