@@ -6,6 +6,7 @@ for itself; logging in does not: guessing passwords must not be worth bringing R
 """
 
 import hashlib
+from contextlib import suppress
 from math import ceil, floor
 
 from litestar.datastructures import MutableScopeHeaders
@@ -72,7 +73,8 @@ def _share(scope: Scope, handler: HTTPRouteHandler, parts: Parts) -> tuple[str, 
     header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     token = header.decode("latin-1").partition(" ")[2].strip()
     if asks & VISITOR and token in parts.good_keys:
-        return "share", parse_share_token(token).hex, settings.api_rate_per_share
+        with suppress(TokenError):  # a good API key is of no link
+            return "share", parse_share_token(token).hex, settings.api_rate_per_share
     if asks & LOGIN:
         if token in parts.good_keys:
             return "key", hashlib.sha256(token.encode()).hexdigest()[:32], settings.api_rate_per_key

@@ -39,10 +39,21 @@ async def record(
     return recorded
 
 
-async def events_of(session: AsyncSession, subject: str, *, limit: int = 100) -> list[AuditEvent]:
-    """Return what was done to a subject, newest first, at most `limit` events."""
-    query = select(AuditEvent).where(AuditEvent.subject == subject).order_by(AuditEvent.id.desc()).limit(limit)
-    return list(await session.scalars(query))
+async def events_of(
+    session: AsyncSession, subject: str, *, after: UUID | None = None, limit: int = 100
+) -> list[AuditEvent]:
+    """Return a page of what was done to a subject, newest first.
+
+    Args:
+        session: Of `Catalog.read` or `Catalog.begin`.
+        subject: As it was recorded, e.g. `user:{id}`.
+        after: The id of the last event of the page before.
+        limit: At most so many.
+    """
+    query = select(AuditEvent).where(AuditEvent.subject == subject)
+    if after is not None:
+        query = query.where(AuditEvent.id < after)
+    return list(await session.scalars(query.order_by(AuditEvent.id.desc()).limit(limit)))
 
 
 @event.listens_for(AuditEvent, "before_update")

@@ -29,6 +29,7 @@ __all__ = [
     "add_comment",
     "author_of",
     "comment_by_id",
+    "comments_by_link",
     "comments_of",
     "delete_comment",
     "edit_comment",
@@ -127,6 +128,11 @@ async def author_of(session: AsyncSession, comment: Comment) -> str:
     if comment.guest_name is not None:
         return comment.guest_name
     return await session.scalar(select(User.display_name).where(User.id == comment.user_id)) or ""
+
+
+async def comments_by_link(session: AsyncSession, share_link_id: UUID) -> int:
+    """Return how many comments came by a share link, of those that the session sees."""
+    return await session.scalar(select(func.count(Comment.id)).where(Comment.share_link_id == share_link_id)) or 0
 
 
 async def comments_of(

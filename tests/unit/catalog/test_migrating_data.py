@@ -90,6 +90,30 @@ def test_everybody_gets_a_workspace_with_their_assets_in_it(first: str) -> None:
     check_that_nothing_is_lost(first)
 
 
+def test_what_is_kept_is_counted_and_guests_leave_with_their_links(first: str) -> None:
+    """Back at 0007 everything is as it was, but for what guests said."""
+    db.upgrade(first, "0007")
+    db.upgrade(first)
+    [usage] = run(first, "SELECT workspace_id, user_id, assets, trashed, versions, size FROM usage")
+    assert hexes(usage) == [(ADA, ADA, 1, 0, 1, 5)]
+    run(
+        first,
+        "INSERT INTO collections (id, workspace_id, user_id, position, name, revision, created_at, updated_at)"
+        f" VALUES ('{FILM}', '{ADA}', '{ADA}', 'V', 'Picks', 1, {AT}, {AT})",
+        "INSERT INTO collection_items (collection_id, asset_id, position, created_at)"
+        f" VALUES ('{FILM}', '{FILM}', 'V', {AT})",
+        "INSERT INTO share_links (id, workspace_id, user_id, asset_id, name, digest, rights, revision, created_at)"
+        f" VALUES ('{FILM}', '{ADA}', '{ADA}', '{FILM}', '', '0', '[]', 1, {AT})",
+        f"INSERT INTO share_uses (id, link_id, action, address, created_at) VALUES ('{FILM}', '{FILM}', 'x', '', {AT})",
+        "INSERT INTO comments (id, asset_id, guest_name, share_link_id, content, created_at)"
+        f" VALUES ('{MASTER}', '{FILM}', 'Guest', '{FILM}', 'hello', {AT})",
+    )
+    db.downgrade(first, "0007")
+    assert hexes(run(first, "SELECT user_id, content FROM comments")[0]) == [(EVE, "too dark")]
+    db.upgrade(first)
+    check_that_nothing_is_lost(first)
+
+
 def test_every_step_goes_back_and_forth(first: str) -> None:
     """One revision at a time, so that none leans on a later one."""
     from alembic.script import ScriptDirectory

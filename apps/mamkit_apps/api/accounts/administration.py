@@ -1,6 +1,7 @@
 """`/api/users`, `/api/audit`, shares of assets, and the public keys of access tokens."""
 
 import asyncio
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
@@ -8,14 +9,24 @@ from uuid import UUID
 from litestar import Response, Router, delete, get, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit import catalog as db
 from mamkit.auth import Resource
+from mamkit.catalog import Asset, Collection, ShareLink, Workspace
 from mamkit_apps.api.access import Caller, Owner, allowed_asset, require, scope_of
 from mamkit_apps.api.accounts.schemas import AuditView, RoleName, ShareRequest, ShareView, StatusRequest
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["routes"]
+
+OF_WORKSPACES: Mapping[str, type[Asset | Collection | ShareLink | Workspace]] = {
+    "asset": Asset,
+    "collection": Collection,
+    "share_link": ShareLink,
+    "workspace": Workspace,
+}
+"""What subjects of events belong to workspaces."""
 
 JWKS_MAX_AGE = 300  # seconds; a new key is published before it signs, so that this may be minutes
 
@@ -59,12 +70,18 @@ async def audit(
     subject: FromQuery[str],
     principal: Caller,
     parts: Wired,
+    after: FromQuery[UUID | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
 ) -> list[AuditView]:
-    """Return what was done to a subject, e.g. `user:…`, newest first."""
-    require(principal, "audit.read", Resource(kind="audit"))
-    async with parts.catalog.read() as session:
-        events = await db.events_of(session, subject, limit=limit)
+    """Return what was done to a subject, newest first; `after` is the id of the last event of the page before.
+
+    Owners of a workspace may ask about it (`workspace:…`) and about what lies in it: `asset:…`, `collection:…`,
+    `share_link:…`. Administrators may ask about anything.
+    """
+    async with parts.catalog.read(scope_of(principal)) as session:
+        resource = Resource(kind="audit", workspace_id=await _workspace_of(session, subject))
+        require(principal, "audit.read", resource)
+        events = await db.events_of(session, subject, after=after, limit=limit)
     return [
         AuditView(
             id=event.id,
@@ -76,6 +93,18 @@ async def audit(
         )
         for event in events
     ]
+
+
+async def _workspace_of(session: AsyncSession, subject: str) -> UUID | None:
+    """Return the workspace to which a subject belongs, as far as the session sees it; None where that is none."""
+    kind, _, name = subject.partition(":")
+    model = OF_WORKSPACES.get(kind)
+    try:
+        row: Any = None if model is None else await session.get(model, UUID(name))
+    except ValueError:
+        return None
+    found: UUID | None = None if row is None else row.id if model is Workspace else row.workspace_id
+    return found
 
 
 @get("/assets/{asset_id:uuid}/shares")

@@ -159,10 +159,15 @@ async def export(
 async def _allowed(
     session: AsyncSession, principal: Principal, action: Action, asset_id: UUID, comment: Comment | None = None
 ) -> Asset:
-    """Return the asset, if the principal may do something to its comments, or to one of them."""
+    """Return the asset, if the principal may do something to its comments, or to one of them.
+
+    What a guest said may be removed, and not changed, by whoever owns the asset.
+    """
     asset = await db.asset_by_id(session, asset_id)
     about = await asset_resource(session, asset)
     owner_id = None if comment is None else comment.user_id
+    if comment is not None and owner_id is None and action == "comment.delete":
+        owner_id = asset.user_id
     require(principal, action, replace(about, kind="comment", owner_id=owner_id))
     return asset
 

@@ -14,7 +14,7 @@ from mamkit.auth import InvalidCredentialsError
 from mamkit.catalog import Asset
 from mamkit.catalog import share_links as links
 from mamkit.catalog.collections import collection_by_id
-from mamkit.catalog.comments import MAX_NAME, author_of
+from mamkit.catalog.comments import MAX_NAME, author_of, comments_by_link
 from mamkit.catalog.models import AssetKind, AssetStatus
 from mamkit_apps.api.accounts.logins import hashing
 from mamkit_apps.api.address import Address
@@ -36,6 +36,7 @@ from mamkit_apps.problems import InvalidRequestError
 
 __all__ = ["routes"]
 
+MAX_COMMENTS = 1000  # by one link about one asset: more than a review has, and no way to fill the database
 SHORT = 900  # seconds for which a visitor's URLs last at most: what still plays after a link was revoked
 
 Limit = Annotated[int, QueryParameter(ge=1, le=100)]
@@ -230,6 +231,8 @@ async def comment(
     visitor.require("comment")
     asset = await shown_asset(parts, visitor, asset_id, action="commented")
     async with parts.catalog.begin(only(asset.id)) as session:
+        if await comments_by_link(session, visitor.link.id) >= MAX_COMMENTS:
+            raise InvalidRequestError("as much was said by this link as one may; ask whoever sent it for another one")
         made = await db.add_comment(
             session,
             asset_id=asset.id,
