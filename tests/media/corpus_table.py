@@ -24,6 +24,7 @@ from mamkit.transcode import (
     DEFAULT_LADDER,
     Ladder,
     Limits,
+    MediaError,
     MediaInfo,
     MediaUnsupportedError,
     Report,
@@ -38,8 +39,8 @@ _SOON = 10.0  # seconds within which what cannot be used is refused
 HEAD = """# What becomes of real files
 
 Written by `uv run nox -s corpus -- FOLDER` from a folder of real media: cameras, phones, screen recorders, broadcast,
-browsers, and files made to do harm. {good} of {all} went as they should: a film becomes a tree, {checked}; a still
-image becomes thumbnails; what cannot be used is refused under the code of its error. The slowest refusal took
+browsers, and files made to do harm. {good} of {all} went as they should: a film becomes a tree, {checked};
+a still image becomes thumbnails; what cannot be used is refused under the code of its error. The slowest refusal took
 {slowest:.1f} s.
 
 Seconds are those of the source, of what is made of it, and what that took on {cores} cores that had other work to do;
@@ -108,7 +109,8 @@ def _without_tree(path: Path, name: str, error: TranscodeError, began: float) ->
     if made:
         return Row(name=name, facts="still image", outcome="thumbnails", good=True, took=took)
     detail = getattr(error, "detail", "").replace(str(path), name).replace("|", "/").replace("`", "'")
-    return Row(name=name, outcome=f"refused: `{error.code}`", good=took < _SOON, took=took, notes=detail, refused=True)
+    good = isinstance(error, MediaError) and took < _SOON  # other errors are about this machine, or about mamkit
+    return Row(name=name, outcome=f"refused: `{error.code}`", good=good, took=took, notes=detail, refused=True)
 
 
 def _failed(check: Path, playlist: Path, source: Path) -> list[str]:
