@@ -73,7 +73,6 @@ from mamkit.catalog.errors import (
 )
 from mamkit.catalog.filters import AssetFilter
 from mamkit.catalog.kept_answers import KeptAnswer, KeyReusedError, RequestInProgressError
-from mamkit.catalog.leftovers import forget_leftover, leave_behind, leftovers_due, prefixes_of
 from mamkit.catalog.library import (
     asset_with_tags,
     condemn_asset,
@@ -326,14 +325,11 @@ __all__ = [
     "finished_parts",
     "fold_email",
     "forget_asset",
-    "forget_leftover",
     "grant_role",
     "identities_of",
     "in_the_making",
     "jobs_of",
     "latest_version",
-    "leave_behind",
-    "leftovers_due",
     "link_identity",
     "members_of",
     "memberships_of",
@@ -348,7 +344,6 @@ __all__ = [
     "passkeys_of",
     "play_version",
     "playing_version",
-    "prefixes_of",
     "preview_of",
     "progress_of",
     "record",

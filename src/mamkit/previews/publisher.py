@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit import catalog as db
 from mamkit.catalog import Catalog, Preview, PreviewNotFoundError
+from mamkit.catalog.leftovers import leave_behind
 from mamkit.jobs import Job, JobNotFoundError, NewJob, Queue
 from mamkit.previews._generations import is_of, name_of, prefix_of
 from mamkit.previews._growth import Growth, Nursery
@@ -132,7 +133,7 @@ class Publisher:
     async def _begin_anew(self, session: AsyncSession, preview: Preview) -> None:
         version = await db.version_by_id(session, preview.version_id)
         if preview.prefix not in {None, version.preview_prefix}:  # what was never played, and failed
-            await db.leave_behind(session, preview.prefix or "", asset_id=version.asset_id, keep=LATE)
+            await leave_behind(session, preview.prefix or "", asset_id=version.asset_id, keep=LATE)
         generation = preview.generation + 1
         prefix = preview_prefix(version.asset_id, version.id, generation=generation)
         await db.begin_anew(session, preview, prefix=prefix)
@@ -331,7 +332,7 @@ class Publisher:
         )
         if version.preview_prefix != prefix:
             # New URLs lead to this generation from the commit on; whoever has an old one plays the old one to its end.
-            await db.leave_behind(session, version.preview_prefix, asset_id=version.asset_id, keep=self._keep)
+            await leave_behind(session, version.preview_prefix, asset_id=version.asset_id, keep=self._keep)
             version.preview_prefix, preview.serving = prefix, False
         await db.set_status(session, preview, "ready" if growth.finished else "playable")
         growth.published(began)

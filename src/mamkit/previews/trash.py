@@ -12,6 +12,7 @@ from uuid import UUID
 
 from mamkit import catalog as db
 from mamkit.catalog import Asset, Catalog, Version
+from mamkit.catalog.leftovers import forget_leftover, leave_behind, leftovers_due
 from mamkit.clock import Clock, utc_now
 from mamkit.previews.publisher import LATE
 from mamkit.storage import (
@@ -87,11 +88,11 @@ class Trash:
     async def _sweep(self) -> None:
         """Remove the objects that nobody can have a use for by now."""
         async with self._catalog.read() as session:
-            prefixes = await db.leftovers_due(session)
+            prefixes = await leftovers_due(session)
         for prefix in prefixes:
             await asyncio.to_thread(_remove_below, self._zones.previews, prefix)
             async with self._catalog.begin() as session:
-                await db.forget_leftover(session, prefix)
+                await forget_leftover(session, prefix)
 
     async def _remove(self, asset: Asset) -> None:
         async with self._catalog.read() as session:
@@ -101,7 +102,7 @@ class Trash:
         async with self._catalog.begin() as session:
             # A worker that was at it may not have heard yet, and write for a while.
             for prefix in prefixes:
-                await db.leave_behind(session, prefix, asset_id=asset.id, keep=LATE)
+                await leave_behind(session, prefix, asset_id=asset.id, keep=LATE)
             await db.forget_asset(session, asset.id)
 
     def _remove_objects(self, asset: Asset, versions: Iterable[Version], prefixes: Iterable[str]) -> None:

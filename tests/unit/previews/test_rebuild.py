@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from mamkit import catalog as db
+from mamkit.catalog.leftovers import leftovers_due
 from mamkit.jobs import Lease
 from mamkit.previews import Ack, Failed, PreviewWorker, Progress, Report, Trash
 from mamkit.storage import LocalStore, ObjectStore
@@ -161,7 +162,7 @@ def test_the_old_objects_go_when_no_url_can_lead_to_them_any_more_and_the_new_on
             assert not list(b.zones.previews.list(old))
             assert [info for info in b.zones.previews.list(await b.prefix(version_id)) if info.key.endswith(".m3u8")]
             async with b.catalog.read() as session:
-                assert await db.leftovers_due(session) == []
+                assert await leftovers_due(session) == []
 
     asyncio.run(scenario())
 
