@@ -12,7 +12,7 @@ from uuid import UUID
 
 from mamkit import catalog as db
 from mamkit.catalog import Asset, Catalog, Version
-from mamkit.catalog.leftovers import forget_leftover, leave_behind, leftovers_due
+from mamkit.catalog.leftovers import forget_leftover, leave_behind, leftovers_due, prefixes_of
 from mamkit.clock import Clock, utc_now
 from mamkit.previews.publisher import LATE
 from mamkit.storage import (
@@ -97,7 +97,7 @@ class Trash:
     async def _remove(self, asset: Asset) -> None:
         async with self._catalog.read() as session:
             versions = await db.versions_of(session, asset.id)
-            prefixes = await db.prefixes_of(session, asset.id)
+            prefixes = await prefixes_of(session, asset.id)
         await asyncio.to_thread(self._remove_objects, asset, versions, prefixes)
         async with self._catalog.begin() as session:
             # A worker that was at it may not have heard yet, and write for a while.
