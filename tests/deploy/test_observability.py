@@ -15,8 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mamkit.clock import utc_now
 from mamkit.errors import MamkitError
+from mamkit.ids import uuid7
 from mamkit.jobs import MemoryQueue
+from mamkit.previews import Finished, Room
 from mamkit.testing.jobs import claimed, new_job
+from mamkit.transcode import PartResult
 from mamkit_apps.api.asgi import create_app as create_api
 from mamkit_apps.api.asgi import prepare
 from mamkit_apps.api.settings import ApiSettings
@@ -71,10 +74,13 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Samples:
         edge.get("/s/v1.x/previews/a")
         text += edge.get("/metrics").text
     queue = MeteredQueue(MemoryQueue())
-    queue.enqueue(new_job(), new_job())
-    queue.complete(claimed(queue))
+    queue.enqueue(new_job(payload={"part": {"kind": "video"}}), new_job())
+    lease = claimed(queue)
+    made = PartResult(part=0, inits=(), segments=())
+    queue.made(Finished(version_id=uuid7(), job_id=lease.job.id, fence=lease.fence, result=made))
+    queue.complete(lease)
     queue.bury(claimed(queue), reason="bad")
-    return parsed(text + metrics_text(queue))
+    return parsed(text + metrics_text(queue, room=Room()))
 
 
 def selectors(expression: str) -> list[tuple[str, dict[str, str]]]:
