@@ -107,8 +107,7 @@ class Destination:
             self._empty()
             if not self._existed:
                 self._folder.rmdir()
-        if self._journal is not None:
-            os.close(self._journal)
+        self._close_journal()
 
     def begin_again(self) -> None:
         """Remove all that is there."""
@@ -214,8 +213,7 @@ class Destination:
 
     def _begin_journal(self) -> None:
         if self._resume:
-            if self._journal is not None:
-                os.close(self._journal)
+            self._close_journal()
             self._lock_journal(os.O_CREAT | os.O_EXCL)
             self._note_line(self._heading)
 
@@ -225,8 +223,13 @@ class Destination:
         try:
             fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            os.close(self._journal)
+            self._close_journal()
             raise DestinationNotEmptyError(f"another process is writing to {str(self._folder)!r}") from error
+
+    def _close_journal(self) -> None:
+        if self._journal is not None:
+            os.close(self._journal)
+            self._journal = None
 
     def _take_up(self) -> None:
         """Go on with what is there.
@@ -239,8 +242,11 @@ class Destination:
             raise DestinationNotEmptyError(f"{str(self._folder)!r} is not empty; name a new folder")
         self._lock_journal(0)
         heading, *lines = path.read_bytes().splitlines(keepends=True) or [b""]
+        if not heading.endswith(b"\n") and [*self._folder.iterdir()] == [path]:  # killed at its very first step
+            path.write_bytes(self._heading)
+            return
         if heading != self._heading:
-            os.close(self._journal or 0)
+            self._close_journal()
             raise DestinationNotEmptyError(
                 f"{str(self._folder)!r} has the beginning of another film, or of one made otherwise; name a new folder"
             )

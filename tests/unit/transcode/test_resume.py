@@ -136,6 +136,13 @@ def test_the_beginning_of_another_film_is_left_alone(clip: Path, tmp_path: Path)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+def test_a_process_that_was_killed_at_its_first_step_is_no_hindrance(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "hls").mkdir()
+    (tmp_path / "hls" / JOURNAL).write_bytes(b'{"source": [12')
+    report, _ = resumed(clip, tmp_path / "hls")
+    assert not [note for note in report.notes if "already" in note]
+
+
 def test_two_processes_do_not_write_to_one_folder(clip: Path, tmp_path: Path) -> None:
     folder = tmp_path / "hls"
     killed(clip, folder, after=3)
