@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,7 @@ from mamkit.transcode import (
 )
 
 _AT_ONCE = 3  # files; most are short, and much of the time goes into starting processes
+_MOST_DETAIL = 80  # characters
 _SOON = 10.0  # seconds within which what cannot be used is refused
 
 HEAD = """# What becomes of real files
@@ -108,7 +110,8 @@ def _without_tree(path: Path, name: str, error: TranscodeError, began: float) ->
     took = time.monotonic() - began
     if made:
         return Row(name=name, facts="still image", outcome="thumbnails", good=True, took=took)
-    detail = getattr(error, "detail", "").replace(str(path), name).replace("|", "/").replace("`", "'")
+    said = getattr(error, "detail", "").replace(str(path), name).replace("|", "/").replace("`", "'")
+    detail = textwrap.shorten(said, _MOST_DETAIL, placeholder=" …")
     good = isinstance(error, MediaError) and took < _SOON  # other errors are about this machine, or about mamkit
     return Row(name=name, outcome=f"refused: `{error.code}`", good=good, took=took, notes=detail, refused=True)
 

