@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from mamkit.transcode.containment._ordinary import stay_ordinary
 from tests import s3_servers
 from tests.redis_server import RedisServer, binary
 from tests.servers.postgres import Postgres, running
@@ -21,6 +22,8 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 pytest.register_assert_rewrite("mamkit.testing")
+
+stay_ordinary()  # tests encode in this process, too, and start servers and browsers, which would all be real-time
 
 # No time limits: a machine that is busy is no failure. No store of examples: tests write under `tmp_path` only.
 settings.register_profile("mamkit", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,6 +1,9 @@
 """HEVC and AV1 beside H.264, whichever encoder makes them."""
 
+import os
 import re
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -181,3 +184,20 @@ def test_a_card_that_fails_in_the_middle_leaves_the_film_to_the_processor(
     assert re.search(r"the card failed: the encoder 'h264_nvenc' cannot be opened", report.notes[-1])
     assert {init.codecs[:4] for init in report.inits} == {"avc1", "mp4a"}
     assert report.playlist.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="this system has other rules of priority")
+def test_no_encoder_makes_its_process_a_real_time_one() -> None:
+    """SVT-AV1 would, for root; all else on the machine would wait for it."""
+    script = """
+import os, av
+from fractions import Fraction
+from mamkit.transcode.containment._ordinary import stay_ordinary
+stay_ordinary()
+encoder = av.CodecContext.create("libsvtav1", "w")
+encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 320, 180, "yuv420p", Fraction(1, 25)
+encoder.open()
+print({os.sched_getscheduler(int(thread)) for thread in os.listdir("/proc/self/task")})
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str({os.SCHED_OTHER})

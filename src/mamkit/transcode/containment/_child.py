@@ -19,6 +19,7 @@ import av
 
 import mamkit
 from mamkit.transcode.artwork._photo import encode_thumbnails
+from mamkit.transcode.containment._ordinary import stay_ordinary
 from mamkit.transcode.containment._sandbox import restrict_files, restrict_resources
 from mamkit.transcode.containment._wire import Message, send, to_wire
 from mamkit.transcode.encode import encode_part_here
@@ -96,6 +97,7 @@ def main() -> None:
     voice = _Voice(pipe)
     os.dup2(2, 1)
     limits = request["limits"]
+    stay_ordinary()
     restrict_resources(memory=limits["memory"], seconds=limits["cpu_seconds"], parent=request["parent"])
     try:
         answer = _work(request, voice)
