@@ -185,7 +185,7 @@ def test_a_damaged_and_a_held_database_are_found(look: Look, made: Path, monkeyp
     holder.close()
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("UPDATE alembic_version SET version_num = '9999', serves = '9999'")
     assert look(data.schema).state == "failed"
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0001'")

@@ -11,7 +11,6 @@ from uuid import UUID
 import click
 
 from mamkit.jobs import Job, JobState, Queue
-from mamkit.previews import InvalidMessageError
 from mamkit_apps.cli.operate import DATA_DIR, load_settings
 from mamkit_apps.settings import ServiceSettings
 
@@ -91,6 +90,7 @@ def retry(*, ids: tuple[UUID, ...], data_dir: Path | None) -> None:
 
 
 async def _resume(settings: ServiceSettings, found: list[Job]) -> None:
+    from mamkit.previews import InvalidMessageError
     from mamkit_apps.publishing import open_publisher
 
     async with open_publisher(settings) as publisher:

@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 import threading
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -41,6 +41,7 @@ __all__ = ["HttpReporter", "run"]
 log = logging.getLogger(__name__)
 
 WORK = (PLAN_JOB, PART_JOB)
+TICK = 0.5  # seconds after which a signal is handled at the latest
 IDLE = 0.25  # seconds between two looks into an empty queue that cannot tell of a job
 LONGEST_REST = 0.5  # seconds; a signal is seen between two of them
 UNREACHABLE = 2.0  # seconds between two tries at a queue that does not answer
@@ -120,8 +121,12 @@ def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> N
         answering(settings.data_dir, desk.ring),
         ThreadPoolExecutor(len(workers), thread_name_prefix="slot") as slots,
     ):
-        for ended in as_completed([slots.submit(desk.serve, worker) for worker in workers]):
-            ended.result()
+        at_work = {slots.submit(desk.serve, worker) for worker in workers}
+        while at_work:
+            # Signals are handled by this thread, and may be delivered to another: then nothing else would wake it.
+            ended, at_work = wait(at_work, timeout=TICK, return_when=FIRST_COMPLETED)
+            for slot in ended:
+                slot.result()
 
 
 class _Desk:

@@ -43,6 +43,7 @@ NOT_OF_A_WORKSPACE = {
     "identities": "a user's",
     "incidents": "found through the notifications of those who are told",
     "kept_answers": "of who asked",
+    "leftovers": "the installation's",
     "login_attempts": "of no user yet",
     "login_flows": "of no user yet",
     "notification_settings": "a user's",
