@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from uuid import UUID
 
@@ -24,7 +25,18 @@ from mamkit import catalog as db
 from mamkit.catalog import Catalog
 from mamkit.jobs import Job
 from mamkit.jobs.redis import RedisQueue
-from mamkit.transcode import PartResult, Plan, init_name, segment_name, transcode
+from mamkit.transcode import (
+    ArtFile,
+    Init,
+    PartResult,
+    Plan,
+    Segment,
+    encode_part,
+    init_name,
+    make_plan,
+    probe,
+    segment_name,
+)
 from mamkit_apps.demo.client import Client, sha256_of_file, upload
 from mamkit_apps.demo.playback import Playback, Rendition, check_against, decode
 from tests.faults.fleet import Fleet
@@ -53,18 +65,36 @@ class Film:
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> list[Film]:
-    """Two films, each also transcoded in peace: parts come out the same whoever makes them, and how often."""
+    """Two films, each part also encoded in peace: parts come out the same whoever makes them, and how often."""
     found = []
     for seconds in (13, 27):
         folder = tmp_path_factory.mktemp("film")
         path = make_clip(folder / "film.mp4", seconds=seconds, width=WIDTH, height=HEIGHT, b_frames=2)
-        transcode(path, folder / "out", artwork=False)
-        made = {
-            str(file.relative_to(folder / "out")): hashlib.sha256(file.read_bytes()).hexdigest()
-            for file in (folder / "out").rglob("*.m*4*")
-        }
-        found.append(Film(path, seconds, made))
+        made = _Made()
+        plan = make_plan(probe(path), artwork=False)
+        for part in plan.parts:
+            encode_part(path, plan, part, made)
+        found.append(Film(path, seconds, made.digests))
     return found
+
+
+class _Made:
+    """A sink that remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.digests: dict[str, str] = {}
+
+    def init(self, init: Init, data: bytes) -> None:
+        self.digests[init_name(init.rendition)] = hashlib.sha256(data).hexdigest()
+
+    def segment(self, segment: Segment, data: bytes) -> None:
+        self.digests[segment_name(segment.rendition, segment.index)] = hashlib.sha256(data).hexdigest()
+
+    def art(self, file: ArtFile, data: bytes) -> None:
+        raise AssertionError(f"there is no {file.name} of a part without artwork")
+
+    def progress(self, done: Fraction) -> None:
+        """Nobody looks."""
 
 
 @pytest.fixture(scope="module")
