@@ -30,7 +30,7 @@ View = TypeVar("View", bound=BaseModel)
 
 def etag_of(view: BaseModel) -> str:
     """Return the tag of a resource's state."""
-    return f'"{_digest(view.model_dump_json().encode())}"'
+    return _tag(view.model_dump_json().encode())
 
 
 class _Tagged(Response[View]):
@@ -38,7 +38,7 @@ class _Tagged(Response[View]):
 
     def __init__(self, view: View) -> None:
         self._json = view.model_dump_json().encode()
-        super().__init__(view, headers={"etag": f'"{_digest(self._json)}"'})
+        super().__init__(view, headers={"etag": _tag(self._json)})
 
     def render(self, content: Any, media_type: Any, enc_hook: Any = None) -> bytes:  # noqa: ARG002 - Litestar's
         return self._json
@@ -102,7 +102,7 @@ def _represent(scope: Scope, start: HTTPResponseStartEvent, body: bytes) -> byte
     """Return the body to send, with the headers that go with it."""
     asked = {name: value.decode("latin-1") for name, value in scope["headers"]}
     headers = MutableScopeHeaders(start)
-    tag = headers.get("etag") or f'"{_digest(body)}"'
+    tag = headers.get("etag") or _tag(body)
     headers.setdefault("cache-control", "private, no-cache")  # a cache asks each time, with the tag
     headers["vary"] = "accept-encoding, authorization"
     known = _tags(asked.get(b"if-none-match", ""))
@@ -137,5 +137,5 @@ def _takes_gzip(header: str) -> bool:
     return not weight or weight.strip("0.") != ""
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+def _tag(content: bytes) -> str:
+    return f'"{hashlib.blake2b(content, digest_size=16).hexdigest()}"'

@@ -2,8 +2,8 @@
 
 A scope is enforced twice. Every ORM statement of a scoped session that reads, changes or deletes rows of a table in
 `SCOPED` gets the condition of its scope, on both databases, so that a query that forgets to ask sees nothing foreign.
-On PostgreSQL the policies of the tables (migrations 0003 and 0008) say the same again, also to statements that go past
-the ORM.
+On PostgreSQL the policies of the tables (migrations 0003, 0008 and 0009) say the same again, also to statements that go
+past the ORM.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -59,17 +59,14 @@ def criteria(scope: Scope, clock: Clock) -> tuple[Any, ...]:
     """
     moment: BindParameter[datetime] = bindparam("moment", callable_=clock, unique=True)
     workspaces = sorted(scope.workspaces)
-    asset: ColumnElement[bool] = Asset.workspace_id.in_(workspaces)
-    if scope.assets:
-        asset |= Asset.id.in_(sorted(scope.assets))
-    if scope.actor_id is not None:
-        in_force = or_(Share.expires_at.is_(None), Share.expires_at > moment)
-        asset |= Asset.id.in_(select(Share.asset_id).where(Share.user_id == scope.actor_id, in_force))
+    asset = _within(scope, moment, Asset.workspace_id, Asset.id)
     assets = select(Asset.id).where(asset)
     versions = select(Version.id).where(Version.asset_id.in_(assets))
     collections = select(Collection.id).where(Collection.workspace_id.in_(workspaces))
     links = select(ShareLink.id).where(ShareLink.workspace_id.in_(workspaces))
-    seen = _Seen(workspaces, asset, assets, versions, _events(scope, moment), collections, links)
+    # By their own columns, since the asset may be gone: events of one that was removed are still seen in its workspace.
+    events = _within(scope, moment, Event.workspace_id, Event.asset_id)
+    seen = _Seen(workspaces, asset, assets, versions, events, collections, links)
     return tuple(with_loader_criteria(model, see(seen), include_aliases=True) for model, see in SCOPED.items())
 
 
@@ -112,15 +109,15 @@ SCOPED: Mapping[type[Base], Callable[[_Seen], ColumnElement[bool]]] = {
 """What a scoped session sees of each table that belongs to workspaces."""
 
 
-def _events(scope: Scope, moment: BindParameter[datetime]) -> ColumnElement[bool]:
-    """As for assets, which may be gone: the events of one that was removed are still seen in its workspace."""
-    event: ColumnElement[bool] = Event.workspace_id.in_(sorted(scope.workspaces))
+def _within(scope: Scope, moment: BindParameter[datetime], workspace_id: Any, asset_id: Any) -> ColumnElement[bool]:
+    """Return the condition that a row's workspace is seen, or the asset that it is about."""
+    seen: ColumnElement[bool] = workspace_id.in_(sorted(scope.workspaces))
     if scope.assets:
-        event |= Event.asset_id.in_(sorted(scope.assets))
+        seen |= asset_id.in_(sorted(scope.assets))
     if scope.actor_id is not None:
         in_force = or_(Share.expires_at.is_(None), Share.expires_at > moment)
-        event |= Event.asset_id.in_(select(Share.asset_id).where(Share.user_id == scope.actor_id, in_force))
-    return event
+        seen |= asset_id.in_(select(Share.asset_id).where(Share.user_id == scope.actor_id, in_force))
+    return seen
 
 
 def _list(ids: Iterable[UUID]) -> str:
