@@ -28,7 +28,9 @@ async def fill(cache: ObjectCache, key: str, size: int = KIB, *, growing: bool =
     async def fetch(key: str) -> Entry:
         return entry(key, size, growing=growing)
 
-    return await cache.load(key, fetch)
+    loaded = await cache.hold(key, fetch)
+    cache.let_go(loaded)
+    return loaded
 
 
 def test_however_many_want_an_object_it_is_fetched_once() -> None:
@@ -41,7 +43,7 @@ def test_however_many_want_an_object_it_is_fetched_once() -> None:
             await gate.wait()
             return entry(key)
 
-        tasks = [asyncio.create_task(cache.load("a", fetch)) for _ in range(100)]
+        tasks = [asyncio.create_task(cache.hold("a", fetch)) for _ in range(100)]
         await asyncio.sleep(0)
         tasks[0].cancel()  # whoever came first leaves; the others get it all the same
         await asyncio.sleep(0)
@@ -59,7 +61,7 @@ def test_a_failed_fetch_is_told_to_all_and_tried_again_by_the_next() -> None:
         async def fail(key: str) -> Entry:
             raise StorageUnavailableError(key, "away")
 
-        found = await asyncio.gather(*(cache.load("a", fail) for _ in range(5)), return_exceptions=True)
+        found = await asyncio.gather(*(cache.hold("a", fail) for _ in range(5)), return_exceptions=True)
         assert all(isinstance(each, StorageUnavailableError) for each in found)
         assert (await fill(cache, "a")).data
 
@@ -100,6 +102,65 @@ def test_what_a_client_holds_counts_after_it_was_dropped() -> None:
         assert cache.used == 0
 
     asyncio.run(run())
+
+
+def test_many_that_come_at_once_hold_no_more_than_the_bound() -> None:
+    """What has just been read is held by whoever waits for it, before anybody else asks whether there is room."""
+
+    async def run() -> tuple[int, int]:
+        size = 16 * KIB
+        cache = ObjectCache(16 * (size + OVERHEAD), seconds=60)
+        held: list[Entry] = []
+
+        async def fetch(key: str) -> Entry:
+            await asyncio.sleep(0)
+            return entry(key, size)
+
+        async def ask(key: str) -> None:
+            for _ in range(500):
+                if cache.admits():
+                    held.append(await cache.hold(key, fetch))
+                    return
+                await asyncio.sleep(0)
+
+        tasks = [asyncio.create_task(ask(str(number % 40))) for number in range(200)]
+        for _ in range(600):
+            await asyncio.sleep(0)
+            assert cache.used <= 16 * (size + OVERHEAD)
+        await asyncio.gather(*tasks)
+        kept = len({each.info.key for each in held})
+        for each in held:
+            cache.let_go(each)
+        return kept, cache.used - sum(cache.find(str(number)) is not None for number in range(40)) * (size + OVERHEAD)
+
+    kept, left = asyncio.run(run())
+    assert 1 < kept <= 16
+    assert left == 0
+
+
+def test_a_caller_that_leaves_as_its_object_comes_holds_nothing() -> None:
+    async def run() -> tuple[int, int]:
+        cache, gate = ObjectCache(1 << 20, seconds=60), asyncio.Event()
+
+        async def fetch(key: str) -> Entry:
+            await gate.wait()
+            return entry(key)
+
+        leaves, stays = asyncio.create_task(cache.hold("a", fetch)), asyncio.create_task(cache.hold("a", fetch))
+        await asyncio.sleep(0)
+        gate.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+            if (found := cache.stale("a")) is not None:
+                break
+        assert found is not None
+        leaves.cancel()  # it was handed over, and has not been taken yet
+        with pytest.raises(asyncio.CancelledError):
+            await leaves
+        await stays
+        return found.readers, cache.used
+
+    assert asyncio.run(run()) == (1, KIB + OVERHEAD)
 
 
 @pytest.mark.parametrize(("growing", "seconds"), [(True, 1), (False, 60)])

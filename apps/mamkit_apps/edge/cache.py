@@ -45,6 +45,15 @@ class Entry:
         return len(self.data) + len(self.compressed or b"") + OVERHEAD
 
 
+@dataclass(slots=True, eq=False)
+class _Load:
+    """A fetch under way."""
+
+    task: asyncio.Task[Entry]
+    waiting: int = 0
+    """Callers that get what it fetches."""
+
+
 class ObjectCache:
     """The least recently used object goes first. For one event loop.
 
@@ -59,7 +68,7 @@ class ObjectCache:
         self._seconds = seconds
         self._clock = clock
         self._entries: OrderedDict[str, Entry] = OrderedDict()
-        self._loading: dict[str, asyncio.Task[Entry]] = {}
+        self._loading: dict[str, _Load] = {}
         self._pinned = 0
         self.used = 0
         """Bytes held."""
@@ -101,17 +110,23 @@ class ObjectCache:
         oldest = next(iter(self._entries.values()), None)
         return oldest is None or oldest.readers > 0 or self._clock() - oldest.used_at < IN_USE
 
-    async def load(self, key: str, fetch: Callable[[str], Awaitable[Entry]]) -> Entry:
-        """Return what `fetch` gets, asking once however many want it at this moment.
+    async def hold(self, key: str, fetch: Callable[[str], Awaitable[Entry]]) -> Entry:
+        """Return what `fetch` gets, asking once however many want it at this moment; the caller lets it go.
 
         A caller that is cancelled does not take the others' load along.
         """
-        task = self._loading.get(key)
-        if task is None:
-            task = asyncio.ensure_future(self._fetch(key, fetch))
-            task.add_done_callback(_look_at)
-            self._loading[key] = task
-        return await asyncio.shield(task)
+        load = self._loading.get(key)
+        if load is None:
+            load = self._loading[key] = _Load(asyncio.ensure_future(self._fetch(key, fetch)))
+            load.task.add_done_callback(_look_at)
+        load.waiting += 1
+        try:
+            return await asyncio.shield(load.task)
+        except asyncio.CancelledError:
+            load.waiting -= 1
+            if load.task.done() and not load.task.cancelled() and load.task.exception() is None:
+                self.let_go(load.task.result())  # it was counted for this caller, who never saw it
+            raise
 
     async def _fetch(self, key: str, fetch: Callable[[str], Awaitable[Entry]]) -> Entry:
         try:
@@ -121,6 +136,9 @@ class ObjectCache:
             raise
         else:
             self._keep(key, entry)
+            # Before whoever waits goes on: what is neither loading nor held makes room for others in between.
+            if waiting := self._loading[key].waiting:
+                self.acquire(entry, waiting)
             return entry
         finally:
             del self._loading[key]
@@ -164,13 +182,13 @@ class ObjectCache:
         """Count bytes that were reserved as free again."""
         self.used -= size
 
-    def acquire(self, entry: Entry) -> None:
-        """Note that an answer holds an entry."""
+    def acquire(self, entry: Entry, readers: int = 1) -> None:
+        """Note that so many answers more hold an entry."""
         if not entry.readers:
             self._pinned += entry.cost
             if not entry.kept:  # it found no room, or was dropped since, and is held all the same
                 self.used += entry.cost
-        entry.readers += 1
+        entry.readers += readers
 
     def let_go(self, entry: Entry) -> None:
         """Note that an answer holds an entry no longer."""

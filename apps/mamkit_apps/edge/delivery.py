@@ -125,10 +125,13 @@ class Delivery:
             return
         if entry is None and exchange.method == "GET" and self._cache.admits():
             exchange.outcome = "miss"
-            entry = await self._load(key, store)
-            if entry.info.size <= self._cache.largest:
-                await self._reply(exchange, self._answer(exchange, entry, carried, grant, more), entry)
-                return
+            entry = await self._hold(key, store)
+            try:
+                if entry.info.size <= self._cache.largest:
+                    await exchange.reply(self._answer(exchange, entry, carried, grant, more))
+                    return
+            finally:
+                self._cache.let_go(entry)
         exchange.outcome = "stream"
         if exchange.method == "GET" and CONDITIONS.isdisjoint(exchange.fields):
             await self._stream_whole(exchange, carried, grant, more)
@@ -150,7 +153,7 @@ class Delivery:
         """Return whether the operating system's cache is to serve an object; this process compresses playlists."""
         return not is_playlist(key) and (self._cache.is_crowded() or not self._cache.admits())
 
-    async def _load(self, key: str, store: ObjectStore) -> Entry:
+    async def _hold(self, key: str, store: ObjectStore) -> Entry:
         known = self._cache.stale(key)
         largest = self._cache.largest
 
@@ -161,7 +164,7 @@ class Delivery:
                     return known
             return await self._threads.run(_read, store, key, largest)
 
-        return await self._cache.load(key, fetch)
+        return await self._cache.hold(key, fetch)
 
     def _headers(
         self, request: Request, head: Headers, etag: str, carried: Carried, grant: Grant, *, growing: bool
