@@ -106,11 +106,14 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def docs(session: nox.Session) -> None:
-    """The documentation builds without a warning; a folder after `--` keeps it."""
+    """The documentation builds without a warning and loads nothing from elsewhere; a folder after `--` keeps it."""
     with tempfile.TemporaryDirectory() as nowhere:
         [site] = session.posargs or [nowhere]
         # The variable silences advertising, which is not a warning about these pages.
         run(session, "mkdocs", "build", "--strict", "--site-dir", site, NO_MKDOCS_2_WARNING="1")
+        for page in Path(site).rglob("*.html"):
+            if found := re.search(r'<(?:script|img|iframe)\b[^>]+src="(?:https?:)?//[^"]*', page.read_text("utf-8")):
+                session.error(f"{page.relative_to(site)} loads from elsewhere: {found[0]}")
 
 
 @nox.session(venv_backend="none")
