@@ -16,6 +16,7 @@ try:
         BigInteger,
         Column,
         ColumnElement,
+        Connection,
         Float,
         Index,
         Integer,
@@ -26,9 +27,13 @@ try:
         Uuid,
         and_,
         false,
+        func,
+        inspect,
         or_,
+        select,
         text,
     )
+    from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 except ImportError as error:
     raise MissingExtraError("jobs", package="sqlalchemy") from error
 
@@ -39,6 +44,7 @@ __all__ = [
     "WAITING",
     "held",
     "jobs",
+    "make_table",
     "overdue",
     "runnable",
     "to_event",
@@ -46,6 +52,7 @@ __all__ = [
     "to_lease",
 ]
 
+SCHEMA_LOCK = 0x6D616D6B6974  # "mamkit"; the key of PostgreSQL's advisory lock while the table is made
 MAX_FENCE = 2**63 - 1  # a 64-bit column; what a stranger shows may be larger
 
 # Literal text and no bound values: a database uses a partial index only where it can prove its condition. No index
@@ -82,6 +89,23 @@ jobs = Table(
     Index("jobs_by_end", "finished_at", sqlite_where=FINISHED, postgresql_where=FINISHED),
     Index("jobs_finished", "state", "sequence", sqlite_where=FINISHED, postgresql_where=FINISHED),
 )
+
+
+def make_table(connection: Connection) -> None:
+    """Make what is missing of the table; in a transaction, which several processes may try at once."""
+    if connection.dialect.name == "postgresql":  # its IF NOT EXISTS fails when two are at it at once
+        connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
+    if not inspect(connection).has_table(jobs.name):
+        connection.execute(CreateTable(jobs, if_not_exists=True))
+    present = {column["name"] for column in inspect(connection).get_columns(jobs.name)}
+    for column in jobs.columns:
+        if column.name not in present:  # the table is of an older mamkit
+            definition = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {jobs.name} ADD COLUMN {definition}")
+    indexed = {index["name"] for index in inspect(connection).get_indexes(jobs.name)}
+    for index in sorted(jobs.indexes, key=lambda index: str(index.name)):
+        if index.name not in indexed:
+            connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def held(job_id: UUID, fence: int) -> ColumnElement[bool]:

@@ -25,7 +25,19 @@ from mamkit.jobs._check import (
 )
 from mamkit.jobs._database import Database
 from mamkit.jobs._micros import micros, moment
-from mamkit.jobs._table import ACTIVE, FINISHED, RUNNING, held, jobs, overdue, runnable, to_event, to_job, to_lease
+from mamkit.jobs._table import (
+    ACTIVE,
+    FINISHED,
+    RUNNING,
+    held,
+    jobs,
+    make_table,
+    overdue,
+    runnable,
+    to_event,
+    to_job,
+    to_lease,
+)
 from mamkit.jobs._watching import TELL_APART, Memory, PollingWatch, Standing
 from mamkit.jobs.errors import DedupeKeyTakenError, JobNotFoundError, LeaseLostError, UnsupportedDatabaseError
 from mamkit.jobs.models import FinishedState, Job, JobState, Lease, NewJob, QueueDepth
@@ -44,7 +56,6 @@ try:
         case,
         delete,
         func,
-        inspect,
         not_,
         or_,
         select,
@@ -54,13 +65,11 @@ try:
     )
     from sqlalchemy.dialects import postgresql, sqlite
     from sqlalchemy.exc import IntegrityError
-    from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 except ImportError as error:
     raise MissingExtraError("jobs", package="sqlalchemy") from error
 
 __all__ = ["SqlQueue"]
 
-SCHEMA_LOCK = 0x6D616D6B6974  # "mamkit"; the key of PostgreSQL's advisory lock while the table is made
 URGENCY = (jobs.c.priority, jobs.c.run_at, jobs.c.sequence)  # in which order jobs are handed out
 PAUSE = timedelta(seconds=0.5)  # between two looks of a watch: no job tells more often
 PURGE_BATCH = 1000  # rows deleted in one transaction, so that a purge never holds SQLite's write lock for long
@@ -89,21 +98,11 @@ class SqlQueue:
         self._insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
 
     def create_schema(self) -> None:
-        """Make the table, its columns and its indexes where they are missing; several processes may do so at once."""
+        """Make the table, its columns and its indexes where they are missing; several processes may do so at once.
 
-        def create(connection: Connection) -> None:
-            if connection.dialect.name == "postgresql":  # its IF NOT EXISTS fails when two are at it at once
-                connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
-            connection.execute(CreateTable(jobs, if_not_exists=True))
-            present = {column["name"] for column in inspect(connection).get_columns(jobs.name)}
-            for column in jobs.columns:
-                if column.name not in present:  # the table is of an older mamkit
-                    definition = CreateColumn(column).compile(dialect=connection.dialect)
-                    connection.exec_driver_sql(f"ALTER TABLE {jobs.name} ADD COLUMN {definition}")
-            for index in sorted(jobs.indexes, key=lambda index: str(index.name)):
-                connection.execute(CreateIndex(index, if_not_exists=True))
-
-        self._database.write(create)
+        Where nothing is missing, that asks for no right to make anything.
+        """
+        self._database.write(make_table)
 
     def enqueue(self, *new: NewJob) -> list[UUID]:
         """See `Queue.enqueue`."""

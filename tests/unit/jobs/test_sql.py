@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, create_mock_
 from mamkit.jobs import QueueUnavailableError, UnsupportedDatabaseError, _database
 from mamkit.jobs.sql import SqlQueue
 from mamkit.testing.jobs import new_job
+from tests.servers.postgres import Postgres
 
 LEASE = timedelta(seconds=30)
 
@@ -141,6 +142,24 @@ def test_making_the_schema_again_keeps_the_jobs(queue: SqlQueue) -> None:
     [job_id] = queue.enqueue(new_job())
     queue.create_schema()
     assert queue.get(job_id).state == "waiting"
+
+
+def test_a_role_that_may_make_nothing_uses_a_schema_that_is_there(postgres: Postgres) -> None:
+    url = postgres.new_database()
+    owner = create_engine(url)
+    SqlQueue(owner).create_schema()
+    with owner.begin() as connection:
+        connection.exec_driver_sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")  # PostgreSQL 14 lets everybody
+        connection.exec_driver_sql("CREATE ROLE clerk LOGIN")
+        connection.exec_driver_sql("GRANT SELECT, INSERT, UPDATE, DELETE ON jobs TO clerk")
+        connection.exec_driver_sql("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO clerk")
+    clerk = create_engine(url, connect_args={"options": "-c role=clerk"})
+    queue = SqlQueue(clerk)
+    queue.create_schema()
+    [job_id] = queue.enqueue(new_job())
+    assert queue.get(job_id).state == "waiting"
+    for engine in (owner, clerk):
+        engine.dispose()
 
 
 def test_the_clock_of_sqlite_is_that_of_this_machine(queue: SqlQueue) -> None:
