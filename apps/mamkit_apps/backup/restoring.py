@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from mamkit import catalog
 from mamkit.catalog import sync_engine
+from mamkit.catalog.event_models import EventCounter
 from mamkit.catalog.migrate import revisions
 from mamkit.catalog.models import Preview, PreviewPart, Version
 from mamkit.clock import utc_now
@@ -27,6 +28,7 @@ __all__ = ["Restored", "restore", "settings_of", "verify"]
 INDEX = "index.m3u8"
 PAGE = 500  # previews that are looked at in one go
 UNFINISHED: tuple[JobState, ...] = ("waiting", "running")
+LOST_EVENTS = 2**32  # more than an installation tells between a backup and its end; JavaScript counts to 2**53
 JOBS = 1000  # the most that a queue lists in one go
 
 
@@ -114,6 +116,7 @@ def restore(
     with connected(settings.database) as connection:
         counts = load(connection, tables, lambda name: archive.lines(table_name(name)))
     migrate(settings)
+    _count_on(settings)
     _empty_queue(settings)
     progress("previews")
     return Restored(
@@ -205,6 +208,13 @@ def _empty_queue(settings: ServiceSettings) -> None:
                     queue.cancel(job.id)
     finally:
         engine.dispose()
+
+
+def _count_on(settings: ServiceSettings) -> None:
+    """Let no event have the position of one that was told after the backup, and whoever saw those begin anew."""
+    position = EventCounter.position + LOST_EVENTS
+    with connected(settings.database) as connection:
+        connection.execute(sa.update(EventCounter).values(position=position, purged=position))
 
 
 def _missing_masters(settings: ServiceSettings, zones: Zones) -> Iterator[str]:
