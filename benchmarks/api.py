@@ -2,6 +2,9 @@
 
 Requests go to the applications in this process, without a socket: what is measured is the work behind one. Times are
 those of one request at a time, in turns between the databases; the 95th percentile of a round counts.
+
+`MAMKIT_API_ROWS` names what is measured, with commas between: `bare`, `growth` (PostgreSQL), `sqlite`, `load`; all of
+it takes some six minutes, of which a million assets take one, and `bare` alone takes seconds.
 """
 
 import asyncio
@@ -33,6 +36,7 @@ from mamkit_apps.api.asgi import create_app, prepare
 from mamkit_apps.api.settings import ApiSettings
 from tests.servers import postgres
 
+ROWS = ("bare", "growth", "sqlite", "load")
 GROWTH = "<= 1.3"  # of the 95th percentile from the small database to the large one
 TOKEN_AGE = 300.0  # seconds after which a new one is made
 WARM_UP = 10  # requests of each kind before any counts
@@ -136,23 +140,37 @@ def measure(quick: bool) -> list[Row]:
 async def _measure(quick: bool) -> list[Row]:
     small, large, embedded = (1_000, 20_000, 5_000) if quick else (10_000, 1_000_000, 100_000)
     rounds, times = (3, 20) if quick else (5, 100)
+    wanted = os.environ.get("MAMKIT_API_ROWS", ",".join(ROWS)).split(",")
+    if not set(ROWS) >= set(wanted):
+        raise SystemExit(f"MAMKIT_API_ROWS: any of {', '.join(ROWS)}")
     rows = []
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mamkit-bench-")))
         server = stack.enter_context(postgres.running())
-        # Of somebody who is no superuser: the policies of rows are part of the work.
-        urls = {count: server.new_database(role="tenant") for count in (small, large)}
-        few, many = [await stack.enter_async_context(_site(folder, urls[count], count)) for count in (small, large)]
-        lite_few, lite_many = [
-            await stack.enter_async_context(_site(folder, f"sqlite:///{folder}/{count}.db", count))
-            for count in (small, embedded)
-        ]
-        bare = await stack.enter_async_context(_bare(urls[small], small))
-        for kind, pair in (("PostgreSQL", (few, many)), ("SQLite", (lite_few, lite_many))):
+
+        async def on_postgresql(count: int) -> tuple[Site, str]:
+            # Of somebody who is no superuser: the policies of rows are part of the work.
+            url = server.new_database(role="tenant")
+            return await stack.enter_async_context(_site(folder, url, count)), url
+
+        few, url = await on_postgresql(small)
+        if "bare" in wanted:
+            bare = await stack.enter_async_context(_bare(url, small))
+            rows.append(await _beside_bare(few, bare, rounds * 5, times // 5))
+        if "growth" in wanted or "load" in wanted:
+            many, _ = await on_postgresql(large)
+        if "growth" in wanted:
             for name, request in REQUESTS.items():
-                rows.append(await _growth(f"{kind}: {name}", request, pair, rounds=rounds, times=times))
-        rows.append(await _beside_bare(few, bare, rounds, times))
-        rows += await _under_load(many, seconds=3.0 if quick else 15.0)
+                rows.append(await _growth(f"PostgreSQL: {name}", request, (few, many), rounds=rounds, times=times))
+        if "sqlite" in wanted:
+            pair = [
+                await stack.enter_async_context(_site(folder, f"sqlite:///{folder}/{count}.db", count))
+                for count in (small, embedded)
+            ]
+            for name, request in REQUESTS.items():
+                rows.append(await _growth(f"SQLite: {name}", request, (pair[0], pair[1]), rounds=rounds, times=times))
+        if "load" in wanted:
+            rows += await _under_load(many, seconds=3.0 if quick else 15.0)
     return rows
 
 
@@ -160,10 +178,14 @@ async def _growth(name: str, request: Request, sites: tuple[Site, Site], *, roun
     small, large = sites
     taken: dict[int, list[float]] = {small.count: [], large.count: []}
     for site in (small, large):
-        await _percentile(request, site, WARM_UP)
-    for turn in range(rounds):
-        for site in (small, large) if turn % 2 else (large, small):
-            taken[site.count].append(await _percentile(request, site, times))
+        await _seconds(request, site, WARM_UP)
+    for _ in range(rounds):
+        found: dict[int, list[float]] = {small.count: [], large.count: []}
+        for turn in range(times):  # request by request, so that whatever disturbs one disturbs the other
+            for site in (small, large) if turn % 2 else (large, small):
+                found[site.count] += await _seconds(request, site, 1)
+        for count, seconds in found.items():
+            taken[count].append(_late(seconds))
     return Row(
         name=f"{name}, {large.count:,} assets",
         ours=median(taken[large.count]) * 1000,
@@ -175,25 +197,28 @@ async def _growth(name: str, request: Request, sites: tuple[Site, Site], *, roun
     )
 
 
-async def _percentile(request: Request, site: Site, times: int) -> float:
+async def _seconds(request: Request, site: Site, times: int) -> list[float]:
+    """Return how long each of some requests takes."""
     found = []
     for _ in range(times):
         start = time.perf_counter()
         await request(site)
         found.append(time.perf_counter() - start)
-    return sorted(found)[int(len(found) * 0.95)]
+    return found
+
+
+def _late(seconds: list[float]) -> float:
+    """Return the 95th percentile."""
+    return sorted(seconds)[int(len(seconds) * 0.95)]
 
 
 async def _beside_bare(ours: Site, bare: Site, rounds: int, times: int) -> Row:
     rates: dict[bool, list[float]] = {True: [], False: []}
     for site in (ours, bare):
-        await _percentile(_get, site, WARM_UP)
+        await _seconds(_get, site, WARM_UP)
     for turn in range(rounds):
         for site in (ours, bare) if turn % 2 else (bare, ours):
-            start = time.perf_counter()
-            for _ in range(times):
-                await _get(site)
-            rates[site is ours].append(times / (time.perf_counter() - start))
+            rates[site is ours].append(times / sum(await _seconds(_get, site, times)))
     return Row(
         name="PostgreSQL: get, one client",
         ours=median(rates[True]),
@@ -237,7 +262,7 @@ async def _under_load(site: Site, *, seconds: float) -> list[Row]:
             due += random.expovariate(saturating / 2)
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             tasks.create_task(one(kinds[number % len(kinds)], due))
-    late = sorted(taken)[int(len(taken) * 0.95)] * 1000
+    late = _late(taken) * 1000
     return [
         Row(
             name=f"PostgreSQL: a mix by {CLIENTS} clients at once, {site.count:,} assets",

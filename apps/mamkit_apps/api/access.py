@@ -95,10 +95,10 @@ async def principal_by(parts: Parts, token: str, verified: AccessClaims | None =
     if token.startswith(API_KEY_PREFIX):
         return await _by_api_key(parts, token)
     claims = verified or parts.tokens.verify(token)
-    standing = await parts.catalog.ask(lambda session: db.standing_of(session, claims.user_id))
-    if standing is None or standing.user.status != "active" or standing.user.authz_version != claims.authz_version:
+    standing = await db.standing_of(parts.catalog, claims.user_id)
+    if standing is None or standing.status != "active" or standing.authz_version != claims.authz_version:
         raise TokenInvalidError("the account has changed since this token was issued; log in again")
-    note(user_id=standing.user.id)
+    note(user_id=standing.user_id)
     return _principal(standing)
 
 
@@ -115,9 +115,8 @@ async def provide_owner(principal: Caller) -> Principal:
 
 async def _by_api_key(parts: Parts, token: str) -> Principal:
     key_id = parse_api_key(token)
-    async with parts.catalog.read() as session:
-        row = await db.api_key_by_id(session, key_id)
-        standing = None if row is None else await db.standing_of(session, row.user_id)
+    row = await db.api_key_by_id(parts.catalog, key_id)
+    standing = None if row is None else await db.standing_of(parts.catalog, row.user_id)
     known = (
         None
         if row is None
@@ -133,19 +132,19 @@ async def _by_api_key(parts: Parts, token: str) -> Principal:
     now = utc_now()
     key = check_api_key(known, token, at=now)
     parts.good_keys.add(token)
-    if row is None or standing is None or standing.user.status != "active":
+    if row is None or standing is None or standing.status != "active":
         raise TokenInvalidError("its owner's account is disabled")
     if row.last_used_at is None or now - row.last_used_at > USED_EVERY:
         async with parts.catalog.begin() as session:
             await db.touch_api_key(session, row)
-    note(user_id=standing.user.id, api_key_id=row.id)
+    note(user_id=standing.user_id, api_key_id=row.id)
     return replace(_principal(standing), scopes=key.scopes)
 
 
 def _principal(standing: Standing) -> Principal:
     """Return a user with their roles. In their personal workspace they have those of their account."""
     workspaces = {workspace: frozenset({role}) for workspace, role in standing.memberships.items()}
-    user_id = standing.user.id
+    user_id = standing.user_id
     return Principal(user_id=user_id, roles=standing.roles, workspaces=workspaces | {home_of(user_id): standing.roles})
 
 

@@ -5,7 +5,6 @@ import time
 from http import HTTPStatus
 
 import structlog
-from litestar.datastructures import MutableScopeHeaders
 from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
 
 from mamkit.ids import uuid7
@@ -43,7 +42,8 @@ class Envelope:
     def __init__(self, app: ASGIApp, *, https: bool, subdomains: bool = False) -> None:
         self._app = app
         hsts = f"{HSTS}; includeSubDomains" if subdomains else HSTS
-        self._careful = CAREFUL | ({"strict-transport-security": hsts} if https else {})
+        careful = CAREFUL | {"cache-control": "no-store"} | ({"strict-transport-security": hsts} if https else {})
+        self._careful = [(name.encode(), value.encode()) for name, value in careful.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -85,8 +85,7 @@ class Envelope:
                 )
 
     def _dress(self, message: HTTPResponseStartEvent, request_id: str) -> None:
-        headers = MutableScopeHeaders(message)
-        headers["x-request-id"] = request_id
-        for name, value in self._careful.items():
-            headers.setdefault(name, value)
-        headers.setdefault("cache-control", "no-store")
+        # As bytes, since each answer gets a dozen of them: names are in small letters here (ASGI, HTTP version 2.4).
+        there = {name for name, _ in message["headers"]}
+        missing = [header for header in self._careful if header[0] not in there]
+        message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *missing]

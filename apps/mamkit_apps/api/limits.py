@@ -9,7 +9,6 @@ import hashlib
 from contextlib import suppress
 from math import ceil, floor
 
-from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.middleware import ASGIMiddleware
@@ -49,9 +48,8 @@ class RateLimits(ASGIMiddleware):
 
         async def tell(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableScopeHeaders(message)
-                for field, value in fields.items():
-                    headers[field] = value
+                told = [(field.encode(), value.encode()) for field, value in fields.items()]
+                message["headers"] = [*message["headers"], *told]
             await send(message)
 
         await next_app(scope, receive, tell)

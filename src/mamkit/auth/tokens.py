@@ -1,8 +1,9 @@
 """Access tokens: short-lived JSON Web Tokens (RFC 7519, RFC 9068) that services check without asking anybody."""
 
+import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
@@ -26,6 +27,7 @@ _MIN_SECRET_BYTES = 32  # RFC 7518 section 3.2
 _MAX_TOKEN_CHARS = 8192  # no header line of that length passes the usual proxies
 _REQUIRED = frozenset({"iss", "aud", "iat", "exp", "jti", "sub", "sid", "azv", "roles"})
 _KNOWN_HEADERS = 16  # spellings remembered; one key has one
+_REMEMBERED = 4096  # tokens found genuine, 1 KiB each: a client sends one for as long as it lasts
 _LATEST = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second that a `datetime` holds
 
 
@@ -55,8 +57,21 @@ class AccessClaims:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Genuine:
+    """What a token says once its signature is verified, and whatever the time is."""
+
+    kid: str
+    key: Any = field(repr=False)
+    claims: AccessClaims
+    not_before: datetime | None
+
+
 class AccessTokens:
     """Issues and verifies access tokens.
+
+    Tokens that were found genuine are remembered by their digests, so that the next request with one costs a digest and
+    no signature. Only what cannot change is: the time, and whether its key is still a key, are looked at each time.
 
     Args:
         keys: Secrets of at least 32 bytes, for HS256, where whoever verifies can also sign. Or key pairs, for EdDSA and
@@ -91,6 +106,7 @@ class AccessTokens:
         self._jws = jwt.PyJWS(algorithms=["EdDSA", "ES256"])
         self._jws.register_algorithm(_HMAC, _Hmac(_Hmac.SHA256))
         self._headers: dict[str, tuple[str, str]] = {}  # of genuine tokens: the header as sent → algorithm, key id
+        self._genuine: dict[bytes, _Genuine] = {}
         if not isinstance(keys, KeyPairs):
             _check_secret(keys.current[1])
 
@@ -128,10 +144,27 @@ class AccessTokens:
         """
         if len(token) > _MAX_TOKEN_CHARS:
             raise TokenInvalidError("it is too long")
+        name = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
+        genuine = self._genuine.get(name)
+        if genuine is None or self._key(genuine.kid) != genuine.key:
+            genuine = self._genuine[name] = self._read(token)
+            if len(self._genuine) > _REMEMBERED:
+                del self._genuine[next(iter(self._genuine))]
+        claims, now = genuine.claims, self._clock()
+        not_before = claims.issued_at if genuine.not_before is None else max(claims.issued_at, genuine.not_before)
+        if not_before - now > self._leeway:
+            raise TokenInvalidError("it is from the future")
+        if now - claims.expires_at >= self._leeway:
+            raise TokenExpiredError(expired_at=claims.expires_at)
+        return claims
+
+    def _read(self, token: str) -> _Genuine:
+        """Return what a token says, if it was issued here and for this audience, be it long ago."""
         header = token.partition(".")[0]
         algorithm, kid = self._headers.get(header) or self._read_header(token)
+        key = self._key(kid)
         try:
-            payload = json.loads(self._jws.decode(token, self._key(kid), algorithms=[algorithm]).decode())
+            payload = json.loads(self._jws.decode(token, key, algorithms=[algorithm]).decode())
         except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
             raise TokenInvalidError(_reason(error)) from error
         if len(self._headers) < _KNOWN_HEADERS:
@@ -144,13 +177,7 @@ class AccessTokens:
             raise TokenInvalidError("another issuer made it")
         if payload["aud"] != self._audience:  # one, and no list of them: we write none
             raise TokenInvalidError("it is for another audience")
-        claims = _claims(payload)
-        now = self._clock()
-        if claims.issued_at - now > self._leeway or ("nbf" in payload and _time(payload, "nbf") - now > self._leeway):
-            raise TokenInvalidError("it is from the future")
-        if now - claims.expires_at >= self._leeway:
-            raise TokenExpiredError(expired_at=claims.expires_at)
-        return claims
+        return _Genuine(kid, key, _claims(payload), _time(payload, "nbf") if "nbf" in payload else None)
 
     def _read_header(self, token: str) -> tuple[str, str]:
         """Return algorithm and key id of a token, once its header is one that we write."""

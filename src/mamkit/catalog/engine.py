@@ -6,24 +6,25 @@ Readers see the state in which they began and wait for nobody (write-ahead log).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from importlib import import_module
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVarTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from mamkit.catalog.errors import CatalogUnavailableError, DatabaseUrlError, ReadOnlyError
+from mamkit.catalog.questions import Question, ask_at_once, wording_of
 from mamkit.catalog.scope import EVERYTHING, SETTINGS, Scope, criteria, narrow
 from mamkit.clock import Clock, utc_now
 from mamkit.errors import MissingExtraError
 
 __all__ = ["Catalog", "now", "sync_engine"]
 
-T = TypeVar("T")
+Columns = TypeVarTuple("Columns")
 
 BUSY_TIMEOUT = 10.0  # seconds a writer waits for SQLite's write lock; our transactions hold it for milliseconds
 _BEGIN = "mamkit_begin"  # execution option: the statement that begins a transaction; empty: there is none
@@ -125,30 +126,29 @@ class Catalog:
                 yield session
                 await session.flush()  # complains of changes
 
-    async def ask(self, question: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        """Return what one statement finds, at the cost of that statement alone: there is no transaction around it.
-
-        It sees everything.
+    async def ask(
+        self, question: Question[*Columns], /, scope: Scope | None = None, **given: object
+    ) -> Sequence[tuple[*Columns]]:
+        """Return the rows that a question finds, as `read` would, at the cost of one round trip.
 
         Args:
-            question: Executes the statement, which must only read. It is asked twice where the first connection turns
-                out to be gone.
+            question: Made once.
+            scope: What it sees; None: everything.
+            given: The question's parameters.
 
         Raises:
             CatalogUnavailableError: The database does not answer.
         """
-        if self._kind == "sqlite":  # where a transaction costs nothing
-            async with self.read() as session:
-                return await question(session)
-        with _translated():
-            async with self._reading(execution_options={_BEGIN: ""}) as session:
-                try:
-                    return await question(session)
-                except sa.exc.DBAPIError as error:
-                    if not error.connection_invalidated:
-                        raise
-                    await session.rollback()
-                    return await question(session)
+        if self._kind == "postgresql":
+            moment = self._clock
+            wording = wording_of(question, scope, moment, self._engine.dialect)
+            settings = None if scope is None else list(scope.settings(moment()).values())
+            with suppress(self._engine.dialect.loaded_dbapi.Error), _translated():
+                return await ask_at_once(self._engine.sync_engine, wording, given, settings)
+        # SQLite, where a transaction costs nothing; or the connection was gone, or the statement refused, and a session
+        # knows what to do about it.
+        async with self.read(scope) as session:
+            return (await session.execute(question.statement, given)).all()
 
     def _begins(self, begin: Mapping[str, str], scope: Scope | None) -> dict[str, Any]:
         """Return the arguments of a session whose transaction begins so, with the settings that the policies look at.

@@ -9,8 +9,9 @@ from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit.catalog._facts import shown_facts
+from mamkit.catalog._loading import columns_of, detached
 from mamkit.catalog.assets import asset_by_id, playing_version
-from mamkit.catalog.engine import now
+from mamkit.catalog.engine import Catalog, now
 from mamkit.catalog.errors import AssetNotFoundError, VersionNotFoundError
 from mamkit.catalog.events import tell
 from mamkit.catalog.indexing import index
@@ -18,6 +19,8 @@ from mamkit.catalog.library_errors import (
     TrashedError,
 )
 from mamkit.catalog.models import Asset, AssetTag, Preview, Version
+from mamkit.catalog.questions import Question
+from mamkit.catalog.scope import Scope
 from mamkit.catalog.usage import count
 from mamkit.catalog.words import fold
 
@@ -101,24 +104,31 @@ async def tags_of(session: AsyncSession, asset_ids: Iterable[UUID]) -> dict[UUID
     return found
 
 
-_WITH_TAGS = (
-    select(Asset, AssetTag.tag)
+_WITH_TAGS = Question(
+    select(*columns_of(Asset), AssetTag.tag)
     .outerjoin(AssetTag, AssetTag.asset_id == Asset.id)
     .where(Asset.id == bindparam("asset_id"))
     .order_by(AssetTag.tag)
 )
 
 
-async def asset_with_tags(session: AsyncSession, asset_id: UUID) -> tuple[Asset, list[str]]:
-    """Return an asset that does not lie in the trash, and its tags in order, by one query.
+async def asset_with_tags(catalog: Catalog, asset_id: UUID, scope: Scope | None = None) -> tuple[Asset, list[str]]:
+    """Return an asset that does not lie in the trash, and its tags in order, by one question.
+
+    Args:
+        catalog: Where it is.
+        asset_id: Its id.
+        scope: What is seen; None: everything.
 
     Raises:
-        AssetNotFoundError: There is no such asset that the session sees, or it lies in the trash.
+        AssetNotFoundError: There is no such asset that the scope shows, or it lies in the trash.
+        CatalogUnavailableError: The database does not answer.
     """
-    rows = (await session.execute(_WITH_TAGS, {"asset_id": asset_id})).all()
-    if not rows or rows[0][0].trashed:
+    rows = await catalog.ask(_WITH_TAGS, scope, asset_id=asset_id)
+    asset = detached(Asset, rows[0]) if rows else None
+    if asset is None or asset.trashed:
         raise AssetNotFoundError(asset_id)
-    return rows[0][0], [row.tag for row in rows if row.tag is not None]
+    return asset, [row[-1] for row in rows if row[-1] is not None]
 
 
 async def play_version(session: AsyncSession, asset_id: UUID, number: int | None) -> Asset:

@@ -4,16 +4,18 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, or_, select, update
+from sqlalchemy import CursorResult, bindparam, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.dml import Delete, Update
 
+from mamkit.catalog._loading import columns_of, detached
 from mamkit.catalog._rows import add, is_duplicate
-from mamkit.catalog.engine import now
+from mamkit.catalog.engine import Catalog, now
 from mamkit.catalog.errors import IdentityTakenError
 from mamkit.catalog.login_models import ApiKey, EmailVerification, Identity, Passkey, RecoveryCode, SecondFactor
 from mamkit.catalog.models import User
+from mamkit.catalog.questions import Question
 
 __all__ = [
     "add_api_key",
@@ -119,9 +121,17 @@ async def add_api_key(
     )
 
 
-async def api_key_by_id(session: AsyncSession, key_id: UUID) -> ApiKey | None:
-    """Return a key."""
-    return await session.get(ApiKey, key_id)
+_API_KEY = Question(select(*columns_of(ApiKey)).where(ApiKey.id == bindparam("key_id")))
+
+
+async def api_key_by_id(catalog: Catalog, key_id: UUID) -> ApiKey | None:
+    """Return a key, by one question.
+
+    Raises:
+        CatalogUnavailableError: The database does not answer.
+    """
+    rows = await catalog.ask(_API_KEY, key_id=key_id)
+    return detached(ApiKey, rows[0]) if rows else None
 
 
 async def api_keys_of(session: AsyncSession, user_id: UUID) -> Sequence[ApiKey]:

@@ -5,14 +5,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Select, String, Uuid, bindparam, cast, func, literal, select, true, union_all
+from sqlalchemy import String, Uuid, bindparam, cast, func, literal, select, true, union_all
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit.catalog._rows import add, is_duplicate
-from mamkit.catalog.engine import now
+from mamkit.catalog.engine import Catalog, now
 from mamkit.catalog.errors import EmailTakenError, InvalidEmailError, RoleNotFoundError, UserNotFoundError
 from mamkit.catalog.models import Role, User, UserRole, UserStatus
+from mamkit.catalog.questions import Question
 from mamkit.catalog.workspace_models import Membership
 from mamkit.catalog.workspaces import create_personal_workspace
 
@@ -37,7 +38,9 @@ __all__ = [
 class Standing:
     """Who a user is and where they may do something."""
 
-    user: User
+    user_id: UUID
+    status: UserStatus
+    authz_version: int
     roles: frozenset[str]
     """Of the account."""
     memberships: Mapping[UUID, str]
@@ -119,8 +122,8 @@ async def user_by_id(session: AsyncSession, user_id: UUID) -> User:
     return user
 
 
-def _standing() -> Select[User, str, str, UUID]:
-    """Return the statement of `standing_of`: a row for each right, and one for who has none."""
+def _standing() -> Question[UUID, UserStatus, int, str, str, UUID]:
+    """Return what `standing_of` asks: a row for each right, and one for who has none."""
     user_id = bindparam("user_id", type_=Uuid())
     roles = select(literal("role"), Role.name, cast(None, Uuid)).join(UserRole, UserRole.role_id == Role.id)
     members = select(literal("member"), cast(Membership.role, String), Membership.workspace_id)
@@ -128,21 +131,29 @@ def _standing() -> Select[User, str, str, UUID]:
         roles.where(UserRole.user_id == user_id), members.where(Membership.user_id == user_id)
     ).subquery()
     kind, name, workspace_id = rights.c
-    return select(User, kind, name, workspace_id).join(rights, true(), isouter=True).where(User.id == user_id)
+    found = select(User.id, User.status, User.authz_version, kind, name, workspace_id)
+    return Question(found.join(rights, true(), isouter=True).where(User.id == user_id))
 
 
-_STANDING = _standing()  # every request asks it, and building it takes longer than the database takes to answer
+_STANDING = _standing()
 
 
-async def standing_of(session: AsyncSession, user_id: UUID) -> Standing | None:
-    """Return a user with their roles and memberships by one query; None if there is no such user."""
-    rows = (await session.execute(_STANDING, {"user_id": user_id})).all()
+async def standing_of(catalog: Catalog, user_id: UUID) -> Standing | None:
+    """Return who a user is and what they may, by one question; None if there is no such user.
+
+    Raises:
+        CatalogUnavailableError: The database does not answer.
+    """
+    rows = await catalog.ask(_STANDING, user_id=user_id)
     if not rows:
         return None
+    _, status, authz_version, *_ = rows[0]
     return Standing(
-        user=rows[0][0],
-        roles=frozenset(row[2] for row in rows if row[1] == "role"),
-        memberships={row[3]: row[2] for row in rows if row[1] == "member"},
+        user_id=user_id,
+        status=status,
+        authz_version=authz_version,
+        roles=frozenset(row[4] for row in rows if row[3] == "role"),
+        memberships={row[5]: row[4] for row in rows if row[3] == "member"},
     )
 
 

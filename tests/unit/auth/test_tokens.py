@@ -19,6 +19,7 @@ from mamkit.auth import (
     TokenInvalidError,
     WeakSecretError,
 )
+from mamkit.auth import tokens as module
 from mamkit.signing import KeyRing
 
 NOW = datetime(2031, 5, 1, 12, tzinfo=UTC)  # far from the machine's own time, which must not count
@@ -136,6 +137,38 @@ def test_time_is_that_of_the_injected_clock(tokens: AccessTokens, clock: Clock) 
     with pytest.raises(TokenExpiredError) as caught:
         tokens.verify(token)
     assert caught.value.expired_at == NOW + timedelta(minutes=15)
+
+
+def test_a_token_that_was_verified_ends_all_the_same(clock: Clock, forge: Callable[..., str]) -> None:
+    """What is remembered of a token is neither the time nor whether its key still verifies."""
+    keys = Keys(k2=SECRET, k1=OLD)
+    tokens = AccessTokens(keys, issuer="https://id.example", audience="api", clock=clock)
+    token = forge(secret=OLD, headers={"kid": "k1"}, nbf=int(NOW.timestamp()))
+    assert tokens.verify(token) == tokens.verify(token)
+    clock.now = NOW - timedelta(seconds=6)
+    assert refused(tokens, token) == "it is from the future"
+    clock.now = NOW + timedelta(minutes=15, seconds=5)
+    with pytest.raises(TokenExpiredError):
+        tokens.verify(token)
+    clock.now = NOW
+    keys.keys["k1"] = b"n" * 32
+    assert refused(tokens, token) == "its signature is wrong"
+    keys.keys["k1"] = OLD
+    assert tokens.verify(token).user_id == USER
+    del keys.keys["k1"]
+    assert refused(tokens, token) == "it names a key that is not known here"
+
+
+def test_what_is_remembered_of_tokens_is_bounded_and_no_token(
+    tokens: AccessTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_REMEMBERED", 3)
+    made = [issue(tokens) for _ in range(5)]
+    for token in made * 2:
+        assert tokens.verify(token).user_id == USER
+        refused(tokens, token + "x")
+    assert len(tokens._genuine) == 3
+    assert not any(token in repr(vars(tokens)) for token in made)
 
 
 def test_attack_issued_in_the_future(tokens: AccessTokens, clock: Clock) -> None:

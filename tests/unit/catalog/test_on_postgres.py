@@ -116,16 +116,16 @@ async def test_connections_that_are_gone_are_made_anew(
     catalog: Catalog, user: User, url: str, postgres: Postgres, way: str
 ) -> None:
     """A server that was restarted, or a proxy that drops idle connections, costs nobody an error."""
-    await asyncio.gather(*(catalog.ask(lambda session: db.standing_of(session, user.id)) for _ in range(3)))
+    await asyncio.gather(*(db.standing_of(catalog, user.id) for _ in range(3)))
     dropped = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s"
     with psycopg.connect(postgres.url(), autocommit=True) as admin:
         row = admin.execute(dropped, [url.rpartition("/")[2]]).fetchone()
     assert row is not None
     assert row[0] >= 3
     if way == "ask":
-        standing = await catalog.ask(lambda session: db.standing_of(session, user.id))
+        standing = await db.standing_of(catalog, user.id)
         assert standing is not None
-        assert standing.user.id == user.id
+        assert standing.user_id == user.id
         return
     async with getattr(catalog, way)() as session:
         assert (await db.user_by_id(session, user.id)).email == user.email

@@ -1,0 +1,91 @@
+"""What PostgreSQL reads for one request does not grow with the library: counted in rows, as the server counts them."""
+
+import base64
+import json
+from collections.abc import Awaitable, Callable, Mapping
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from benchmarks._seed import ADA, asset_id, seed, version_id
+from mamkit import catalog as db
+from mamkit.catalog import AssetQuery, Catalog, Scope
+from tests.servers.postgres import Postgres
+
+pytestmark = pytest.mark.anyio
+
+COUNT = 20_000
+BOUND = 3_000  # rows that one request may read by an index: a search looks at the first 500 assets, and at their words
+SEEN = Scope(actor_id=ADA, workspaces=frozenset({ADA}))
+MIDDLE = base64.urlsafe_b64encode(json.dumps(["newest", None, asset_id(COUNT // 2).hex]).encode()).decode().rstrip("=")
+
+
+@pytest.fixture(scope="module")
+def url(postgres: Postgres) -> str:
+    """A library of 20,000 assets, of somebody for whom the policies of rows hold."""
+    url = postgres.new_database(role="tenant")
+    db.upgrade(url)
+    seed(url, COUNT)
+    name = url.rpartition("/")[2]
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        # As for disks that need not turn. Otherwise all words of so small a library are read rather than those of 500.
+        connection.execute(sql.SQL("ALTER DATABASE {} SET random_page_cost = 1.1").format(sql.Identifier(name)))
+    return url
+
+
+async def page(catalog: Catalog, text: str = "", after: str | None = None) -> None:
+    async with catalog.read(SEEN) as session:
+        found = await db.find_assets(session, AssetQuery(workspace_id=ADA, text=text), after=after)
+        await db.tags_of(session, [asset.id for asset in found.assets])
+    assert found.assets
+
+
+async def comment(catalog: Catalog) -> None:
+    async with catalog.begin(SEEN) as session:
+        await db.add_comment(session, asset_id=asset_id(7), user_id=ADA, content="dark", start=1.0)
+    async with catalog.read(SEEN) as session:
+        assert await db.comments_of(session, asset_id(7))
+
+
+async def version(catalog: Catalog) -> None:
+    async with catalog.read(SEEN) as session:
+        found = await db.version_by_id(session, version_id(7))
+        await db.asset_by_id(session, found.asset_id)
+
+
+async def asset(catalog: Catalog) -> None:
+    await db.asset_with_tags(catalog, asset_id(7), SEEN)
+    await db.standing_of(catalog, ADA)
+
+
+REQUESTS: Mapping[str, Callable[[Catalog], Awaitable[None]]] = {
+    "list": page,
+    "list, a page from the middle": lambda catalog: page(catalog, after=MIDDLE),
+    "search, a word of one asset": lambda catalog: page(catalog, text="number7 h264"),
+    "search, words of all": lambda catalog: page(catalog, text="take h2"),
+    "get": asset,
+    "comment": comment,
+    "sign": version,
+}
+
+
+def read_so_far(postgres: Postgres, url: str) -> dict[str, tuple[int, int]]:
+    """Return for each table of the library how many rows were read one after the other, and how many by an index."""
+    with psycopg.connect(postgres.url(url.rpartition("/")[2])) as connection:
+        query = "SELECT relname, seq_tup_read, coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables"
+        return {name: (one_by_one, by_index) for name, one_by_one, by_index in connection.execute(query)}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_a_request_reads_no_more_rows_than_it_needs(postgres: Postgres, url: str, name: str) -> None:
+    before = read_so_far(postgres, url)
+    async with Catalog(url) as catalog:
+        for _ in range(8):  # by then the driver has prepared the statement, and the server planned it for any value
+            await REQUESTS[name](catalog)
+    after = read_so_far(postgres, url)  # connections tell the counters when they end
+    for table in ("assets", "asset_texts", "asset_tags", "versions", "previews"):
+        one_by_one, by_index = (after[table][kind] - before[table][kind] for kind in range(2))
+        assert one_by_one == 0, table
+        assert by_index <= 8 * BOUND, table
+    assert any(after[table][1] > before[table][1] for table in ("assets", "versions"))
