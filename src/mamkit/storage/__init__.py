@@ -70,7 +70,14 @@ from mamkit.storage.protocols import (
     Upload,
 )
 from mamkit.storage.reader import ObjectFile, open_seekable
-from mamkit.storage.transfer import Downloaded, Progress, download_file, read_ahead, upload_file
+from mamkit.storage.transfer import (
+    Downloaded,
+    Progress,
+    download_file,
+    download_unverified,
+    read_ahead,
+    upload_file,
+)
 from mamkit.storage.zones import MasterRecord, Zones, clear_staged, promote
 
 __all__ = [
@@ -132,6 +139,7 @@ __all__ = [
     "check_key",
     "clear_staged",
     "download_file",
+    "download_unverified",
     "master_key",
     "metadata_key",
     "open_seekable",

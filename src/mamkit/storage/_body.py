@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, Self
 
+from mamkit.storage._files import MOVED, move
 from mamkit.storage.errors import StorageUnavailableError
 from mamkit.storage.models import ByteRange, ObjectInfo
 
@@ -108,6 +109,14 @@ class FileBody(BlockBody):
             OSError: The bytes are in memory, or the body is closed.
         """
         return self._file.fileno()
+
+    def move_to(self, target: int) -> int:
+        """Let the kernel copy the next bytes to a descriptor and return how many; 0 at the end, or if it cannot."""
+        if not isinstance(self._file, io.FileIO) or not self._left:
+            return 0
+        count = move(self._file, target, min(MOVED, self._left))
+        self._left -= count
+        return count
 
     def close(self) -> None:
         """Close the file; may be called twice."""

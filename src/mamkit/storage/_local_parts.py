@@ -4,11 +4,12 @@ A part is an ordinary signed upload, so whoever serves those needs to know nothi
 """
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
 from mamkit.storage._facts import check_facts
+from mamkit.storage._upload import pour
 from mamkit.storage.errors import ObjectNotFoundError, UnboundedUploadError, UploadRejectedError
 from mamkit.storage.keys import check_key
 from mamkit.storage.models import Expected, ObjectInfo, PartsPlan, SignedRequest
@@ -80,13 +81,12 @@ class LocalParts:
             if number not in there:
                 raise UploadRejectedError("size", expected=plan.size_of(number), actual=0, key=plan.key)
 
-        def blocks() -> Iterator[bytes]:
+        expected = Expected(size=plan.size, sha256=plan.sha256)
+        with self._store.upload(plan.key, content_type=plan.content_type, expected=expected) as upload:
             for number in range(1, plan.count + 1):
                 with self._store.get(_part(plan, number)) as body:
-                    yield from body
-
-        expected = Expected(size=plan.size, sha256=plan.sha256)
-        info = self._store.put(plan.key, blocks(), content_type=plan.content_type, expected=expected)
+                    pour(upload, body)
+            info = upload.commit()
         self.abort(plan)
         return info
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mamkit.storage._files import write_all
 from mamkit.storage.errors import StorageError, StorageFullError, StorageUnavailableError
 
 __all__ = ["Scratch", "Tree", "is_object", "os_errors"]
@@ -146,11 +147,13 @@ class Scratch:
             self.close()
             raise
 
+    def fileno(self) -> int:
+        """Return the descriptor, opened for reading and writing."""
+        return self._descriptor
+
     def write(self, block: bytes | memoryview) -> None:
         """Append a block, all of it."""
-        left = memoryview(block)
-        while left:
-            left = left[os.write(self._descriptor, left) :]
+        write_all(self._descriptor, memoryview(block))
 
     def finish(self) -> os.stat_result:
         """Bring the bytes to the disk, if that is asked for, and return what the file is."""

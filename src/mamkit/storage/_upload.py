@@ -1,18 +1,19 @@
 """What all uploads share: counting, hashing, refusing; and the two ways to feed one."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Self
 
 from mamkit.storage._body import BLOCK_SIZE
-from mamkit.storage._buffers import reader_into
-from mamkit.storage._hashing import Sha256
+from mamkit.storage._buffers import buffer_of, reader_into
+from mamkit.storage._files import mover
 from mamkit.storage.errors import ObjectChangedError, UploadClosedError, UploadRejectedError
 from mamkit.storage.models import Expected, ObjectInfo
 from mamkit.storage.protocols import ObjectReader, ObjectWriter, Upload
 
-__all__ = ["CheckedUpload", "carry", "check_match", "feed"]
+__all__ = ["CheckedUpload", "carry", "check_match", "feed", "pour"]
 
 
 class CheckedUpload(ABC):
@@ -29,7 +30,7 @@ class CheckedUpload(ABC):
         self._key = key
         self._expected = expected or Expected()
         self._size = 0
-        self._digest = Sha256()
+        self._digest = hashlib.sha256()
         self._open = False
 
     def __enter__(self) -> Self:
@@ -45,18 +46,24 @@ class CheckedUpload(ABC):
         self._check_open()
         try:
             self._take(memoryview(block).cast("B"))
-            if not isinstance(block, bytes):  # the caller may use the buffer again
-                self._digest.settle()
         except BaseException:
             self._end()
             raise
 
-    def drain(self, readinto: Callable[[memoryview], int | None]) -> None:
-        """Take all bytes of a file, by what reads it into a buffer."""
+    def drain(self, data: bytes | BinaryIO | Iterable[bytes]) -> None:
+        """Take all bytes of what `put` is given."""
         self._check_open()
         try:
-            while count := readinto(buffer := self._digest.buffer()):
-                self._take(buffer[:count])
+            move = mover(data)
+            while move is not None and (count := self._move(move)):
+                self._count(count)
+            if (readinto := reader_into(data)) is None:
+                for block in _blocks(data):
+                    self._take(memoryview(block).cast("B"))
+                return
+            buffer = buffer_of(BLOCK_SIZE)
+            while read := readinto(buffer):
+                self._take(buffer[:read])
         except BaseException:
             self._end()
             raise
@@ -86,9 +93,17 @@ class CheckedUpload(ABC):
         """Make a block part of the digest; called before `_append` of it."""
         self._digest.update(block)
 
+    def _move(self, _: Callable[[int], int]) -> int:
+        """Take and hash the next bytes by what moves them to a descriptor; return how many, 0 if that cannot be."""
+        return 0
+
+    def _hexdigest(self) -> str:
+        """Return the digest of all bytes."""
+        return self._digest.hexdigest()
+
     def _check_whole(self) -> str:
         """Return the digest of bytes that are all there and the right ones."""
-        size, sha256 = self._size, self._digest.hexdigest()
+        size, sha256 = self._size, self._hexdigest()
         if self._expected.size is not None and self._expected.size != size:
             raise UploadRejectedError("size", expected=self._expected.size, actual=size, key=self._key)
         if self._expected.sha256 is not None and self._expected.sha256 != sha256:
@@ -102,10 +117,7 @@ class CheckedUpload(ABC):
     def _end(self) -> None:
         if self._open:
             self._open = False
-            try:
-                self._digest.close()
-            finally:
-                self._discard()
+            self._discard()
 
     @abstractmethod
     def _begin(self) -> None:
@@ -127,12 +139,17 @@ class CheckedUpload(ABC):
 def feed(upload: AbstractContextManager[Upload], data: bytes | BinaryIO | Iterable[bytes]) -> ObjectInfo:
     """Write all of `data` into an upload and commit it."""
     with upload as target:
-        if isinstance(target, CheckedUpload) and (readinto := reader_into(data)) is not None:
-            target.drain(readinto)
-        else:
-            for block in _blocks(data):
-                target.write(block)
+        pour(target, data)
         return target.commit()
+
+
+def pour(upload: Upload, data: bytes | BinaryIO | Iterable[bytes]) -> None:
+    """Write all of `data` into an upload that is open."""
+    if isinstance(upload, CheckedUpload):
+        upload.drain(data)
+    else:
+        for block in _blocks(data):
+            upload.write(block)
 
 
 def carry(

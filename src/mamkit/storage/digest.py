@@ -1,8 +1,10 @@
 """The SHA-256 of a stored object."""
 
-from mamkit.storage._hashing import Sha256
+import hashlib
+
 from mamkit.storage.models import ObjectInfo
 from mamkit.storage.protocols import ObjectReader
+from mamkit.storage.transfer import read_ahead
 
 __all__ = ["sha256_of"]
 
@@ -12,15 +14,16 @@ def sha256_of(store: ObjectReader, key: str) -> str:
 
     Raises:
         ObjectNotFoundError: Nothing is stored under the key.
+        ObjectChangedError: It was replaced while it was being read.
     """
-    return digest_of(store, store.head(key))[1]
+    return digest_of(store, store.head(key))
 
 
-def digest_of(store: ObjectReader, info: ObjectInfo) -> tuple[ObjectInfo, str]:
-    """Return the facts of an object and the SHA-256 of just the bytes that they are about."""
+def digest_of(store: ObjectReader, info: ObjectInfo) -> str:
+    """Return the SHA-256 of just the object that these facts are about; `sha256_of` says what is raised."""
     if info.sha256 is not None:
-        return info, info.sha256
-    with store.get(info.key) as body, Sha256() as digest:
-        for block in body:
-            digest.update(block)
-        return body.info, digest.hexdigest()
+        return info.sha256
+    digest = hashlib.sha256()
+    for block in read_ahead(store, info):
+        digest.update(block)
+    return digest.hexdigest()

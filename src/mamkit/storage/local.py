@@ -9,6 +9,7 @@ from typing import BinaryIO
 from mamkit.clock import Clock, utc_now
 from mamkit.storage._body import FileBody, found_range
 from mamkit.storage._facts import check_facts
+from mamkit.storage._following import FileSha256
 from mamkit.storage._local_parts import LocalParts
 from mamkit.storage._shelf import Shelf
 from mamkit.storage._sidecar import Facts
@@ -262,18 +263,34 @@ class _LocalUpload(CheckedUpload):
         self._tree = tree
         self._commit = publish
         self._scratch: Scratch
+        self._written: FileSha256
 
     def _begin(self) -> None:
         with os_errors(self._key):
             self._scratch = self._tree.scratch()
+        self._written = FileSha256(self._scratch.fileno())
+
+    def _move(self, move: Callable[[int], int]) -> int:
+        count = move(self._scratch.fileno())
+        self._written.grow(count)
+        return count
+
+    def _hash(self, block: memoryview) -> None:
+        """Leave it to `_append`: the digest is of what is in the file."""
 
     def _append(self, block: memoryview) -> None:
         with os_errors(self._key):
             self._scratch.write(block)
+        self._written.grow(len(block), block)
+
+    def _hexdigest(self) -> str:
+        with os_errors(self._key):
+            return self._written.hexdigest()
 
     def _publish(self, sha256: str) -> ObjectInfo:
         with os_errors(self._key):
             return self._commit(self._scratch, sha256)
 
     def _discard(self) -> None:
+        self._written.close()
         self._scratch.close()

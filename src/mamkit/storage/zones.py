@@ -101,7 +101,7 @@ def _check_staged(staging: ObjectStore, key: str, *, size: int, sha256: str) -> 
     info = staging.head(key)
     if info.size != size:
         raise UploadRejectedError("size", expected=size, actual=info.size, key=key)
-    info, actual = digest_of(staging, info)
+    actual = digest_of(staging, info)
     if actual != sha256:
         raise UploadRejectedError("sha256", expected=sha256, actual=actual, key=key)
     return info.etag
@@ -112,7 +112,7 @@ def _record(zones: Zones, key: str, metadata: str, *, size: int, sha256: str) ->
     info = zones.masters.head(key)
     actual = _recorded(zones.masters, metadata, info)
     if actual is None:
-        info, actual = digest_of(zones.masters, info)
+        actual = digest_of(zones.masters, info)
     if actual != sha256 or info.size != size:
         raise MasterConflictError(key, expected=sha256, actual=actual)
     return MasterRecord(

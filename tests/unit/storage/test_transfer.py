@@ -3,6 +3,7 @@
 import hashlib
 from array import array
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from mamkit.storage import (
     ByteRange,
     CachedStore,
     Expected,
+    LocalStore,
     MemoryStore,
     ObjectBody,
     ObjectChangedError,
+    ObjectInfo,
     ObjectNotFoundError,
     ObjectStore,
     ObservedStore,
@@ -21,7 +24,9 @@ from mamkit.storage import (
     StorageUnavailableError,
     UploadRejectedError,
     download_file,
+    download_unverified,
     read_ahead,
+    sha256_of,
     upload_file,
 )
 from mamkit.storage._wrapper import StoreWrapper
@@ -105,6 +110,79 @@ def test_a_download_goes_on_where_it_broke_off(tmp_path: Path) -> None:
     assert min(rest.asked) > 0
     assert found.sha256 == SHA256
     assert (tmp_path / "film").read_bytes() == DATA
+
+
+def test_a_download_may_be_left_unverified(store: ObjectStore, tmp_path: Path) -> None:
+    """It brings the bytes of one object, all of them, and what it is told of the object."""
+    store.put("film", DATA)
+    told: list[int] = []
+    info = download_unverified(store, "film", tmp_path / "film", part_size=3_000_000, progress=told.append)
+    assert info == store.head("film")
+    assert (tmp_path / "film").read_bytes() == DATA
+    assert told == sorted(told)
+    assert told[-1] == len(DATA)
+    with pytest.raises(UploadRejectedError):
+        download_unverified(store, "film", tmp_path / "film", size=1)
+    with pytest.raises(ObjectNotFoundError):
+        download_unverified(store, "no film", tmp_path / "film")
+    assert [path.name for path in tmp_path.iterdir()] == ["film"]
+
+
+def test_an_unverified_download_does_not_trust_what_is_there(tmp_path: Path) -> None:
+    """A crash may have left anything in the half, and nothing would tell."""
+    store = MemoryStore()
+    store.put("film", DATA)
+    for download in (download_file, download_unverified):
+        with pytest.raises(StorageUnavailableError):
+            download(Breaking(store, 4), "film", tmp_path / "film", threads=1, part_size=1_000_000)
+        [half] = tmp_path.iterdir()
+        half.write_bytes(b"x" * half.stat().st_size)
+        download_unverified(store, "film", tmp_path / "film")
+        assert (tmp_path / "film").read_bytes() == DATA
+        (tmp_path / "film").unlink()
+
+
+def test_a_link_in_place_of_the_half_is_not_followed(tmp_path: Path) -> None:
+    store = MemoryStore()
+    store.put("film", DATA)
+    with pytest.raises(StorageUnavailableError):
+        download_file(Breaking(store, 4), "film", tmp_path / "film", threads=1, part_size=1_000_000)
+    [half] = tmp_path.iterdir()
+    half.unlink()
+    (tmp_path / "other").write_bytes(b"somebody else's")
+    half.symlink_to(tmp_path / "other")
+    with pytest.raises(OSError, match="symbolic"):
+        download_file(store, "film", tmp_path / "film")
+    assert (tmp_path / "other").read_bytes() == b"somebody else's"
+
+
+def test_a_digest_is_of_one_object(tmp_path: Path) -> None:
+    """The store is asked for ranges; one of another object ends it."""
+    store = LocalStore(tmp_path)
+    (tmp_path / "film.mp4").write_bytes(DATA)
+    assert sha256_of(store, "film.mp4") == SHA256
+    inner = MemoryStore()
+    inner.put("film", DATA)
+
+    class Forgetful(StoreWrapper):
+        """Knows no digest, and has another object at the third range."""
+
+        def __init__(self) -> None:
+            super().__init__(inner)
+            self.asked = 0
+
+        def head(self, key: str) -> ObjectInfo:
+            return replace(super().head(key), sha256=None)
+
+        def get(self, key: str, byte_range: ByteRange | None = None) -> ObjectBody:
+            self.asked += 1
+            if self.asked == 3:
+                inner.put("film", DATA[::-1])
+            return super().get(key, byte_range)
+
+    with pytest.raises(ObjectChangedError):
+        sha256_of(Forgetful(), "film")
+    assert sha256_of(Forgetful(), "film") == hashlib.sha256(DATA[::-1]).hexdigest()
 
 
 def test_downloads_to_one_path_at_once_do_not_mix(tmp_path: Path) -> None:
