@@ -38,8 +38,9 @@ SERVED_BY = {
     "previews": "mamkit.previews",
     "testing": "mamkit.testing.jobs",
     "apps": "mamkit_apps.cli",
+    "telemetry": "mamkit_apps.tracing.tracing",
 }
-SERVED = "apps,postgres,redis,s3"  # what a server has, of a site that is more than one machine
+SERVED = "apps,postgres,redis,s3,telemetry"  # what a server has, of a site that is more than one machine
 BARE = ["mamkit.storage", "mamkit.signing", "mamkit.jobs", "mamkit.testing"]
 
 

@@ -7,7 +7,7 @@ stands in each line that is written while the request is served, whichever part 
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal
@@ -15,9 +15,10 @@ from typing import Any, Literal
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-__all__ = ["configure", "note", "noted", "request_context", "scrub"]
+__all__ = ["configure", "note", "noted", "request_context", "scrub", "trace_with"]
 
 _noted: ContextVar[dict[str, str]] = ContextVar("noted")
+_traced: Callable[[], Mapping[str, str]] = dict  # what each line says of the trace that it belongs to
 
 SECRETS = re.compile(
     r"(?P<kept>\b(?:Bearer|Basic)\s+)[\w.~+/=-]+"  # RFC 6750 section 2.1, RFC 7617
@@ -59,6 +60,16 @@ def note(**values: object) -> None:
 def noted(name: str) -> str | None:
     """Return what was noted of the present request under a name."""
     return _noted.get({}).get(name)
+
+
+def trace_with(fields: Callable[[], Mapping[str, str]] | None) -> None:
+    """Have each line of this process say which trace it belongs to.
+
+    Args:
+        fields: Called for each line, where it is written; None: no line says so any more.
+    """
+    global _traced  # noqa: PLW0603 - of the process, as its log is
+    _traced = fields or dict
 
 
 def scrub(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -106,7 +117,7 @@ def configure(form: Literal["text", "json"] = "text") -> None:
 
 
 def _add_noted(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    return {**event, **_noted.get({})}
+    return {**event, **_traced(), **_noted.get({})}
 
 
 def _blotted(value: Any) -> Any:

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -116,6 +124,16 @@ class ServiceSettings(BaseSettings):
     """How a service writes its log to standard error: lines for people, or one JSON object a line."""
     event_days: Annotated[int, Field(ge=1, le=365)] = 7
     """Days for which events and deliveries of webhooks are kept; who listens again after more is told to start anew."""
+    otel_exporter_otlp_endpoint: HttpUrl | None = None
+    """Base URL to which API and workers send traces, by OTLP over HTTP: `http://collector:4318`. None makes none."""
+    otel_exporter_otlp_headers: SecretStr | None = None
+    """What is sent along with traces, such as a key: `name=value,name=value`, percent-encoded."""
+    otel_traces_sampler_arg: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Of the traces that begin here, how many are sent, from 0 to 1; one that began elsewhere is as it was decided."""
+    otel_service_name: str | None = None
+    """What a service is called in its traces; None is `mamkit-api` or `mamkit-worker`."""
+    otel_sdk_disabled: bool = False
+    """Whether no traces are made, endpoint or not."""
     masters_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
     """Days for which nobody can delete or replace a master; 0 leaves it to the bucket's default."""
 
@@ -145,6 +163,13 @@ class ServiceSettings(BaseSettings):
         """Look at the caller's values, then `NAME`, then `NAME_FILE`; no dotenv file is read unasked."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, _FileSource(settings_cls)
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _no_password(cls, url: str | None) -> str | None:
+        if url is not None and "@" in urlsplit(url).netloc:
+            raise ValueError("must hold no password; OTEL_EXPORTER_OTLP_HEADERS takes an authorization")
+        return url
 
     @model_validator(mode="after")
     def _buckets_go_together(self) -> Self:

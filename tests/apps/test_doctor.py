@@ -28,6 +28,7 @@ from tests.apps.test_s3 import buckets
 from tests.apps.test_up import free_port
 from tests.redis_server import RedisServer
 from tests.s3_servers import options_for
+from tests.servers.otlp import receiver
 from tests.servers.postgres import Postgres
 
 STRONG = {
@@ -332,6 +333,20 @@ def test_mail_is_tried(look: Look) -> None:
         assert look(network.mail, SMTP_URL=f"smtp://ada:pass-of-ada@127.0.0.1:{controller.port}").state == "failed"
     finally:
         controller.stop()
+
+
+def test_the_receiver_of_traces_is_tried(look: Look) -> None:
+    assert look(network.traces).state == "skipped"
+    gone = look(network.traces, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{free_port()}")
+    assert (gone.state, "ConnectError" in gone.detail) == ("warning", True)
+    with receiver() as collector:
+        named = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_EXPORTER_OTLP_HEADERS": "X-Key=hunter2%3D"}
+        assert look(network.traces, **named).state == "ok"
+        [(path, headers, body)] = collector.requests
+        assert (path, headers["x-key"], body) == ("/v1/traces", "hunter2=", b"")
+        collector.status = 401
+        refused = look(network.traces, **named)
+    assert (refused.state, "401" in refused.detail, "hunter2" in str(refused)) == ("warning", True, False)
 
 
 def test_an_issuer_that_is_gone_is_found(look: Look) -> None:

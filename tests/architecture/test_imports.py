@@ -12,14 +12,15 @@ from tests.architecture.sources import APPS, AREAS, LIBRARY, files, importable, 
 SIBLINGS = {"storage", "signing", "auth", "transcode", "jobs", "catalog", "client"}
 """The areas that never import each other; `previews` joins them and `testing` tests them."""
 
-BACKENDS = {"jobs": {"redis"}, "storage": {"s3"}, "mamkit_apps": {"redis", "s3", "postgres"}}
+BACKENDS = {"jobs": {"redis"}, "storage": {"s3"}, "mamkit_apps": {"redis", "s3", "postgres", "telemetry"}}
 """The extras of single backends, by their area; each is loaded by one public module that the area does not import."""
 
 WITHOUT_EXTRAS = ["mamkit", "mamkit.storage", "mamkit.signing", "mamkit.jobs", "mamkit.testing"]
 """What can be imported where nothing but mamkit is installed."""
 
-USED_WHERE_THERE = {"cryptography", "click", "rich"}
-"""What clients of servers load by themselves where it happens to be installed; httpx has a command of its own."""
+USED_WHERE_THERE = {"cryptography", "click", "rich", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"}
+"""What clients of servers load by themselves where it happens to be installed; httpx has a command of its own.
+Redis looks for the API of OpenTelemetry, whose distributions share one package."""
 
 NAMED = set().union(*(named_by(extra) for extra in EXTRAS))
 """The distributions that pyproject.toml names for any extra."""
@@ -74,6 +75,12 @@ def test_a_contract_suite_loads_only_what_it_tests(path: Path) -> None:
 def test_the_services_load_what_their_extra_brings() -> None:
     backends = set().union(*map(brought_by, BACKENDS["mamkit_apps"]))
     assert third_party(loaded_by(*importable(APPS))) & NAMED <= brought_by("apps") | backends
+
+
+def test_a_service_that_makes_no_traces_loads_nothing_that_makes_them() -> None:
+    loaded = loaded_by("mamkit_apps.api.asgi", "mamkit_apps.worker.main")
+    assert "mamkit_apps.tracing" in loaded
+    assert not [name for name in loaded if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))]
 
 
 @pytest.mark.parametrize("root", [*(LIBRARY / area for area in AREAS), APPS], ids=lambda root: root.name)

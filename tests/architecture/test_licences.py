@@ -15,6 +15,7 @@ PERMISSIVE = {
 WEAK_COPYLEFT = {"LGPL-3.0-only", "MPL-2.0"}
 # What a distribution says in words of its own, and in classifiers.
 WORDS = {
+    "3-Clause BSD License": "BSD-3-Clause",
     "Apache 2.0": "Apache-2.0",
     "Apache License 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",

@@ -69,18 +69,18 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Samples:
     with TestClient(create_api(settings)) as api:
         api.post("/auth/login", json={"email": "eve@example.com", "password": "a guess or two"})
         api.get("/nothing")
-        text = api.get("/metrics").text
+        found = parsed(api.get("/metrics").text)
     with TestClient(create_edge(EdgeSettings.load(data_dir=folder))) as edge:
         edge.get("/s/v1.x/previews/a")
-        text += edge.get("/metrics").text
+        found |= parsed(edge.get("/metrics").text)
     queue = MeteredQueue(MemoryQueue())
     queue.enqueue(new_job(payload={"part": {"kind": "video"}}), new_job())
     lease = claimed(queue)
     made = PartResult(part=0, inits=(), segments=())
     queue.made(Finished(version_id=uuid7(), job_id=lease.job.id, fence=lease.fence, result=made))
     queue.complete(lease)
-    queue.bury(claimed(queue), reason="bad")
-    return parsed(text + metrics_text(queue, room=Room()))
+    queue.bury(claimed(queue), reason="transcode.no_media: bad")
+    return found | parsed(metrics_text(queue, room=Room(), spans=lambda: {"sent": 2, "refused": 1, "dropped": 0}))
 
 
 def selectors(expression: str) -> list[tuple[str, dict[str, str]]]:

@@ -44,6 +44,7 @@ from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.visitors import provide_visitor
 from mamkit_apps.api.wiring import lifespan, provide_parts
 from mamkit_apps.problems import exception_handlers
+from mamkit_apps.tracing import open_tracing
 from mamkit_apps.wiring import migrate
 
 __all__ = ["create_app", "prepare"]
@@ -77,6 +78,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
         SettingsError: A setting cannot be used.
     """
     settings = settings or ApiSettings.load()
+    tracing = open_tracing(settings, "mamkit-api")
     app = Litestar(
         [
             *sessions.routes,
@@ -110,7 +112,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             *notifications.routes,
             *health.routes,
         ],
-        state=State({"settings": settings}),
+        state=State({"settings": settings, "tracing": tracing}),
         lifespan=[lifespan],
         plugins=[Watch()],
         dependencies={
@@ -137,6 +139,10 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
     app.asgi_handler = Envelope(
         app.asgi_handler, https=settings.api_url.startswith("https:"), subdomains=settings.hsts_subdomains
     )
+    if tracing is not None:
+        from mamkit_apps.api.traced import TracedRequests  # noqa: PLC0415 - of an extra that most do without
+
+        app.asgi_handler = TracedRequests(app.asgi_handler, tracing, incoming=settings.trace_incoming)
     return app
 
 

@@ -24,10 +24,10 @@ from mamkit.catalog.models import Preview
 from mamkit.clock import utc_now
 from mamkit.errors import MamkitError
 from mamkit_apps.api.wiring import Parts, Wired
+from mamkit_apps.prometheus import TEXT, family, queue_lines, span_lines
 
 __all__ = ["Watch"]
 
-TEXT = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds; Prometheus' customary ones
 PATIENCE = 5.0  # seconds for the database to say how previews are
 UNFINISHED = ("queued", "building", "playable")
@@ -72,19 +72,25 @@ class Watch(InitPlugin):
         @get("/metrics", include_in_schema=False)
         async def metrics(parts: Wired) -> Response[str]:
             """Return everything that is counted, and how previews are; without the latter if the database is gone."""
-            lines = [*self._counted(), *await _previews(parts), *_room(parts)]
+            lines = [
+                *self._counted(),
+                *await _previews(parts),
+                *await asyncio.to_thread(queue_lines, parts.queue),  # workers say so, too, but there may be none
+                *_room(parts),
+                *span_lines(parts.spans()),
+            ]
             return Response("\n".join(lines) + "\n", media_type=TEXT)
 
         return metrics
 
     def _counted(self) -> Iterator[str]:
-        yield from _family("mamkit_api_requests_total", "counter", "Requests by method, route and status.")
+        yield from family("mamkit_api_requests_total", "counter", "Requests by method, route and status.")
         for (method, route, status), count in sorted(self._requests.items()):
             yield f'mamkit_api_requests_total{{method="{method}",route="{route}",status="{status}"}} {count}'
-        yield from _family("mamkit_api_errors_total", "counter", "Errors by their code.")
+        yield from family("mamkit_api_errors_total", "counter", "Errors by their code.")
         for code, count in sorted(self._errors.items()):
             yield f'mamkit_api_errors_total{{code="{code}"}} {count}'
-        yield from _family("mamkit_api_request_seconds", "histogram", "Time to the head of an answer.")
+        yield from family("mamkit_api_request_seconds", "histogram", "Time to the head of an answer.")
         total = 0
         for bound, count in zip((*map(str, BUCKETS), "+Inf"), self._latency, strict=True):
             total += count
@@ -105,7 +111,7 @@ def _timed(app: ASGIApp) -> ASGIApp:
 
 async def _previews(parts: Parts) -> list[str]:
     """Return how many previews are in each state, and since when the most neglected has not moved."""
-    up = [*_family("mamkit_api_database_up", "gauge", "Whether the database answers.")]
+    up = [*family("mamkit_api_database_up", "gauge", "Whether the database answers.")]
     query = select(Preview.status, func.count(), func.min(Preview.updated_at)).group_by(Preview.status)
     try:
         async with asyncio.timeout(PATIENCE), parts.catalog.read() as session:
@@ -113,11 +119,11 @@ async def _previews(parts: Parts) -> list[str]:
     except (MamkitError, TimeoutError):
         return [*up, "mamkit_api_database_up 0"]
     lines = [*up, "mamkit_api_database_up 1"]
-    lines += _family("mamkit_api_previews", "gauge", "Previews in each state.")
+    lines += family("mamkit_api_previews", "gauge", "Previews in each state.")
     lines += [f'mamkit_api_previews{{status="{status}"}} {count}' for status, count, _ in rows]
     waiting: list[datetime] = [oldest for status, _, oldest in rows if status in UNFINISHED]
     age = max(0.0, (utc_now() - min(waiting)).total_seconds()) if waiting else 0.0
-    lines += _family(
+    lines += family(
         "mamkit_api_preview_stalled_seconds", "gauge", "Since when the most neglected unfinished preview has not moved."
     )
     return [*lines, f"mamkit_api_preview_stalled_seconds {age:.3f}"]
@@ -128,11 +134,7 @@ def _room(parts: Parts) -> Iterator[str]:
     folder = parts.settings.data_dir.absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     usage = shutil.disk_usage(there)
-    yield from _family("mamkit_api_disk_free_bytes", "gauge", "Room where the data folder is.")
+    yield from family("mamkit_api_disk_free_bytes", "gauge", "Room where the data folder is.")
     yield f"mamkit_api_disk_free_bytes {usage.free}"
-    yield from _family("mamkit_api_disk_size_bytes", "gauge", "Size of the disk where the data folder is.")
+    yield from family("mamkit_api_disk_size_bytes", "gauge", "Size of the disk where the data folder is.")
     yield f"mamkit_api_disk_size_bytes {usage.total}"
-
-
-def _family(name: str, kind: str, text: str) -> list[str]:
-    return [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]

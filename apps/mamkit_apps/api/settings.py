@@ -80,6 +80,8 @@ class ApiSettings(ServiceSettings):
     they are named."""
     hsts_subdomains: bool = False
     """Whether browsers shall reach all names below that of `API_URL` by https alone, those of other services too."""
+    trace_incoming: bool = False
+    """Whether requests go on with the trace that `traceparent` names; where a proxy sets it, and no client can."""
     api_rate_per_user: Rate = 20
     """Requests a second for one user, ten seconds' worth at once; 0 is no limit. A page asks some ten times."""
     api_rate_per_key: Rate = 50

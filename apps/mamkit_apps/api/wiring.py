@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from litestar import Litestar
@@ -54,6 +55,9 @@ from mamkit_apps.limits import BURST, GoodKeys, Meter, SharedRate
 from mamkit_apps.mail import Postbox, open_mailer
 from mamkit_apps.outgoing import GuardedClient, HttpTransport
 from mamkit_apps.wiring import forget_old, open_queue, open_zones, url_signer
+
+if TYPE_CHECKING:
+    from mamkit_apps.tracing.tracing import Tracing
 
 __all__ = ["Parts", "Wired", "build", "lifespan", "provide_parts"]
 
@@ -109,14 +113,20 @@ class Parts:
     guarded: GuardedClient
     deliverer: Deliverer
     notifier: Notifier
+    spans: Callable[[], Mapping[str, int]]
+    """Says what became of the spans of traces; of none where none are made."""
 
 
 Wired = NamedDependency[Parts]
 """The parts, given to a handler by `provide_parts`."""
 
 
-def build(settings: ApiSettings) -> Parts:
+def build(settings: ApiSettings, tracing: "Tracing | None" = None) -> Parts:
     """Return the parts; the database must be migrated.
+
+    Args:
+        settings: Of the API.
+        tracing: Tells what is asked of queue and stores; None: nobody does.
 
     Raises:
         SettingsError: A setting cannot be used.
@@ -125,6 +135,8 @@ def build(settings: ApiSettings) -> Parts:
     engine = sync_engine(settings.database)
     queue = open_queue(settings, engine)
     zones = open_zones(settings, edge_url=settings.edge_url)
+    if tracing is not None:
+        queue, zones = tracing.queue(queue), tracing.zones(zones)
     publisher = Publisher(catalog, queue, zones, keep=settings.sign_bounds[1] + LATEST_CLOCK)
     ring = settings.ring("jwt_secret")
     pairs = settings.key_pairs()
@@ -184,13 +196,15 @@ def build(settings: ApiSettings) -> Parts:
             escalate_after=timedelta(minutes=settings.escalate_minutes),
             site=(settings.site_name, settings.public_url),
         ),
+        spans=dict if tracing is None else tracing.counts,
     )
 
 
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Look after unfinished previews while the application runs, and close what it opened."""
-    parts = build(app.state.settings)
+    tracing: Tracing | None = app.state.tracing
+    parts = build(app.state.settings, tracing)
     async with parts.catalog.begin() as session:
         await db.ensure_roles(session, ROLES)
     await parts.hub.start()
@@ -198,7 +212,8 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     janitors = [asyncio.create_task(work(parts)) for work in (_reconcile, _forget, _empty_trash)]
     janitors += [asyncio.create_task(each.run()) for each in (parts.hub, parts.deliverer, parts.notifier)]
     try:
-        yield
+        with tracing or contextlib.nullcontext():
+            yield
     finally:
         for janitor in janitors:
             janitor.cancel()

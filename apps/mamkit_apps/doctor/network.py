@@ -1,4 +1,4 @@
-"""Checks of what is reached over the network: the clock of S3, the services themselves, mail, and login providers."""
+"""Checks of what is reached over the network: the clock of S3, the services, mail, login providers, traces."""
 
 import asyncio
 import json
@@ -10,7 +10,9 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from mamkit.clock import utc_now
+from mamkit.errors import MissingExtraError
 from mamkit_apps.doctor.findings import Check, Finding, Patient, clock_finding, failed, ok, skipped, warning
+from mamkit_apps.tracing import otlp_headers, traces_url
 
 __all__ = ["CHECKS"]
 
@@ -114,5 +116,28 @@ def providers(patient: Patient) -> Finding:
     return ok(", ".join(names)) if names else skipped("nobody logs in elsewhere")
 
 
-CHECKS: Sequence[Check] = (s3_clock, api, edge, mail, providers)
+def traces(patient: Patient) -> Finding:
+    """The receiver of traces takes them, by a request without any."""
+    shared = patient.shared()
+    url = traces_url(shared)
+    if url is None:
+        return skipped("OTEL_EXPORTER_OTLP_ENDPOINT is not set: no traces are made")
+    try:
+        import mamkit_apps.tracing.outbox  # noqa: F401, PLC0415 - only whether it can be
+    except MissingExtraError as error:
+        return failed(str(error), "install it where API and workers run, or unset OTEL_EXPORTER_OTLP_ENDPOINT")
+    headers = otlp_headers(shared) | {"content-type": "application/x-protobuf"}
+    try:
+        answer = httpx.post(url, content=b"", headers=headers, timeout=PATIENCE)
+    except httpx.HTTPError as error:
+        return warning(f"{url}: {type(error).__name__}", "see that it runs, and what OTEL_EXPORTER_OTLP_ENDPOINT says")
+    if not answer.is_success:
+        return warning(
+            f"{url} answers {answer.status_code}",
+            "see what OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_HEADERS say",
+        )
+    return ok(f"{url} takes traces")
+
+
+CHECKS: Sequence[Check] = (s3_clock, api, edge, mail, providers, traces)
 """The checks of this module, in the order in which they are told."""

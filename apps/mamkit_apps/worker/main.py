@@ -4,10 +4,12 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import httpx
 
@@ -29,6 +31,7 @@ from mamkit.signing import WebhookSigner
 from mamkit.transcode import Limits
 from mamkit_apps.bell import answering
 from mamkit_apps.settings import ServiceSettings
+from mamkit_apps.tracing import open_tracing
 from mamkit_apps.wiring import open_queue, open_zones
 from mamkit_apps.worker.machine import memory, processors, slots_of
 from mamkit_apps.worker.metered import MeteredQueue
@@ -54,17 +57,19 @@ class HttpReporter:
     Args:
         api_url: Base URL of the API.
         signer: Holds the callback secret.
+        more: Returns headers of a request, beside those that are signed.
     """
 
-    def __init__(self, api_url: str, signer: WebhookSigner) -> None:
+    def __init__(self, api_url: str, signer: WebhookSigner, *, more: Callable[[], Mapping[str, str]] = dict) -> None:
         self._url = f"{api_url}/api/preview/callback"
         self._signer = signer
+        self._more = more
         self._client = httpx.Client(timeout=REPORT_TIMEOUT)
 
     def __call__(self, report: Report) -> Ack:
         """Deliver one report; see `mamkit.previews.Reporter`."""
         body = report.model_dump_json().encode()
-        headers = self._signer.sign(str(uuid7()), body) | {"content-type": "application/json"}
+        headers = {**self._more(), **self._signer.sign(str(uuid7()), body), "content-type": "application/json"}
         try:
             response = self._client.post(self._url, content=body, headers=headers)
         except httpx.TransportError as error:
@@ -94,7 +99,10 @@ def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> N
     orders = Orders(settings.grace)
     queue = open_queue(settings)
     metered = MeteredQueue(queue)
-    deliver = HttpReporter(settings.api_url, WebhookSigner(_callback_key(settings)))
+    tracing = open_tracing(settings, "mamkit-worker")
+    deliver = HttpReporter(
+        settings.api_url, WebhookSigner(_callback_key(settings)), more=dict if tracing is None else tracing.headers
+    )
     room = _room(settings)
 
     def report(report: Report) -> Ack:
@@ -103,8 +111,13 @@ def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> N
             metered.made(report)
         return ack
 
+    make: Callable[..., PreviewWorker] = PreviewWorker
+    if tracing is not None:
+        from mamkit_apps.worker.traced import TracedWorker  # noqa: PLC0415 - of an extra that most do without
+
+        make = partial(TracedWorker, tracing=tracing)
     workers = [
-        PreviewWorker(
+        make(
             f"{socket.gethostname()}:{os.getpid()}:{slot}",
             queue=metered,
             zones=open_zones(settings),
@@ -117,7 +130,8 @@ def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> N
     ]
     desk = _Desk(queue, orders)
     with (
-        monitor(metered, listener, room=room),
+        tracing or nullcontext(),
+        monitor(metered, listener, room=room, spans=dict if tracing is None else tracing.counts),
         answering(settings.data_dir, desk.ring),
         ThreadPoolExecutor(len(workers), thread_name_prefix="slot") as slots,
     ):

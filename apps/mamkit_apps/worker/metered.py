@@ -41,6 +41,8 @@ class Numbers:
     """How long all jobs that were done took, by kind."""
     part_seconds: Counter[str] = field(default_factory=Counter)
     """How long all parts that were made took, by what they are of: `video`, `audio`, `subtitles`, `artwork`."""
+    errors: Counter[str] = field(default_factory=Counter)
+    """How many tries of jobs failed, by the code of the error."""
     media_seconds: Counter[str] = field(default_factory=Counter)
     """How long they play: over `part_seconds`, how fast this worker encodes."""
 
@@ -67,6 +69,7 @@ class MeteredQueue:
                 below=self._numbers.below.copy(),
                 seconds=self._numbers.seconds.copy(),
                 part_seconds=self._numbers.part_seconds.copy(),
+                errors=self._numbers.errors.copy(),
                 media_seconds=self._numbers.media_seconds.copy(),
             )
 
@@ -111,20 +114,20 @@ class MeteredQueue:
         """See `Queue.retry`."""
         with self._losing(lease, last=True):
             state = self._queue.retry(lease, reason=reason, delay=delay)
-        self._end(lease, "dead" if state == "dead" else "retried")
+        self._end(lease, "dead" if state == "dead" else "retried", reason)
         return state
 
     def release(self, lease: Lease, *, delay: timedelta = timedelta(0), reason: str | None = None) -> None:
         """See `Queue.release`."""
         with self._losing(lease, last=True):
             self._queue.release(lease, delay=delay, reason=reason)
-        self._end(lease, "released")
+        self._end(lease, "released", reason)
 
     def bury(self, lease: Lease, *, reason: str) -> None:
         """See `Queue.bury`."""
         with self._losing(lease, last=True):
             self._queue.bury(lease, reason=reason)
-        self._end(lease, "dead")
+        self._end(lease, "dead", reason)
 
     def enqueue(self, *jobs: NewJob) -> list[UUID]:
         """See `Queue.enqueue`."""
@@ -175,14 +178,19 @@ class MeteredQueue:
                 self._end(lease, "unsaid")
             raise
 
-    def _end(self, lease: Lease, outcome: str) -> None:
-        """Note how a lease ended; a loss is noticed by the heartbeat and by the job's end, and counts once."""
+    def _end(self, lease: Lease, outcome: str, reason: str | None = None) -> None:
+        """Note how a lease ended; a loss is noticed by the heartbeat and by the job's end, and counts once.
+
+        A reason begins with the code of the error, or with its type.
+        """
         with self._lock:
             held = self._held.pop((lease.job.id, lease.fence), None)
             if held is None:
                 return
             kind, seconds = lease.job.kind, time.monotonic() - held[0]
             self._numbers.ended[kind, outcome] += 1
+            if reason is not None:
+                self._numbers.errors[reason.partition(":")[0]] += 1
             if outcome == "done":
                 self._numbers.seconds[kind] += seconds  # type: ignore[assignment] # a counter sums fractions, too
                 self._numbers.below.update((kind, bucket) for bucket in BUCKETS if seconds <= bucket)

@@ -5,78 +5,77 @@ Metrics are in the Prometheus text format 0.0.4. Bind it to an address that only
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from mamkit.clock import utc_now
-from mamkit.jobs import QueueError
 from mamkit.previews import Room
+from mamkit_apps.prometheus import TEXT, family, label, queue_lines, span_lines
 from mamkit_apps.worker.metered import BUCKETS, MeteredQueue
 
 __all__ = ["metrics_text", "monitor"]
 
-TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
-
-def metrics_text(queue: MeteredQueue, *, room: Room | None = None) -> str:
+def metrics_text(
+    queue: MeteredQueue, *, room: Room | None = None, spans: Callable[[], Mapping[str, int]] = dict
+) -> str:
     """Return everything that is measured; without the queue's own numbers while it cannot be reached.
 
     Args:
         queue: Of the worker.
         room: Of its child processes; None leaves out what they take.
+        spans: Says what became of the spans of its traces.
     """
     numbers = queue.numbers()
-    lines = [*_family("mamkit_queue_up", "gauge", "Whether the queue answers.")]
-    try:
-        depth = queue.depth()
-    except QueueError:
-        lines.append("mamkit_queue_up 0")
-    else:
-        oldest = depth.oldest_waiting
-        age = 0.0 if oldest is None else max(0.0, (utc_now() - oldest).total_seconds())
-        lines.append("mamkit_queue_up 1")
-        lines += _family("mamkit_queue_jobs", "gauge", "Jobs in each state.")
-        lines += [f'mamkit_queue_jobs{{state="{state}"}} {count}' for state, count in depth.counts.items()]
-        lines += _family("mamkit_queue_oldest_seconds", "gauge", "How long the oldest runnable job has waited.")
-        lines.append(f"mamkit_queue_oldest_seconds {age:.3f}")
-    lines += _family("mamkit_worker_jobs_in_hand", "gauge", "Jobs that this worker holds.")
+    lines = queue_lines(queue)
+    lines += family("mamkit_worker_jobs_in_hand", "gauge", "Jobs that this worker holds.")
     lines.append(f"mamkit_worker_jobs_in_hand {queue.in_hand()}")
     lost = sum(count for (_, outcome), count in numbers.ended.items() if outcome == "lost")
-    lines += _family("mamkit_worker_leases_lost_total", "counter", "Leases that this worker lost.")
+    lines += family("mamkit_worker_leases_lost_total", "counter", "Leases that this worker lost.")
     lines.append(f"mamkit_worker_leases_lost_total {lost}")
-    lines += _family("mamkit_worker_jobs_total", "counter", "Jobs that this worker ended, by outcome.")
+    lines += family("mamkit_worker_jobs_total", "counter", "Jobs that this worker ended, by outcome.")
     for (kind, outcome), count in sorted(numbers.ended.items()):
-        lines.append(f'mamkit_worker_jobs_total{{kind="{_label(kind)}",outcome="{outcome}"}} {count}')
-    lines += _family("mamkit_worker_job_seconds", "histogram", "How long the jobs took that were done.")
+        lines.append(f'mamkit_worker_jobs_total{{kind="{label(kind)}",outcome="{outcome}"}} {count}')
+    lines += family("mamkit_worker_job_seconds", "histogram", "How long the jobs took that were done.")
     for kind, seconds in sorted(numbers.seconds.items()):
-        name, done = f'kind="{_label(kind)}"', numbers.ended[kind, "done"]
+        name, done = f'kind="{label(kind)}"', numbers.ended[kind, "done"]
         for bucket in BUCKETS:
             lines.append(f'mamkit_worker_job_seconds_bucket{{{name},le="{bucket}"}} {numbers.below[kind, bucket]}')
         lines.append(f'mamkit_worker_job_seconds_bucket{{{name},le="+Inf"}} {done}')
         lines.append(f"mamkit_worker_job_seconds_sum{{{name}}} {seconds:.3f}")
         lines.append(f"mamkit_worker_job_seconds_count{{{name}}} {done}")
-    lines += _family("mamkit_worker_part_seconds_total", "counter", "How long the parts took that were made.")
+    lines += family("mamkit_worker_part_seconds_total", "counter", "How long the parts took that were made.")
     for part, seconds in sorted(numbers.part_seconds.items()):
-        lines.append(f'mamkit_worker_part_seconds_total{{part="{_label(part)}"}} {seconds:.3f}')
-    lines += _family("mamkit_worker_media_seconds_total", "counter", "How long the parts play that were made.")
+        lines.append(f'mamkit_worker_part_seconds_total{{part="{label(part)}"}} {seconds:.3f}')
+    lines += family("mamkit_worker_media_seconds_total", "counter", "How long the parts play that were made.")
     for part, seconds in sorted(numbers.media_seconds.items()):
-        lines.append(f'mamkit_worker_media_seconds_total{{part="{_label(part)}"}} {seconds:.3f}')
+        lines.append(f'mamkit_worker_media_seconds_total{{part="{label(part)}"}} {seconds:.3f}')
+    lines += family("mamkit_worker_errors_total", "counter", "Tries of jobs that failed, by the code of the error.")
+    for code, count in sorted(numbers.errors.items()):
+        lines.append(f'mamkit_worker_errors_total{{code="{label(code)}"}} {count}')
     if room is not None:
-        lines += _family("mamkit_worker_memory_taken_bytes", "gauge", "What running jobs are thought to take.")
+        lines += family("mamkit_worker_memory_taken_bytes", "gauge", "What running jobs are thought to take.")
         lines.append(f"mamkit_worker_memory_taken_bytes {room.taken}")
+    lines += span_lines(spans())
     return "\n".join(lines) + "\n"
 
 
 @contextmanager
-def monitor(queue: MeteredQueue, listener: socket.socket | None, *, room: Room | None = None) -> Iterator[None]:
+def monitor(
+    queue: MeteredQueue,
+    listener: socket.socket | None,
+    *,
+    room: Room | None = None,
+    spans: Callable[[], Mapping[str, int]] = dict,
+) -> Iterator[None]:
     """Answer `/healthz` and `/metrics` while the block runs.
 
     Args:
         queue: Whose numbers are shown.
         listener: Listening socket, which is closed at the end; None answers nothing.
         room: As for `metrics_text`.
+        spans: As for `metrics_text`.
     """
     if listener is None:
         yield
@@ -90,7 +89,7 @@ def monitor(queue: MeteredQueue, listener: socket.socket | None, *, room: Room |
                 case "/healthz":  # the process serves; looks at nothing else, so that a dead queue restarts no worker
                     self._answer(HTTPStatus.OK, "application/json", '{"status":"ok"}')
                 case "/metrics":
-                    self._answer(HTTPStatus.OK, TEXT, metrics_text(queue, room=room))
+                    self._answer(HTTPStatus.OK, TEXT, metrics_text(queue, room=room, spans=spans))
                 case _:
                     self._answer(HTTPStatus.NOT_FOUND, TEXT, "not found\n")
 
@@ -120,11 +119,3 @@ def monitor(queue: MeteredQueue, listener: socket.socket | None, *, room: Room |
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def _family(name: str, kind: str, text: str) -> list[str]:
-    return [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
-
-
-def _label(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -1,6 +1,7 @@
 """What every backend lets in: the bounds of a job's fields, and payloads that come back as they were put in."""
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,6 +30,7 @@ MAX_PAYLOAD = 256 * 1024  # bytes of JSON; what is larger belongs into an object
 MAX_REASON = 2000  # characters; the end is what a traceback says last, so that the beginning is cut
 MAX_DURATION = timedelta(days=3660)  # ten years: any sum with the present still is a datetime
 MAX_INTEGER = 2**31 - 1  # PostgreSQL's integer
+TRACEPARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, section 3.2.2
 MAX_WATCHED = 1000  # jobs of one subscription, which are looked up by their ids
 
 LEASE_RAN_OUT = "the lease of the last attempt ran out"
@@ -46,6 +48,7 @@ def check_job(job: NewJob) -> str:
     _check_integer("priority", job.priority, smallest=-MAX_INTEGER)
     _check_integer("max_attempts", job.max_attempts, smallest=1)
     check_duration("delay", job.delay)
+    _check_traceparent(job.traceparent)
     return encode_payload(job.payload)
 
 
@@ -156,6 +159,11 @@ def clip_reason(reason: str) -> str:
 def _check_integer(field: str, value: object, *, smallest: int, largest: int = MAX_INTEGER) -> None:
     if not isinstance(value, int) or not smallest <= value <= largest:
         raise InvalidJobError(field, f"must be an integer from {smallest} to {largest}")
+
+
+def _check_traceparent(value: object) -> None:
+    if value is not None and not (isinstance(value, str) and TRACEPARENT.fullmatch(value)):
+        raise InvalidJobError("traceparent", "must be written as W3C Trace Context does")
 
 
 def _storable(text: str) -> str:

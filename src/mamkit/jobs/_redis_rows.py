@@ -37,6 +37,7 @@ def to_job(found: Any) -> Job:
         created_at=moment(int(fields["created_at"])),
         reason=fields.get("reason"),
         progress=_progress(state, fields.get("progress")),
+        traceparent=fields.get("traceparent"),
     )
 
 

@@ -83,6 +83,7 @@ jobs = Table(
     Column("reason", Text),
     Column("progress", Float),
     Column("told_at", BigInteger),
+    Column("traceparent", Text),
     Index("jobs_by_urgency", "priority", "run_at", "sequence", sqlite_where=ACTIVE, postgresql_where=ACTIVE),
     Index("jobs_by_lease", "lease_until", sqlite_where=RUNNING, postgresql_where=RUNNING),
     Index("jobs_by_dedupe_key", "dedupe_key", unique=True, sqlite_where=ACTIVE, postgresql_where=ACTIVE),
@@ -140,6 +141,7 @@ def to_job(row: Row[Any]) -> Job:
         created_at=moment(row.created_at),
         reason=row.reason,
         progress=_progress(row),
+        traceparent=row.traceparent,
     )
 
 

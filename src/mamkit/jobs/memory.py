@@ -76,6 +76,7 @@ class _Entry:
             created_at=self.created_at,
             reason=self.reason,
             progress=self.shown_progress,
+            traceparent=self.new.traceparent,
         )
 
     @property

@@ -28,6 +28,8 @@ class NewJob:
     """Smaller runs sooner."""
     delay: timedelta = timedelta(0)
     max_attempts: int = 5
+    traceparent: str | None = None
+    """The trace that the job is part of, as W3C Trace Context writes it (section 3.2); the queue only keeps it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,8 @@ class Job:
     """Why the last attempt failed."""
     progress: float = 0.0
     """How far the newest attempt is, from 0 to 1, as its worker told; 1 once the job is done."""
+    traceparent: str | None = None
+    """As `NewJob.traceparent`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -169,12 +169,13 @@ end
 
 local operations = {}
 
--- Takes seven arguments a job, straight from ARGV: Lua unpacks a few thousand values at most.
+-- Takes eight arguments a job, straight from ARGV: Lua unpacks a few thousand values at most.
 function operations.enqueue()
-  local ids, count = {}, (#ARGV - 2) / 7
+  local ids, count = {}, (#ARGV - 2) / 8
   local before = call('INCRBY', key('sequence'), count) - count
   for number = 1, count do
-    local id, kind, payload, priority, dedupe_key, delay, max_attempts = unpack(ARGV, number * 7 - 4, number * 7 + 2)
+    local id, kind, payload, priority, dedupe_key, delay, max_attempts, trace =
+      unpack(ARGV, number * 8 - 5, number * 8 + 2)
     local twin = dedupe_key ~= '' and call('HGET', key('dedupe'), dedupe_key)
     if not twin then
       local job = {id = id, kind = kind, priority = priority, run_at = now + delay, sequence = before + number}
@@ -186,6 +187,7 @@ function operations.enqueue()
         call('HSET', key('job:' .. id), 'dedupe_key', dedupe_key)
         call('HSET', key('dedupe'), dedupe_key, id)
       end
+      if trace ~= '' then call('HSET', key('job:' .. id), 'traceparent', trace) end
       offer(job, job.run_at)
     end
     ids[number] = twin or id

@@ -61,7 +61,7 @@ T = TypeVar("T")
 SCRIPT = files("mamkit.jobs").joinpath("redis.lua").read_text("utf-8")
 STATES: tuple[JobState, ...] = ("waiting", "running", *get_args(FinishedState))
 OLDEST = (6, 2)  # version of Redis; CI runs no older one
-MAX_BATCH = 100_000  # jobs of one call: Redis takes 2**20 arguments, seven of them a job
+MAX_BATCH = 100_000  # jobs of one call: Redis takes 2**20 arguments, eight of them a job
 COMPLETED_AT_ONCE = 1000  # leases: Lua unpacks a few thousand values at most, two of them a lease
 REPLICATED = {"enqueue", "claim"}  # what must not be forgotten: a job that was taken, the fence of a lease
 REPLICATION_TIMEOUT = 2000  # milliseconds
@@ -179,7 +179,7 @@ class RedisQueue:
         for job in jobs:
             payload = check_job(job)
             arguments += (str(uuid7()), job.kind, payload, int(job.priority), job.dedupe_key or "")
-            arguments += (micros(job.delay), int(job.max_attempts))
+            arguments += (micros(job.delay), int(job.max_attempts), job.traceparent or "")
         return [UUID(text(job_id)) for job_id in self._run("enqueue", *arguments)] if jobs else []
 
     def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:

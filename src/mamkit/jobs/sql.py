@@ -116,6 +116,7 @@ class SqlQueue:
                 "dedupe_key": job.dedupe_key,
                 "max_attempts": job.max_attempts,
                 "delay": micros(job.delay),
+                "traceparent": job.traceparent,
             }
             for job, payload in zip(new, payloads, strict=True)
         ]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import PurePosixPath
 
 from mamkit.storage import ByteRange, HasLocalPath, ObjectChangedError, ObjectReader
@@ -64,7 +65,8 @@ class StoredMaster:
         if len(data) < stop - start:
             data += self._fetch(start + len(data), stop)
         if start == self._expected and stop < self.size:
-            self._coming = stop, self._ahead.submit(self._fetch, stop, min(2 * stop - start, self.size))
+            last = min(2 * stop - start, self.size)
+            self._coming = stop, self._ahead.submit(copy_context().run, self._fetch, stop, last)
         self._expected = stop
         return data[: stop - start]
 

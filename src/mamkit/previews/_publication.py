@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 from mamkit.previews.errors import PartsDisagreeError
 from mamkit.previews.layout import MANIFEST_TYPE, PLAYLIST_TYPE
@@ -79,7 +80,7 @@ def write_playlists(
     # At once: each is a journey to a store, and a person waits for the first of them.
     with ThreadPoolExecutor(min(AT_ONCE, len(texts))) as threads:
         done = [
-            threads.submit(previews.put, prefix + name, text.encode(), content_type=types[name])
+            threads.submit(copy_context().run, previews.put, prefix + name, text.encode(), content_type=types[name])
             for name, text in texts.items()
         ]
     for put in done:

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextvars import copy_context
 from fractions import Fraction
 
 from mamkit.previews.errors import ReportNotTakenError
@@ -94,7 +95,8 @@ class StoreSink:
         while self._under_way and (self._under_way[0][1].done() or self._bytes + len(data) > MOST_BYTES):
             self._wait_for_oldest()
         self._bytes += len(data)
-        upload = self._threads.submit(self._store.put, key, data, content_type=content_type)
+        # In the context of the job: whoever observes the store may want to know for whom it works.
+        upload = self._threads.submit(copy_context().run, self._store.put, key, data, content_type=content_type)
         self._under_way.append((len(data), upload))
 
     def _wait_for_oldest(self) -> None:

@@ -9,8 +9,9 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import timedelta
+from typing import Literal
 
 from mamkit.errors import MamkitError
 from mamkit.jobs import Heartbeat, Lease, LeaseLostError, Queue, backoff
@@ -109,6 +110,17 @@ class PreviewWorker:
         self._children.close()
         self._uploads.shutdown()
 
+    def around(self, step: Literal["job", "probe", "encode"], lease: Lease) -> AbstractContextManager[object]:
+        """Return what is entered before a step and left after it; for subclasses that measure or trace, here nothing.
+
+        Args:
+            step: The whole `job`, or the run of its child process: `probe` or `encode`. An error that ends such a run
+                passes through; at the end of the job, the queue and the API have been told of it already.
+            lease: Of the job, as it was claimed.
+        """
+        del step, lease
+        return nullcontext()
+
     def run_once(self, stop: threading.Event) -> bool:
         """Take one job and bring it to an end: done, handed back, or given up; return False if none was waiting.
 
@@ -125,7 +137,7 @@ class PreviewWorker:
         if lease is None:
             return False
         try:
-            with Heartbeat(self._queue, lease, duration=self._lease) as heartbeat:
+            with self.around("job", lease), Heartbeat(self._queue, lease, duration=self._lease) as heartbeat:
                 cancelled = _Either(stop, heartbeat.lost)
                 # A job that is lost is somebody else's now, and their word counts.
                 with suppress(LeaseLostError, StaleReportError):
@@ -199,7 +211,11 @@ class PreviewWorker:
             self._encode(lease, job, cancelled)
 
     def _plan(self, lease: Lease, job: PlanJob, cancelled: "_Either") -> None:
-        with self._room.take(memory_of()), open_master(self._zones.masters, job.master_key) as source:
+        with (
+            self._room.take(memory_of()),
+            open_master(self._zones.masters, job.master_key) as source,
+            self.around("probe", lease),
+        ):
             info = probe(source, limits=self._room.limits, cancelled=cancelled, children=self._children)
         plan = self._policy.plan(info)
         self._report(
@@ -231,7 +247,7 @@ class PreviewWorker:
         if not sink.announce():
             return
         try:
-            with open_master(self._zones.masters, job.master_key) as source:
+            with open_master(self._zones.masters, job.master_key) as source, self.around("encode", lease):
                 result = encode_part(
                     source, plan, job.part, sink, limits=self._room.limits, cancelled=cancelled, children=self._children
                 )

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from mamkit.storage._wrapper import StoreWrapper
 from mamkit.storage.errors import StorageError
 from mamkit.storage.models import ByteRange, Expected, ObjectInfo
-from mamkit.storage.protocols import ObjectBody, ObjectReader, ObjectStore
+from mamkit.storage.protocols import HasLocalPath, ObjectBody, ObjectReader, ObjectStore
 
 __all__ = ["ObservedStore", "Operation"]
 
@@ -32,6 +32,8 @@ class Operation:
 class ObservedStore(StoreWrapper):
     """A store that tells of each `head`, `get`, `put`, `copy` and `delete`.
 
+    Where objects are files of this machine (`HasLocalPath`) they are so here, too; who reads the file is not told of.
+
     Args:
         store: Does the work.
         observer: Told of each; called in the thread of the caller. It should not raise.
@@ -40,6 +42,8 @@ class ObservedStore(StoreWrapper):
     def __init__(self, store: ObjectStore, observer: Callable[[Operation], object]) -> None:
         super().__init__(store)
         self._observer = observer
+        if isinstance(store, HasLocalPath):  # an attribute of its own: whether there is one is asked of the object
+            self.local_path = store.local_path
 
     def head(self, key: str) -> ObjectInfo:
         """Return the facts of an object."""
@@ -84,6 +88,8 @@ class ObservedStore(StoreWrapper):
     ) -> ObjectInfo:
         """Copy an object of this store, or of another."""
         with self._observed("copy", key) as sizes:
+            if isinstance(origin, ObservedStore):  # within one server, or one file system, nothing is carried
+                origin = origin._store
             info = super().copy(source, key, origin=origin, if_match=if_match, if_absent=if_absent)
             sizes.append(info.size)
             return info

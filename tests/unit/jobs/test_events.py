@@ -20,7 +20,7 @@ from mamkit.testing.jobs import ManualClock, claimed, new_job
 from tests.redis_server import RedisServer
 from tests.servers.postgres import Postgres
 
-NEW_COLUMNS = ("progress", "told_at")
+NEW_COLUMNS = ("progress", "told_at", "traceparent")
 LONG = timedelta(seconds=30)
 NOW = timedelta(0)
 

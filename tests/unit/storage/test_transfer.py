@@ -12,6 +12,7 @@ from mamkit.storage import (
     ByteRange,
     CachedStore,
     Expected,
+    HasLocalPath,
     LocalStore,
     MemoryStore,
     ObjectBody,
@@ -241,6 +242,18 @@ def test_an_observed_store_tells_what_was_asked() -> None:
         ("head", "b", None, "storage.not_found"),
         ("get", "a", 5, None),
     ]
+
+
+def test_a_copy_between_observed_stores_is_the_copy_between_those_within(tmp_path: Path) -> None:
+    stores = [LocalStore(tmp_path / name) for name in ("one", "two")]
+    seen: list[Operation] = []
+    one, two = (ObservedStore(store, seen.append) for store in stores)
+    one.put("a", b"bytes")
+    two.copy("a", "b", origin=one)
+    assert isinstance(two, HasLocalPath)
+    assert two.local_path("b").samefile(one.local_path("a"))  # a hard link: nothing was carried
+    assert [(each.name, each.key) for each in seen] == [("put", "a"), ("copy", "b")]
+    assert not isinstance(ObservedStore(MemoryStore(), seen.append), HasLocalPath)
 
 
 def test_a_cache_is_never_stale_and_never_too_full() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from litestar import Request, Response, Router, get, post
@@ -22,6 +22,9 @@ from mamkit_apps.api.library.playback import PlaybackRequest, lifetime_of, sign_
 from mamkit_apps.api.library.schemas import PlaybackUrl, PreviewRequest, PreviewView
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.problems import InvalidRequestError
+
+if TYPE_CHECKING:
+    from mamkit_apps.api.traced import RequestTrace
 
 __all__ = ["routes"]
 
@@ -108,6 +111,9 @@ async def take_report(request: Request[Any, Any, Any], parts: Wired) -> Ack:
     """Take a report of a worker; it is signed with the callback secret and fenced by the worker's lease."""
     body = await request.body()
     parts.callbacks.verify(request.headers, body)
+    trace: RequestTrace | None = request.scope.get("mamkit_trace")  # type: ignore[assignment] # of `TracedRequests`
+    if trace is not None:
+        trace.begin(follow=True)  # which a worker names
     return await parts.publisher.take(parse_report(body))
 
 

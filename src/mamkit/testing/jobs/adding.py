@@ -31,6 +31,14 @@ class AddingContract(QueueFixtures):
         assert abs(job.created_at - clock()) < SECOND
         assert job.created_at.tzinfo is UTC
 
+    def test_a_job_keeps_of_which_trace_it_is_part(self, queue: Queue) -> None:
+        trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        ids = queue.enqueue(new_job(traceparent=trace, dedupe_key="k"), new_job(), new_job(dedupe_key="k"))
+        assert [queue.get(job_id).traceparent for job_id in ids] == [trace, None, trace]
+        lease = claimed(queue)
+        assert lease.job.traceparent == trace
+        assert queue.renew(lease, by=SECOND).job.traceparent == trace
+
     def test_no_jobs_are_added_when_none_are_given(self, queue: Queue) -> None:
         assert queue.enqueue() == []
 
@@ -52,6 +60,8 @@ class AddingContract(QueueFixtures):
             pytest.param({"kind": "x" * 201}, id="long kind"),
             pytest.param({"kind": "nul\0"}, id="NUL in the kind"),
             pytest.param({"kind": b"bytes"}, id="bytes for a kind"),
+            pytest.param({"traceparent": "00-0-0-01"}, id="trace that is none"),
+            pytest.param({"traceparent": "00-" + "0" * 32 + "-" + "0" * 16 + "-01\n"}, id="trace and a line"),
             pytest.param({"payload": []}, id="payload without names"),
             pytest.param({"payload": {"at": START}}, id="payload with a datetime"),
             pytest.param({"payload": {1: "one"}}, id="payload with a number for a name"),
