@@ -1,11 +1,9 @@
 """What the commands show: a progress bar on standard error, tables on standard output."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 __all__ = ["bytes_text", "progress_bar"]
 
@@ -21,9 +19,15 @@ def progress_bar(title: str, *, hidden: bool = False) -> Iterator[Callable[[floa
     Yields:
         A function that takes how much is done, 0 to 1.
     """
-    console = Console(stderr=True)
+    if hidden or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    # Not above: it takes a tenth of a second to import, and a script has no terminal.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
     columns = (TextColumn("{task.description:<12}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(title, total=1.0)
         yield lambda done: progress.update(task, completed=float(done))
 

@@ -107,9 +107,18 @@ def test_a_service_that_dies_ends_the_rest_with_one_line(tmp_path: Path) -> None
 
 def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
     """`mamkit --help` answers without importing a web framework, a database driver or FFmpeg."""
+    assert loaded(tmp_path, ["--help"], {"litestar", "av", "sqlalchemy", "uvicorn"}) == "[]"
+
+
+def test_a_command_of_one_part_does_not_load_the_services_settings(tmp_path: Path) -> None:
+    assert loaded(tmp_path, ["transcode", "--help"], {"pydantic", "pydantic_settings", "rich", "av"}) == "[]"
+
+
+def loaded(folder: Path, arguments: list[str], names: set[str]) -> str:
+    """Return which of some modules a command line has imported."""
     code = (
         "import sys; from mamkit_apps.cli import cli; "
-        "print(sorted({'litestar', 'av', 'sqlalchemy', 'uvicorn'} & set(sys.modules)))"
+        f"cli.main({arguments!r}, standalone_mode=False); print(sorted({names!r} & set(sys.modules)))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert result.stdout.strip() == "[]"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder)
+    return result.stdout.splitlines()[-1]

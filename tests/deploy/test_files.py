@@ -62,7 +62,9 @@ def test_every_command_and_setting_is_one_that_there_is(use: Use) -> None:
     words = shlex.split(line)
     command: click.Command = cli
     while isinstance(command, click.Group) and words:
-        command = command.commands[words.pop(0)]
+        found = command.get_command(click.Context(command), words.pop(0))
+        assert found is not None
+        command = found
     assert not isinstance(command, click.Group)
     known = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= known

@@ -24,7 +24,10 @@ GENERATED = {"/schema"}  # made by Litestar
 
 def commands(group: click.Group, prefix: str = "mamkit") -> Iterator[tuple[str, click.Command]]:
     """Yield every command that does something, with its full name."""
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             yield from commands(command, f"{prefix} {name}")
         else:

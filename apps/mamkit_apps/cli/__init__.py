@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from importlib import import_module
 from types import FrameType
 
 import mamkit
@@ -13,48 +14,48 @@ try:
 except ImportError as error:
     raise MissingExtraError("apps", package="click") from error
 
-from mamkit_apps.cli import (
-    backup,
-    demo,
-    doctor,
-    gc,
-    jobs,
-    media,
-    operate,
-    previews,
-    remote,
-    secrets,
-    services,
-    signing,
-    storage,
-)
-
 __all__ = ["cli", "main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+# Where each command stands. Its module is imported when it is called for: a command of one part of the library does not
+# wait for the settings of all services.
+_MODULES = {
+    "demo": ("demo",),
+    "services": ("up", "api", "edge", "worker"),
+    "media": ("probe", "transcode", "thumbnails"),
+    "operate": ("db", "user"),
+    "doctor": ("doctor",),
+    "backup": ("backup", "restore"),
+    "remote": ("upload", "ls", "open"),
+    "secrets": ("secrets",),
+    "signing": ("sign", "verify"),
+    "storage": ("storage",),
+    "jobs": ("jobs",),
+    "previews": ("previews",),
+    "gc": ("gc",),
+}
+
+
+class _Commands(click.Group):
+    """The commands of all modules, of which none is imported before it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return sorted(name for names in _MODULES.values() for name in names)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        module = next((module for module, names in _MODULES.items() if cmd_name in names), None)
+        if module is None:
+            return None
+        found: list[click.Command] = import_module(f"mamkit_apps.cli.{module}").commands
+        return next(command for command in found if command.name == cmd_name)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(mamkit.__version__, prog_name="mamkit")
 def cli() -> None:
     """Your own video platform."""
-
-
-COMMANDS = (
-    demo.demo,
-    *services.commands,
-    *media.commands,
-    *operate.commands,
-    *doctor.commands,
-    *backup.commands,
-    *remote.commands,
-    *secrets.commands,
-    *signing.commands,
-    *storage.commands,
-    jobs.jobs,
-    previews.previews,
-    gc.gc,
-)
-for command in COMMANDS:
-    cli.add_command(command)
 
 
 def main() -> None:

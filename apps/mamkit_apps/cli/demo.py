@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mamkit_apps.demo.run import Report
     from mamkit_apps.supervisor import Services
 
-__all__ = ["demo"]
+__all__ = ["commands"]
 
 WATCH = 0.5  # seconds between two looks whether the services live
 
@@ -119,3 +119,6 @@ def _stay(services: "Services", report: "Report", *, open_url: bool) -> None:
         while True:
             services.check()
             time.sleep(WATCH)
+
+
+commands = [demo]

@@ -13,7 +13,7 @@ from mamkit_apps.settings import ServiceSettings
 if TYPE_CHECKING:
     from mamkit.storage import ObjectStore, UnfinishedUpload
 
-__all__ = ["gc"]
+__all__ = ["commands"]
 
 
 @click.command()
@@ -65,3 +65,6 @@ def _unfinished(store: "ObjectStore", *, older_than: timedelta, dry_run: bool) -
     if not isinstance(store, RemovesUnfinished):  # a local store sees to it when it is opened
         return ()
     return tuple(store.unfinished(older_than=older_than)) if dry_run else store.remove_unfinished(older_than=older_than)
+
+
+commands = [gc]

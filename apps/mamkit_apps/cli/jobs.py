@@ -14,7 +14,7 @@ from mamkit.jobs import Job, JobState, Queue
 from mamkit_apps.cli.operate import DATA_DIR, load_settings
 from mamkit_apps.settings import ServiceSettings
 
-__all__ = ["jobs"]
+__all__ = ["commands"]
 
 IDS = click.argument("ids", metavar="ID…", type=click.UUID, nargs=-1, required=True)
 NARROW = 60  # characters of a reason in the list; `show` gives all of it
@@ -116,3 +116,6 @@ def cancel(*, ids: tuple[UUID, ...], data_dir: Path | None) -> None:
     for job_id in ids:
         queue.cancel(job_id)
         click.echo(f"{job_id} {queue.get(job_id).state}")
+
+
+commands = [jobs]

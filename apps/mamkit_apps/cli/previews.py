@@ -9,7 +9,7 @@ import click
 from mamkit_apps.cli.operate import DATA_DIR, load_settings
 from mamkit_apps.settings import ServiceSettings
 
-__all__ = ["previews"]
+__all__ = ["commands"]
 
 
 @click.group()
@@ -32,3 +32,6 @@ async def _rebuild(settings: ServiceSettings, versions: tuple[UUID, ...]) -> Non
         for version_id in versions:
             await publisher.rebuild(version_id)
             click.echo(f"{version_id} is being built")
+
+
+commands = [previews]

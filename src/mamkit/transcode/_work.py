@@ -14,8 +14,9 @@ from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import Codec, Device, Part, Plan
 from mamkit.transcode.reading.source import RangeReader, Source
 
-__all__ = ["Work"]
+__all__ = ["Work", "in_turn"]
 
+_SHORT = 10  # seconds of a film of which all parts are made by one child: another takes longer to start than they do
 _CARD_FAILURES = 2  # parts at which a card may fail until it is not asked again
 
 
@@ -23,7 +24,7 @@ class Work:
     """Makes all parts of a film that are missing in a folder.
 
     Args:
-        source: The film.
+        source: The film, to be read from by several threads.
         plan: What it becomes.
         destination: The folder.
         limits: For each part of the plan.
@@ -45,7 +46,7 @@ class Work:
         workers: int,
     ) -> None:
         self.notes: list[str] = []
-        self._source = _InTurn(source) if isinstance(source, RangeReader) else source
+        self._source = source
         self._plan = plan
         self._destination = destination
         self._limits = limits
@@ -73,8 +74,10 @@ class Work:
         left = self._destination.left(_runs(self._plan) if whole else self._plan.parts)
         pictures = deque(part for part in left if part.kind == "video")
         others = deque(part for part in left if part.kind != "video")
+        if whole and self._plan.duration <= _SHORT:
+            pictures, others = deque(left), deque()
         hands = [*([pictures] * (1 if devices else self._workers) if pictures else []), *([others] if others else [])]
-        threads = [threading.Thread(target=self._work_off, args=(line, devices, None)) for line in hands[1:]]
+        threads = [threading.Thread(target=self._work_off_alone, args=(line, devices)) for line in hands[1:]]
         self._failed.clear()
         for thread in threads:
             thread.start()
@@ -90,7 +93,12 @@ class Work:
         if self._failed:
             raise self._failed[0]
 
-    def _work_off(self, line: "deque[Part]", devices: Mapping[Codec, Device], children: Children | None) -> None:
+    def _work_off_alone(self, line: "deque[Part]", devices: Mapping[Codec, Device]) -> None:
+        """Make one part after the other in a thread of its own, with a child of its own."""
+        with Children(ahead=False, keep=True) as children:
+            self._work_off(line, devices, children)
+
+    def _work_off(self, line: "deque[Part]", devices: Mapping[Codec, Device], children: Children) -> None:
         """Make one part after the other; the work of one thread."""
         try:
             while not self._failed and (part := self._next(line)) is not None:
@@ -103,7 +111,7 @@ class Work:
             return line.popleft()
         return None
 
-    def _make(self, part: Part, devices: Mapping[Codec, Device], children: Children | None) -> None:
+    def _make(self, part: Part, devices: Mapping[Codec, Device], children: Children) -> None:
         planned = max(each.stop - each.start for each in self._plan.parts if each.kind == part.kind)
         as_many = -(-(part.stop - part.start) // planned)
         result = encode_part(
@@ -127,6 +135,11 @@ def _runs(plan: Plan) -> Iterator[Part]:
     for kind in dict.fromkeys(part.kind for part in plan.parts):
         parts: Sequence[Part] = [part for part in plan.parts if part.kind == kind]
         yield parts[0].model_copy(update={"start": 0, "stop": plan.segment_count})
+
+
+def in_turn(source: Source) -> Source:
+    """Return a source that several threads may read from."""
+    return _InTurn(source) if isinstance(source, RangeReader) else source
 
 
 class _InTurn:

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from mamkit.transcode._destination import Destination, write_whole
-from mamkit.transcode._work import Work
+from mamkit.transcode._work import Work, in_turn
 from mamkit.transcode.containment.children import Children
 from mamkit.transcode.containment.contain import Cancellation, choose_devices, make_thumbnails, probe
 from mamkit.transcode.errors import ContainmentError, DestinationNotEmptyError, EncodeError
@@ -95,12 +95,11 @@ def transcode(
     if workers < 1:
         raise ValueError(f"a film needs at least one worker, not {workers}")
     folder = Path(dest)
-    limits = limits or Limits()
+    limits, source = limits or Limits(), in_turn(source)
     if not resume and folder.exists() and any(folder.iterdir()):
         raise DestinationNotEmptyError(f"{str(folder)!r} is not empty; name a new folder")
-    with Children(ahead=False) as children:
-        children.prepare()  # while this process probes
-        info = probe(source, limits=limits, cancelled=cancelled)
+    with Children(ahead=False, keep=True) as children:
+        info = probe(source, limits=limits, cancelled=cancelled, children=children)
         plan = make_plan(info, ladder=ladder, artwork=artwork, copy=copy, codecs=codecs, container=container, hdr=hdr)
         wanted = {rendition.codec for rendition in plan.video if not rendition.copied}
         devices, notes = choose_devices(encoder, sorted(wanted), limits=limits)

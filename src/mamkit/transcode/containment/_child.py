@@ -2,7 +2,7 @@
 
 `contain` starts it. It reads one request from its standard input, restricts itself, does the work in process and says
 what comes of it on its standard output. What libraries print goes to its standard error. It may be started long before
-its request comes: all that takes time is imported by then.
+its request comes: all that takes time is imported by then. It may be asked for more work on the same source, too.
 """
 
 import json
@@ -20,7 +20,7 @@ import av
 import mamkit
 from mamkit.transcode.artwork._photo import encode_thumbnails
 from mamkit.transcode.containment._ordinary import stay_ordinary
-from mamkit.transcode.containment._sandbox import restrict_files, restrict_resources
+from mamkit.transcode.containment._sandbox import allow_time, restrict_files, restrict_resources
 from mamkit.transcode.containment._wire import Message, send, to_wire
 from mamkit.transcode.encode import encode_part_here
 from mamkit.transcode.encoding.encoders import ENCODERS
@@ -87,34 +87,47 @@ class _PipeSink:
 
 
 def main() -> None:
-    """Do what standard input asks for."""
-    line = sys.stdin.buffer.readline()
-    if not line:
-        return  # it was kept ready, and never needed
-    request = json.loads(line)
+    """Do what standard input asks for; where more may be asked for, wait for that."""
+    voice: _Voice | None = None
+    while line := sys.stdin.buffer.readline():  # none: it was kept ready, and not needed
+        request = json.loads(line)
+        if voice is None:
+            voice = _begin(request)
+        else:
+            allow_time(request["limits"]["cpu_seconds"])
+        try:
+            answer = _work(request, voice)
+        except TranscodeError as error:
+            answer = Message("error", to_wire(error))
+        except MemoryError:
+            answer = Message("error", to_wire(_too_much_memory(request["limits"]["memory"])))
+        voice.say(answer)
+        if not request["keep"]:
+            return
+
+
+def _begin(request: dict[str, Any]) -> _Voice:
+    """Confine this process to what its first piece of work needs, and return the pipe to the parent."""
     # The answers go through a descriptor of their own, so that nothing that a library prints gets among them.
-    pipe = os.fdopen(os.dup(1), "wb")
-    voice = _Voice(pipe)
+    voice = _Voice(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
     limits = request["limits"]
     stay_ordinary()
-    restrict_resources(memory=limits["memory"], seconds=limits["cpu_seconds"], parent=request["parent"])
-    try:
-        answer = _work(request, voice)
-    except TranscodeError as error:
-        answer = Message("error", to_wire(error))
-    except MemoryError:
-        answer = Message("error", to_wire(_too_much_memory(limits["memory"])))
-    voice.say(answer)
+    restrict_resources(
+        memory=limits["memory"], seconds=limits["cpu_seconds"], parent=request["parent"], more=request["keep"]
+    )
+    av.logging.restore_default_callback()  # FFmpeg's own, which writes to standard error and takes no Python lock
+    av.logging.set_libav_level(av.logging.ERROR)
+    given = request["source"]
+    code = [*sys.path, sys.prefix, sys.base_prefix, *map(_folder, (av, mamkit))]
+    card = "nvenc" in request.get("devices", {}).values()
+    restrict_files(os.devnull if isinstance(given, dict) else given, code, card=card)
+    return voice
 
 
 def _work(request: dict[str, Any], voice: _Voice) -> Message:
-    av.logging.restore_default_callback()  # FFmpeg's own, which writes to standard error and takes no Python lock
-    av.logging.set_libav_level(av.logging.ERROR)
     given, devices = request["source"], request.get("devices", {})
     source = CachedRanges(_ParentsRanges(**given, voice=voice)) if isinstance(given, dict) else given
-    code = [*sys.path, sys.prefix, sys.base_prefix, *map(_folder, (av, mamkit))]
-    restrict_files(os.devnull if isinstance(given, dict) else given, code, card="nvenc" in devices.values())
     if request["task"] == "trial":
         [(codec, device)] = devices.items()
         try_here(ENCODERS[codec, device], codec)

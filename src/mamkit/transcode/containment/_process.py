@@ -74,7 +74,7 @@ class Cancellation(Protocol):
 class Child:
     """A process that does one piece of work; a context manager.
 
-    Leaving the `with` block ends it and whatever it has started.
+    Leaving the `with` block ends it and whatever it has started, unless it was released.
 
     Args:
         process: As `start_process` made it.
@@ -100,6 +100,7 @@ class Child:
         self._log = b""
         self._starved = False
         self._silent = False
+        self._released = False
 
     def __enter__(self) -> Self:
         self._stdin, self._stdout, self._stderr = (
@@ -117,7 +118,12 @@ class Child:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._selector.close()
-        end_process(self._process)
+        if not self._released:
+            end_process(self._process)
+
+    def release(self) -> None:
+        """Let it live on behind the `with` block; the caller has heard that its work is done."""
+        self._released = True
 
     def reply(self, data: bytes) -> None:
         """Put bytes on its standard input, behind their number in eight bytes, while its messages are waited for."""

@@ -6,6 +6,7 @@ own code and the system's libraries, write nothing, use no TCP (since 6.7) and s
 """
 
 import ctypes
+import math
 import os
 import resource
 import signal
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["NET_SINCE", "landlock_version", "restrict_files", "restrict_resources"]
+__all__ = ["NET_SINCE", "allow_time", "landlock_version", "restrict_files", "restrict_resources"]
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS = 38
@@ -54,16 +55,20 @@ def landlock_version() -> int:
     return int(ctypes.CDLL(None, use_errno=True).syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG))
 
 
-def restrict_resources(*, memory: int, seconds: int, parent: int) -> None:
+def restrict_resources(*, memory: int, seconds: int, parent: int, more: bool = False) -> None:
     """Bound this process for good, and tie its life to its parent's.
 
     Args:
         memory: Bytes of private memory; the kernel of macOS does not enforce it.
         seconds: Processor time, of all threads together.
         parent: Process id of the parent; if that has gone already, this process ends.
+        more: Whether `allow_time` may be called later, for another piece of work.
     """
     _lower(resource.RLIMIT_DATA, memory)
-    _lower(resource.RLIMIT_CPU, seconds, grace=_CPU_GRACE)
+    if more:
+        allow_time(seconds)
+    else:
+        _lower(resource.RLIMIT_CPU, seconds, grace=_CPU_GRACE)
     _lower(resource.RLIMIT_FSIZE, 0)  # segments go through a pipe: no file is written
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_NOFILE, _OPEN_FILES)
@@ -73,6 +78,20 @@ def restrict_resources(*, memory: int, seconds: int, parent: int) -> None:
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         if os.getppid() != parent:  # it died before the first of the two calls
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def allow_time(seconds: int) -> None:
+    """Bound the processor time of this process from now on, as far as it goes along with that.
+
+    What took the process over can lift this bound; its parent's clock stays.
+
+    Args:
+        seconds: Of all threads together.
+    """
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = math.ceil(used.ru_utime + used.ru_stime) + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 
 def restrict_files(source: str, code: Iterable[str], *, card: bool = False) -> bool:

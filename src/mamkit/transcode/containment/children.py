@@ -1,4 +1,7 @@
-"""A child process that is started before it is needed: its imports take a third of a second of a processor."""
+"""A child process that is started before it is needed, or goes on to the next piece of work.
+
+Its imports take a third of a second of a processor.
+"""
 
 import subprocess
 import sys
@@ -23,11 +26,15 @@ class Children:
 
     Args:
         ahead: Whether one is started when the block is entered, and another when one is taken; else `prepare` does.
+        keep: Whether one that has done its work without a fault does the next, too, where that is on the same source
+            under the same limits: it is confined to that source as it was, and ends when anything else is asked for.
     """
 
-    def __init__(self, *, ahead: bool = True) -> None:
+    def __init__(self, *, ahead: bool = True, keep: bool = False) -> None:
         self._ahead = ahead
+        self._keep = keep
         self._ready: subprocess.Popen[bytes] | None = None
+        self._used: tuple[subprocess.Popen[bytes], object] | None = None
 
     def __enter__(self) -> Self:
         if self._ahead:
@@ -39,20 +46,34 @@ class Children:
     ) -> None:
         self.close()
 
+    @property
+    def keeps(self) -> bool:
+        """Whether children are to be given back."""
+        return self._keep
+
     def prepare(self) -> None:
         """Start a child unless one is ready; a system that starts none just now is asked again by `take`."""
         if self._ready is not None and self._ready.poll() is not None:
-            self.close()
+            end_process(self._ready)
+            self._ready = None
         if self._ready is None:
             with suppress(ContainmentError):
                 self._ready = start_process(COMMAND)
 
-    def take(self) -> "subprocess.Popen[bytes]":
+    def take(self, bounds: object = None) -> "subprocess.Popen[bytes]":
         """Return a child, which is the caller's now, and start the next one where that is wanted.
+
+        Args:
+            bounds: What the work is confined to; a child that was given back is returned for what equals its own only.
 
         Raises:
             ContainmentError: The system starts no more processes.
         """
+        if self._used is not None:
+            (used, its_bounds), self._used = self._used, None
+            if bounds is not None and its_bounds == bounds and used.poll() is None:
+                return used
+            end_process(used)
         self.prepare()
         taken, self._ready = self._ready, None
         if taken is None:
@@ -61,8 +82,22 @@ class Children:
             self.prepare()
         return taken
 
+    def give_back(self, child: "subprocess.Popen[bytes]", bounds: object) -> None:
+        """Keep a child that has done its work without a fault for more of it.
+
+        Args:
+            child: As `take` returned it.
+            bounds: What it is confined to.
+        """
+        if self._used is not None:
+            end_process(self._used[0])
+        self._used = child, bounds
+
     def close(self) -> None:
-        """End the child that is ready; `take` and `prepare` start another."""
+        """End the children that are ready; `take` and `prepare` start others."""
         if self._ready is not None:
             end_process(self._ready)
             self._ready = None
+        if self._used is not None:
+            end_process(self._used[0])
+            self._used = None

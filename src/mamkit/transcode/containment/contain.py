@@ -235,9 +235,16 @@ def _conversation(
     children: Children | None = None,
 ) -> Iterator[tuple[Child, Iterator[Message]]]:
     """Start a child, and give what it says up to an error, which is raised."""
-    process = start_process(COMMAND) if children is None else children.take()
-    with Child(process, json.dumps(request).encode() + b"\n", limits=limits, cancelled=cancelled) as child:
+    # What a child is confined to at its first piece of work, and cannot be freed from.
+    bounds = (source, limits.memory, "nvenc" in request.get("devices", {}).values())
+    process = start_process(COMMAND) if children is None else children.take(bounds)
+    keep = children is not None and children.keeps
+    line = json.dumps(request | {"keep": keep}).encode() + b"\n"
+    with Child(process, line, limits=limits, cancelled=cancelled) as child:
         yield child, _answers(child, source, limits)
+        if children is not None and keep:
+            child.release()
+            children.give_back(process, bounds)
 
 
 def _answers(child: Child, source: Source, limits: Limits) -> Iterator[Message]:

@@ -16,18 +16,22 @@ class _BrokenOffError(Exception):
 
 
 class Channel(Generic[T]):
-    """Hands things from one or more threads to another, few at a time: who is faster waits. Made by `Crew.channel`."""
+    """Hands things from one or more threads to another, few at a time: who is faster waits. Made by `Crew.channel`.
+
+    Attributes:
+        size: How many things it holds; whoever puts them there may change that.
+    """
 
     def __init__(self, crew: "Crew", size: int, writers: int) -> None:
         self._crew = crew
-        self._size = size
+        self.size = size
         self._writers = writers
         self._items: deque[T] = deque()
 
     def put(self, item: T) -> None:
         """Add a thing, as soon as there is room."""
         with self._crew.changed:
-            self._crew.wait_until(lambda: len(self._items) < self._size)
+            self._crew.wait_until(lambda: len(self._items) < self.size)
             self._items.append(item)
             self._crew.changed.notify_all()
 

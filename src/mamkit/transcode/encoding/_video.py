@@ -1,6 +1,9 @@
 """Encodes a video part: decoded once, scaled and encoded in all renditions at the same time."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+import os
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from functools import partial
@@ -28,10 +31,14 @@ except ImportError as error:
 
 __all__ = ["encode_video"]
 
-_WAITING_PICTURES = 4  # for each encoder: evens out their speeds; 50 MB at 4K
+# Pictures that wait for each encoder, of which all share the same: it evens out that one is slow here, one there.
+# The largest size takes about as long as all the others together, so that each wait is a processor that stands idle.
+_WAITING_PICTURES = range(4, 25)
+_WAITING_BYTES = 48 << 20  # that is 15 pictures of 1080p, and 4 of 2160p
 _WAITING_REPORTS = 2  # a slow reader holds the encoders back
 _PICTURES_PER_BEAT = 100  # between signs of life, while decoding leads up to the part
 _FRAMES_PER_BEAT = 25
+_BEHIND = 5  # of nice(2): a third of the weight, so that three such threads count as one
 
 
 class _Shown(NamedTuple):
@@ -66,6 +73,7 @@ def encode_video(
     segments = range(part.start, part.stop)
     frames = range(frame_range(plan, part.start).start, frame_range(plan, part.stop - 1).stop)
     encoded = [rendition for rendition in plan.video if not rendition.copied]
+    largest = max((rendition.height for rendition in encoded), default=0)
     writers = len(plan.video) + (1 if encoded else 0)
     with ExitStack() as encoders, Crew() as crew:
         finished: Channel[_Report] = crew.channel(_WAITING_REPORTS, writers=writers)
@@ -80,8 +88,10 @@ def encode_video(
             pictures = PictureSegments(plan, rendition, segments, encoder, header=headers.get(rendition.name))
             encoders.enter_context(pictures.encoder)
             yield pictures.init
-            inputs.append(crew.channel(_WAITING_PICTURES))
-            crew.start(partial(_encode, rendition, pictures, inputs[-1], finished))
+            inputs.append(crew.channel(_WAITING_PICTURES.start))
+            work = partial(_encode, rendition, pictures, inputs[-1], finished)
+            # Behind the largest size, whose one thread is what the end of the part waits for.
+            crew.start(work if rendition.height == largest else partial(_behind_others, work))
         if encoded:
             crew.start(partial(_decode, source, plan, frames, inputs, finished))
         done, whole = 0, len(frames) * len(plan.video)
@@ -91,6 +101,13 @@ def encode_video(
                 yield Fraction(done, whole)
             else:
                 yield report
+
+
+def _behind_others(work: Callable[[], None]) -> None:
+    """Do the work of one thread when others of this process have nothing to do, or not much later."""
+    if sys.platform == "linux":  # where threads have a priority of their own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BEHIND)
+    work()
 
 
 def _copy(packets: PacketSegments, finished: Channel[_Report]) -> None:
@@ -118,6 +135,8 @@ def _decode(
         if turn is None or standardise is None:
             turn = orientation(picture)
             standardise = Standardiser(turn.before(plan.video[0].width, plan.video[0].height))
+            for encoder in encoders:
+                encoder.size = _waiting(picture)
         shown = _Shown(number, standardise(picture), picture, turn)
         for encoder in encoders:
             encoder.put(shown)
@@ -126,6 +145,12 @@ def _decode(
     for encoder in encoders:
         encoder.close()
     finished.close()
+
+
+def _waiting(picture: av.VideoFrame) -> int:
+    """Return how many pictures as large as this one may wait for an encoder."""
+    size = sum(plane.buffer_size for plane in picture.planes)
+    return min(max(_WAITING_BYTES // size, _WAITING_PICTURES.start), _WAITING_PICTURES.stop - 1)
 
 
 def _start(plan: Plan, frames: range) -> Fraction | None:

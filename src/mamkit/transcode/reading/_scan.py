@@ -87,14 +87,13 @@ class Timing:
 def scan(file: Source, indices: Iterable[int]) -> dict[int, Timing]:
     """Return the timing of streams by their index; it has no `end` where a stream has no packet with a time."""
     wanted = tuple(indices)
+    large = size_of(file) > _READ_THROUGH
     with open_source(file) as source:
         timings = {index: Timing(tick=source.streams[index].time_base or Fraction(1)) for index in wanted}
-        large = size_of(file) > _READ_THROUGH
         _read(source, timings, at_most=_HEAD_PACKETS if large else None)
-    if large:
         tail = {index: Timing(tick=timing.tick) for index, timing in timings.items()}
-        with open_source(file) as source:
-            found = _read_tail(source, tail)
+        found = large and _read_tail(source, tail)
+    if large:
         if not found:
             with open_source(file) as source:
                 _read(source, tail, at_most=None)
