@@ -30,7 +30,7 @@ from mamkit.transcode import Limits
 from mamkit_apps.bell import answering
 from mamkit_apps.settings import ServiceSettings
 from mamkit_apps.wiring import open_queue, open_zones
-from mamkit_apps.worker.machine import memory, processors, slots_of
+from mamkit_apps.worker.machine import at_once, memory, processors, slots_of
 from mamkit_apps.worker.metered import MeteredQueue
 from mamkit_apps.worker.monitor import monitor
 from mamkit_apps.worker.orders import Orders
@@ -115,7 +115,7 @@ def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> N
         )
         for slot in range(settings.worker_slots or slots_of(processors()))
     ]
-    desk = _Desk(queue, orders)
+    desk = _Desk(queue, orders, room)
     with (
         monitor(metered, listener, room=room),
         answering(settings.data_dir, desk.ring),
@@ -135,11 +135,13 @@ class _Desk:
     Args:
         queue: Where jobs come from.
         orders: Of the operator.
+        room: What the slots share.
     """
 
-    def __init__(self, queue: Queue, orders: Orders) -> None:
+    def __init__(self, queue: Queue, orders: Orders, room: Room) -> None:
         self._queue = queue
         self._orders = orders
+        self._room = room
         self._bell = threading.Condition()
         self._rung = 0
         self._trouble = ""
@@ -185,7 +187,8 @@ class _Desk:
         """Wait for a job: until the queue tells of one where it can, and else for a moment or the bell."""
         if self._orders.leaving.is_set():
             return
-        if isinstance(self._queue, CanWait):
+        # While there are jobs whose turn it is not, the queue would tell of them at once, again and again.
+        if isinstance(self._queue, CanWait) and not self._room.precedence.insisted:
             self._queue.wait(timedelta(seconds=LONGEST_REST), kinds=WORK)
             return
         with self._bell:
@@ -201,7 +204,11 @@ class _Desk:
 def _room(settings: WorkerSettings) -> Room:
     total = settings.worker_memory_bytes or memory()
     limits = Limits()
-    return Room(total, limits=limits if total is None else replace(limits, memory=min(limits.memory, total)))
+    return Room(
+        total,
+        limits=limits if total is None else replace(limits, memory=min(limits.memory, total)),
+        at_once=at_once(processors()),
+    )
 
 
 def _callback_key(settings: ServiceSettings) -> bytes:
