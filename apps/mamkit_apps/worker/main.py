@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 import threading
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -41,7 +41,6 @@ __all__ = ["HttpReporter", "run"]
 log = logging.getLogger(__name__)
 
 WORK = (PLAN_JOB, PART_JOB)
-TICK = 0.5  # seconds after which a signal is handled at the latest
 IDLE = 0.25  # seconds between two looks into an empty queue that cannot tell of a job
 LONGEST_REST = 0.5  # seconds; a signal is seen between two of them
 UNREACHABLE = 2.0  # seconds between two tries at a queue that does not answer
@@ -91,7 +90,11 @@ def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> N
         SettingsError: A setting cannot be used.
         UnsupportedServerError: The Redis of the queue answers and cannot keep a queue.
     """
-    orders = Orders(settings.grace)
+    with Orders(settings.grace) as orders:
+        _run(settings, orders, listener)
+
+
+def _run(settings: WorkerSettings, orders: Orders, listener: socket.socket | None) -> None:
     queue = open_queue(settings)
     metered = MeteredQueue(queue)
     deliver = HttpReporter(settings.api_url, WebhookSigner(_callback_key(settings)))
@@ -122,9 +125,12 @@ def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> N
         ThreadPoolExecutor(len(workers), thread_name_prefix="slot") as slots,
     ):
         at_work = {slots.submit(desk.serve, worker) for worker in workers}
+        for slot in at_work:
+            slot.add_done_callback(lambda _: orders.rouse())
         while at_work:
-            # Signals are handled by this thread, and may be delivered to another: then nothing else would wake it.
-            ended, at_work = wait(at_work, timeout=TICK, return_when=FIRST_COMPLETED)
+            orders.wait()
+            ended = {slot for slot in at_work if slot.done()}
+            at_work -= ended
             for slot in ended:
                 slot.result()
 

@@ -74,8 +74,9 @@ def make_plan(
     Args:
         info: The facts of the source.
         ladder: Which sizes and bit rates to offer.
-        part_segments: Video segments (about 6 s each) in a large part, but no more than a quarter of the film. The first part has one, so that playback starts
-            early, and towards the end they get smaller, so that many workers are done at about the same time.
+        part_segments: Video segments (about 6 s each) in a large part, and at most a quarter of the film. The first
+            part has one, so that playback starts early, and towards the end they get smaller, so that many workers are
+            done at about the same time.
         artwork: Whether the last part is one for poster, storyboard and waveform.
         copy: Whether a picture that already is what the largest rendition would be is copied instead of encoded; the
             other renditions then follow its boundaries. `Plan.notes` says what was done, and why.
