@@ -83,8 +83,14 @@ class Installation:
         version = self._client.post("/api/promote", {"asset_id": presigned["asset_id"], "sha256": digest})
         return str(version["id"]), began
 
-    def wait(self, version_id: str, states: set[str]) -> float:
+    def wait(self, version_id: str, states: set[str], *, every: float = 0.02) -> float:
         """Return when a preview was first seen in one of these states.
+
+        Args:
+            version_id: Of the preview.
+            states: What is waited for.
+            every: Seconds between two looks. Each takes the API some milliseconds of a processor, which a worker may
+                want, and of one user it answers only so many.
 
         Raises:
             SystemExit: It fails, or takes for ever.
@@ -96,7 +102,7 @@ class Installation:
                 return time.perf_counter()
             if view["status"] == "failed":
                 break
-            time.sleep(0.02)
+            time.sleep(every)
         raise SystemExit(f"the preview did not get on: {view}")
 
     def cancel(self, version_id: str) -> None:

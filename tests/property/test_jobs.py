@@ -98,9 +98,9 @@ class Queues(RuleBasedStateMachine):
                 self.names.setdefault(job_id, len(self.names) // 2)
         return multiple(*zip(*added, strict=True))
 
-    @rule(target=leases, wanted=st.none() | st.lists(kinds, max_size=2))
-    def claim(self, wanted: list[str] | None) -> Any:
-        pair = self.both(lambda queue, _: queue.claim("worker", kinds=wanted, lease=LEASE))
+    @rule(target=leases, wanted=st.none() | st.lists(kinds, max_size=2), before=st.none() | st.integers(-2, 3))
+    def claim(self, wanted: list[str] | None, before: int | None) -> Any:
+        pair = self.both(lambda queue, _: queue.claim("worker", kinds=wanted, lease=LEASE, before=before))
         return multiple() if pair[0] is None else pair
 
     @rule(target=leases, limit=st.integers(1, 3), wanted=st.none() | st.lists(kinds, max_size=2))

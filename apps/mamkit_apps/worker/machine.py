@@ -5,7 +5,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["memory", "processors", "slots_of"]
+__all__ = ["at_once", "memory", "processors", "slots_of"]
 
 _CGROUP = Path("/sys/fs/cgroup")
 _SHARE = 0.75  # of the memory; the rest is the worker's own, the system's, and files that the system keeps at hand
@@ -38,6 +38,11 @@ def memory(cgroup: Path = _CGROUP) -> int | None:
     with suppress(OSError, ValueError):  # a group without a limit says "max"
         limits.append(int((cgroup / "memory.max").read_text()))
     return round(min(limits) * _SHARE) if limits else None
+
+
+def at_once(count: int) -> int:
+    """Return how many parts so many processors can make at once without one being slower for it."""
+    return count // _BUSY
 
 
 def slots_of(count: int) -> int:

@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -33,7 +33,7 @@ from mamkit_apps.bell import answering
 from mamkit_apps.settings import ServiceSettings
 from mamkit_apps.tracing import open_tracing
 from mamkit_apps.wiring import open_queue, open_zones
-from mamkit_apps.worker.machine import memory, processors, slots_of
+from mamkit_apps.worker.machine import at_once, memory, processors, slots_of
 from mamkit_apps.worker.metered import MeteredQueue
 from mamkit_apps.worker.monitor import monitor
 from mamkit_apps.worker.orders import Orders
@@ -44,7 +44,6 @@ __all__ = ["HttpReporter", "run"]
 log = logging.getLogger(__name__)
 
 WORK = (PLAN_JOB, PART_JOB)
-TICK = 0.5  # seconds after which a signal is handled at the latest
 IDLE = 0.25  # seconds between two looks into an empty queue that cannot tell of a job
 LONGEST_REST = 0.5  # seconds; a signal is seen between two of them
 UNREACHABLE = 2.0  # seconds between two tries at a queue that does not answer
@@ -96,7 +95,11 @@ def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> N
         SettingsError: A setting cannot be used.
         UnsupportedServerError: The Redis of the queue answers and cannot keep a queue.
     """
-    orders = Orders(settings.grace)
+    with Orders(settings.grace) as orders:
+        _run(settings, orders, listener)
+
+
+def _run(settings: WorkerSettings, orders: Orders, listener: socket.socket | None) -> None:
     queue = open_queue(settings)
     metered = MeteredQueue(queue)
     tracing = open_tracing(settings, "mamkit-worker")
@@ -128,7 +131,7 @@ def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> N
         )
         for slot in range(settings.worker_slots or slots_of(processors()))
     ]
-    desk = _Desk(queue, orders)
+    desk = _Desk(queue, orders, room)
     with (
         tracing or nullcontext(),
         monitor(metered, listener, room=room, spans=dict if tracing is None else tracing.counts),
@@ -136,9 +139,12 @@ def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> N
         ThreadPoolExecutor(len(workers), thread_name_prefix="slot") as slots,
     ):
         at_work = {slots.submit(desk.serve, worker) for worker in workers}
+        for slot in at_work:
+            slot.add_done_callback(lambda _: orders.rouse())
         while at_work:
-            # Signals are handled by this thread, and may be delivered to another: then nothing else would wake it.
-            ended, at_work = wait(at_work, timeout=TICK, return_when=FIRST_COMPLETED)
+            orders.wait()
+            ended = {slot for slot in at_work if slot.done()}
+            at_work -= ended
             for slot in ended:
                 slot.result()
 
@@ -149,11 +155,13 @@ class _Desk:
     Args:
         queue: Where jobs come from.
         orders: Of the operator.
+        room: What the slots share.
     """
 
-    def __init__(self, queue: Queue, orders: Orders) -> None:
+    def __init__(self, queue: Queue, orders: Orders, room: Room) -> None:
         self._queue = queue
         self._orders = orders
+        self._room = room
         self._bell = threading.Condition()
         self._rung = 0
         self._trouble = ""
@@ -199,7 +207,8 @@ class _Desk:
         """Wait for a job: until the queue tells of one where it can, and else for a moment or the bell."""
         if self._orders.leaving.is_set():
             return
-        if isinstance(self._queue, CanWait):
+        # While there are jobs whose turn it is not, the queue would tell of them at once, again and again.
+        if isinstance(self._queue, CanWait) and not self._room.precedence.insisted:
             self._queue.wait(timedelta(seconds=LONGEST_REST), kinds=WORK)
             return
         with self._bell:
@@ -215,7 +224,11 @@ class _Desk:
 def _room(settings: WorkerSettings) -> Room:
     total = settings.worker_memory_bytes or memory()
     limits = Limits()
-    return Room(total, limits=limits if total is None else replace(limits, memory=min(limits.memory, total)))
+    return Room(
+        total,
+        limits=limits if total is None else replace(limits, memory=min(limits.memory, total)),
+        at_once=at_once(processors()),
+    )
 
 
 def _callback_key(settings: ServiceSettings) -> bytes:

@@ -91,9 +91,11 @@ class MeteredQueue:
             self._numbers.part_seconds[part] += time.monotonic() - since  # type: ignore[assignment] # as below
             self._numbers.media_seconds[part] += max(played.values(), default=0)
 
-    def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
+    def claim(
+        self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta, before: int | None = None
+    ) -> Lease | None:
         """See `Queue.claim`."""
-        found = self._queue.claim(worker, kinds=kinds, lease=lease)
+        found = self._queue.claim(worker, kinds=kinds, lease=lease, before=before)
         if found is not None:
             with self._lock:
                 self._held[found.job.id, found.fence] = time.monotonic(), found.job

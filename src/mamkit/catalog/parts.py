@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit.catalog.engine import now
@@ -64,10 +64,12 @@ async def start_building(
     await move_on(session, preview, "building")
     preview.plan = dict(plan)
     await session.execute(delete(PreviewPart).where(PreviewPart.version_id == preview.version_id))
-    session.add_all(
-        PreviewPart(version_id=preview.version_id, index=index, kind=kind, updated_at=preview.updated_at)
+    rows = [
+        {"version_id": preview.version_id, "index": index, "kind": kind, "updated_at": preview.updated_at}
         for index, kind in parts
-    )
+    ]
+    if rows:  # in one statement, and not as objects: a film of two hours has some hundreds
+        await session.execute(insert(PreviewPart), rows)
     await session.flush()
     await tell_of(session, "preview.building", preview)
     return await parts_of(session, preview.version_id)

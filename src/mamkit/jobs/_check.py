@@ -12,6 +12,7 @@ from mamkit.jobs.models import NewJob
 
 __all__ = [
     "LEASE_RAN_OUT",
+    "check_claim",
     "check_duration",
     "check_job",
     "check_kinds",
@@ -107,6 +108,20 @@ def check_kinds(kinds: object) -> None:
     """
     if isinstance(kinds, str):
         raise InvalidJobError("kinds", "must be a sequence of kinds, not one string")
+
+
+def check_claim(worker: object, limit: object, *, kinds: object, lease: object, before: object) -> None:
+    """Refuse what nothing can be claimed with.
+
+    Raises:
+        InvalidJobError: As for `CanBatch.claim_many`.
+    """
+    check_name("worker", worker)
+    check_limit(limit)
+    check_kinds(kinds)
+    check_duration("lease", lease, positive=True)
+    if before is not None:
+        _check_integer("before", before, smallest=-MAX_INTEGER)
 
 
 def check_limit(value: object) -> None:

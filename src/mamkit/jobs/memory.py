@@ -15,11 +15,10 @@ from mamkit.clock import Clock, utc_now
 from mamkit.ids import uuid7
 from mamkit.jobs._check import (
     LEASE_RAN_OUT,
+    check_claim,
     check_duration,
     check_job,
-    check_kinds,
     check_limit,
-    check_name,
     check_progress,
     clip_reason,
 )
@@ -120,25 +119,36 @@ class MemoryQueue:
             now = self._clock()
             return [self._add(job, payload, now) for job, payload in zip(jobs, payloads, strict=True)]
 
-    def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
+    def claim(
+        self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta, before: int | None = None
+    ) -> Lease | None:
         """See `Queue.claim`."""
-        return next(iter(self.claim_many(worker, 1, kinds=kinds, lease=lease)), None)
+        return next(iter(self.claim_many(worker, 1, kinds=kinds, lease=lease, before=before)), None)
 
     def claim_many(
-        self, worker: str, limit: int, *, kinds: Sequence[str] | None = None, lease: timedelta
+        self,
+        worker: str,
+        limit: int,
+        *,
+        kinds: Sequence[str] | None = None,
+        lease: timedelta,
+        before: int | None = None,
     ) -> list[Lease]:
         """See `CanBatch.claim_many`."""
-        check_name("worker", worker)
-        check_limit(limit)
-        check_kinds(kinds)
-        check_duration("lease", lease, positive=True)
+        check_claim(worker, limit, kinds=kinds, lease=lease, before=before)
         with self._lock:
             now = self._clock()
             runnable = [entry for entry in self._entries.values() if entry.runnable_since(now) is not None]
             for entry in runnable:
                 if entry.attempts >= entry.new.max_attempts:
                     self._finish(entry, "dead", reason=LEASE_RAN_OUT)
-            wanted = [entry for entry in runnable if entry.active and (kinds is None or entry.new.kind in kinds)]
+            wanted = [
+                entry
+                for entry in runnable
+                if entry.active
+                and (kinds is None or entry.new.kind in kinds)
+                and (before is None or entry.new.priority < before)
+            ]
             first = nsmallest(limit, wanted, key=lambda entry: (entry.new.priority, entry.run_at, entry.sequence))
             for entry in first:
                 entry.state = "running"

@@ -77,7 +77,9 @@ class CheckedQueue:
             self._read(job.kind, job.payload)
         return self._queue.enqueue(*jobs)
 
-    def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Work | None:
+    def claim(
+        self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta, before: int | None = None
+    ) -> Work | None:
         """Take the most urgent runnable job; see `Queue.claim`.
 
         A job whose payload does not fit is moved to `dead`, with the reason, and the next one is taken: whoever put it
@@ -87,13 +89,14 @@ class CheckedQueue:
             worker: As for `Queue.claim`.
             kinds: Of those that have a model; None for all of them.
             lease: As for `Queue.claim`.
+            before: As for `Queue.claim`.
 
         Raises:
             InvalidJobError: As for `Queue.claim`.
         """
         check_kinds(kinds)
         wanted = list(self._models) if kinds is None else [kind for kind in kinds if kind in self._models]
-        while (found := self._queue.claim(worker, kinds=wanted, lease=lease)) is not None:
+        while (found := self._queue.claim(worker, kinds=wanted, lease=lease, before=before)) is not None:
             try:
                 return Work(lease=found, payload=self._read(found.job.kind, found.job.payload))
             except InvalidPayloadError as error:

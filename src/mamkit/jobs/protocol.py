@@ -32,13 +32,21 @@ class Queue(Protocol):
             InvalidJobError: A job has a field out of bounds, or a payload that is not JSON.
         """
 
-    def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
+    def claim(
+        self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta, before: int | None = None
+    ) -> Lease | None:
         """Take the most urgent runnable job (priority, then `run_at`), or return None at once when there is none.
 
         A job that was leased `max_attempts` times already and whose lease ran out is moved to `dead` instead.
 
+        Args:
+            worker: Who holds the job then.
+            kinds: What kinds of jobs are taken; None for all.
+            lease: For how long, unless it is renewed.
+            before: Only jobs whose priority is a smaller number than this, thus more urgent ones; None for all.
+
         Raises:
-            InvalidJobError: `lease` is not positive, or `worker` is empty.
+            InvalidJobError: `lease` is not positive, `worker` is empty, or `before` is no number.
         """
 
     def renew(self, lease: Lease, *, by: timedelta) -> Lease:
@@ -190,7 +198,13 @@ class CanBatch(Protocol):
     """A queue that hands out and takes back many short jobs in one go, for little more than the price of one."""
 
     def claim_many(
-        self, worker: str, limit: int, *, kinds: Sequence[str] | None = None, lease: timedelta
+        self,
+        worker: str,
+        limit: int,
+        *,
+        kinds: Sequence[str] | None = None,
+        lease: timedelta,
+        before: int | None = None,
     ) -> list[Lease]:
         """Take the most urgent runnable jobs at once, most urgent first; none when there are none.
 
@@ -202,6 +216,7 @@ class CanBatch(Protocol):
             limit: How many at most, from 1 to 1000.
             kinds: As for `Queue.claim`.
             lease: As for `Queue.claim`.
+            before: As for `Queue.claim`.
 
         Raises:
             InvalidJobError: As for `Queue.claim`, or the limit is out of bounds.

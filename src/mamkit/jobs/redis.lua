@@ -119,8 +119,8 @@ local function promote(reason)
   end
 end
 
--- Take the first in line of some kinds out of the line, and return its id.
-local function take_first(kinds)
+-- Take the first in line of some kinds out of the line, and return its id; nil if its priority is not before a number.
+local function take_first(kinds, before)
   local best, priority, of
   for _, kind in ipairs(kinds) do
     local head = call('ZRANGE', key('ready:' .. kind), 0, 0, 'WITHSCORES')
@@ -130,7 +130,7 @@ local function take_first(kinds)
       best, priority, of = head[1], tonumber(head[2]), kind
     end
   end
-  if not best then return nil end
+  if not best or (before and priority >= before) then return nil end
   local id = string.sub(best, 33)
   call('ZREM', key('ready:' .. of), best)
   call('ZREM', key('since'), id)
@@ -196,12 +196,12 @@ function operations.enqueue()
   return ids
 end
 
-function operations.claim(worker, lease, reason, limit, ...)
+function operations.claim(worker, lease, reason, limit, before, ...)
   promote(reason)
   local kinds, leases = {...}, {}
   if #kinds == 0 then kinds = call('SMEMBERS', key('kinds')) end
   for number = 1, tonumber(limit) do
-    local id = take_first(kinds)
+    local id = take_first(kinds, tonumber(before))
     if not id then break end
     leases[number] = lease_out(id, worker, lease)
   end

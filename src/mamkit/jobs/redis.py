@@ -20,6 +20,7 @@ from mamkit.errors import MissingExtraError
 from mamkit.ids import uuid7
 from mamkit.jobs._check import (
     LEASE_RAN_OUT,
+    check_claim,
     check_duration,
     check_job,
     check_kinds,
@@ -182,20 +183,27 @@ class RedisQueue:
             arguments += (micros(job.delay), int(job.max_attempts), job.traceparent or "")
         return [UUID(text(job_id)) for job_id in self._run("enqueue", *arguments)] if jobs else []
 
-    def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
+    def claim(
+        self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta, before: int | None = None
+    ) -> Lease | None:
         """See `Queue.claim`. At most 1000 jobs whose time has come are let in by one call."""
-        return next(iter(self.claim_many(worker, 1, kinds=kinds, lease=lease)), None)
+        return next(iter(self.claim_many(worker, 1, kinds=kinds, lease=lease, before=before)), None)
 
     def claim_many(
-        self, worker: str, limit: int, *, kinds: Sequence[str] | None = None, lease: timedelta
+        self,
+        worker: str,
+        limit: int,
+        *,
+        kinds: Sequence[str] | None = None,
+        lease: timedelta,
+        before: int | None = None,
     ) -> list[Lease]:
         """See `CanBatch.claim_many`."""
-        check_name("worker", worker)
-        check_limit(limit)
-        check_kinds(kinds)
-        check_duration("lease", lease, positive=True)
+        check_claim(worker, limit, kinds=kinds, lease=lease, before=before)
         wanted = () if kinds is None else kinds or ("",)  # no job is of the kind ""
-        return [to_lease(found) for found in self._run("claim", worker, micros(lease), LEASE_RAN_OUT, limit, *wanted)]
+        most = "" if before is None else before
+        found = self._run("claim", worker, micros(lease), LEASE_RAN_OUT, limit, most, *wanted)
+        return [to_lease(each) for each in found]
 
     def renew(self, lease: Lease, *, by: timedelta) -> Lease:
         """See `Queue.renew`."""

@@ -15,11 +15,10 @@ from mamkit.errors import MissingExtraError
 from mamkit.ids import uuid7
 from mamkit.jobs._check import (
     LEASE_RAN_OUT,
+    check_claim,
     check_duration,
     check_job,
-    check_kinds,
     check_limit,
-    check_name,
     check_progress,
     clip_reason,
 )
@@ -133,19 +132,27 @@ class SqlQueue:
 
         return self._database.write(add) if rows else []
 
-    def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
+    def claim(
+        self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta, before: int | None = None
+    ) -> Lease | None:
         """See `Queue.claim`."""
-        return next(iter(self.claim_many(worker, 1, kinds=kinds, lease=lease)), None)
+        return next(iter(self.claim_many(worker, 1, kinds=kinds, lease=lease, before=before)), None)
 
     def claim_many(
-        self, worker: str, limit: int, *, kinds: Sequence[str] | None = None, lease: timedelta
+        self,
+        worker: str,
+        limit: int,
+        *,
+        kinds: Sequence[str] | None = None,
+        lease: timedelta,
+        before: int | None = None,
     ) -> list[Lease]:
         """See `CanBatch.claim_many`."""
-        check_name("worker", worker)
-        check_limit(limit)
-        check_kinds(kinds)
-        check_duration("lease", lease, positive=True)
-        wanted = true() if kinds is None else jobs.c.kind.in_(kinds)
+        check_claim(worker, limit, kinds=kinds, lease=lease, before=before)
+        wanted = and_(
+            true() if kinds is None else jobs.c.kind.in_(kinds),
+            true() if before is None else jobs.c.priority < before,
+        )
         spent = jobs.c.attempts >= jobs.c.max_attempts
 
         def see(connection: Connection) -> bool:

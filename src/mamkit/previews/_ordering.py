@@ -7,10 +7,11 @@ from mamkit.jobs import NewJob
 from mamkit.previews.messages import PartJob, PlanJob
 from mamkit.transcode import Part
 
-__all__ = ["in_order", "new_job", "priority_of", "turn", "work_of"]
+__all__ = ["LATER", "in_order", "new_job", "priority_of", "turn", "work_of"]
 
 FIRST = 0  # priority of what a person waits for: the plan, and the parts that make a preview playable
-LATER = 100  # of all others, which come after that; what stands between is for users with several films
+LATER = 100
+"""Priority of all others, which come after that; what stands between is for users with several films."""
 LAST = 1 << 30
 WEIGHTS = {
     "video": 1.0,

@@ -124,7 +124,8 @@ class PreviewWorker:
     def run_once(self, stop: threading.Event) -> bool:
         """Take one job and bring it to an end: done, handed back, or given up; return False if none was waiting.
 
-        Whatever fails in the job is told to the queue and the API, never raised.
+        Whatever fails in the job is told to the queue and the API, never raised. A job waits where it is not its turn;
+        see `Room`.
 
         Args:
             stop: When set, the running child is ended and the job handed back unharmed.
@@ -133,18 +134,21 @@ class PreviewWorker:
             QueueError: The queue itself cannot be reached.
         """
         self._room.pass_by(stop)
-        lease = self._queue.claim(self._name, kinds=[PLAN_JOB, PART_JOB], lease=self._lease)
-        if lease is None:
-            return False
         try:
-            with self.around("job", lease), Heartbeat(self._queue, lease, duration=self._lease) as heartbeat:
-                cancelled = _Either(stop, heartbeat.lost)
-                # A job that is lost is somebody else's now, and their word counts.
-                with suppress(LeaseLostError, StaleReportError):
-                    self._settle(lease, cancelled, stop)
+            with self._room.precedence.claim(self._claim) as lease:
+                if lease is None:
+                    return False
+                with self.around("job", lease), Heartbeat(self._queue, lease, duration=self._lease) as heartbeat:
+                    cancelled = _Either(stop, heartbeat.lost)
+                    # A job that is lost is somebody else's now, and their word counts.
+                    with suppress(LeaseLostError, StaleReportError):
+                        self._settle(lease, cancelled, stop)
         except NoRoomError as error:
             self._room.wait(error.need, stop)
         return True
+
+    def _claim(self, before: int | None) -> Lease | None:
+        return self._queue.claim(self._name, kinds=[PLAN_JOB, PART_JOB], lease=self._lease, before=before)
 
     def _settle(self, lease: Lease, cancelled: "_Either", stop: threading.Event) -> None:
         """Do the job and tell the queue how it ended."""

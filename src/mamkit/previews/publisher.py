@@ -22,7 +22,7 @@ from mamkit.catalog.leftovers import leave_behind
 from mamkit.jobs import Job, JobNotFoundError, NewJob, Queue
 from mamkit.previews._generations import is_of, name_of, prefix_of
 from mamkit.previews._growth import Growth, Nursery
-from mamkit.previews._ordering import in_order, new_job, priority_of, turn, work_of
+from mamkit.previews._ordering import LATER, in_order, new_job, priority_of, turn, work_of
 from mamkit.previews._publication import is_playable, tracks_of, write_playlists
 from mamkit.previews.errors import PartsDisagreeError, StaleReportError
 from mamkit.previews.layout import JSON_TYPE, plan_key
@@ -245,7 +245,9 @@ class Publisher:
             )
             for place, part in enumerate(parts)
         ]
-        ids = await self._enqueue(jobs)
+        # First what somebody waits for: a film of an hour has hundreds of others, which take their time.
+        urgent = 1 + max((place for place, job in enumerate(jobs) if job.priority < LATER), default=-1)
+        ids = [*await self._enqueue(jobs[:urgent]), *await self._enqueue(jobs[urgent:])]
         new = {part.index: job_id for part, job_id in zip(parts, ids, strict=True) if open_parts[part.index] != job_id}
         if new:
             async with self._catalog.begin() as session:

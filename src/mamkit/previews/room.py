@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from threading import Condition
 
 from mamkit.errors import MamkitError
+from mamkit.previews._precedence import Precedence
 from mamkit.transcode import Cancellation, Codec, Limits, Part, Plan
 
 __all__ = ["NoRoomError", "Room", "memory_of"]
@@ -58,20 +59,27 @@ def memory_of(plan: Plan | None = None, part: Part | None = None) -> int:
 
 
 class Room:
-    """The memory of one machine, for any number of workers in one process.
+    """The memory of one machine, and the turns on its processors, for any number of workers in one process.
 
     Args:
         memory: Bytes that all children may take together; None: as much as they like.
         limits: Bounds of each child; `Limits()` if None.
+        at_once: Parts that the processors can make at once without one being slower for it. While a film is on its
+            way to its first picture, and as many jobs or more are in hand, only what is as urgent is begun. None: any
+            number.
 
     Raises:
-        ValueError: The memory is not larger than zero.
+        ValueError: The memory is not larger than zero, or `at_once` is less.
     """
 
-    def __init__(self, memory: int | None = None, *, limits: Limits | None = None) -> None:
+    def __init__(self, memory: int | None = None, *, limits: Limits | None = None, at_once: int | None = None) -> None:
         if memory is not None and memory <= 0:
             raise ValueError("the memory must be larger than zero")
+        if at_once is not None and at_once < 0:
+            raise ValueError("nobody makes fewer than no parts at once")
         self.limits = limits or Limits()
+        self.precedence = Precedence(at_once)
+        """Whose turn it is."""
         self._memory = memory
         self._taken: list[int] = []
         self._waiting = 0

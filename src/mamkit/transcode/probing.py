@@ -313,7 +313,7 @@ def _start(pts: int | None, stream: Stream, timing: Timing) -> Fraction:
         return pts * timing.tick
     if stream.start_time is not None:
         return stream.start_time * timing.tick
-    return min(timing.times, default=Fraction(0))
+    return timing.first or Fraction(0)
 
 
 def _duration(start: Fraction, timing: Timing, *, last: Fraction) -> Fraction:
@@ -321,7 +321,7 @@ def _duration(start: Fraction, timing: Timing, *, last: Fraction) -> Fraction:
     if timing.end is None:
         return last
     end = timing.end
-    if timing.times and end == max(timing.times):
+    if timing.ends_with_a_start():
         end += last
     return max(last, end - start)
 

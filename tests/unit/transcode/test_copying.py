@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import pytest
@@ -15,13 +15,15 @@ from mamkit.transcode import EncodeError, MediaInfo, Part, Plan, make_plan
 from mamkit.transcode.encode import encode_part_here
 from mamkit.transcode.planning.plan import frame_range
 from mamkit.transcode.probing import probe_here
+from mamkit.transcode.reading import _copying
 from mamkit.transcode.reading._copying import nal_units
 from mamkit.transcode.reading._encryption import read_movie_box
-from mamkit.transcode.reading._samples import sample_table
+from mamkit.transcode.reading._samples import SampleTable, sample_table
 from tests.media_factory import make_clip
 from tests.unit.transcode.test_encode_video import numbered, numbers
 from tests.unit.transcode.tree import Tree, encode
 
+OPEN = {"x264-params": "open-gop=1:keyint=16:min-keyint=16:scenecut=0:b-adapt=0"}
 PICTURES = {1, 5}  # NAL units, ITU-T H.264 table 7-1
 
 
@@ -111,8 +113,8 @@ def test_copying_is_left_out_where_nobody_wants_it(copied: tuple[Path, Plan, Tre
     ("changes", "reason"),
     [
         ({"gop": 24}, "its key frames are more than 2 s apart"),
-        ({"options": {"x264-params": "open-gop=1:keyint=16:min-keyint=16:scenecut=0:b-adapt=0"}}, "2 s apart"),
-        ({"options": {"x264-params": "intra-refresh=1:keyint=16"}, "b_frames": 0}, "2 s apart"),
+        ({"options": OPEN}, "its key frames are not all IDR pictures"),
+        ({"options": {"x264-params": "intra-refresh=1:keyint=16"}, "b_frames": 0}, "not all IDR pictures"),
         ({"rotation": 90}, "it has to be turned"),
         ({"sample_aspect_ratio": Fraction(4, 3)}, "its pixels are not square"),
         ({"pixel_format": "yuv444p"}, "it is h264 High 4:4:4 Predictive in yuv444p"),
@@ -152,6 +154,42 @@ def test_a_film_cut_short_is_encoded(tmp_path: Path) -> None:
     clip = film(tmp_path / "clip.mp4", width=160, height=96, b_frames=0, container_options={"movflags": "faststart"})
     os.truncate(clip, clip.stat().st_size * 2 // 3)
     assert "it is cut short" in make_plan(probe_here(clip)).notes[0]
+
+
+def test_of_a_long_film_as_many_key_frames_are_looked_at_as_of_a_short_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a journey to a store; the first and the last are among them."""
+    looked_at: list[int] = []
+    is_idr = _copying._is_idr
+
+    def look(file: BinaryIO, table: SampleTable, index: int, length_size: int) -> bool:
+        looked_at.append(index)
+        return is_idr(file, table, index, length_size)
+
+    monkeypatch.setattr(_copying, "_is_idr", look)
+    for seconds in (48, 120):
+        looked_at.clear()
+        clip = film(tmp_path / "clip.mp4", seconds=seconds, width=64, height=64, b_frames=0, gop=16)
+        assert probe_here(clip).video[0].copyable is not None
+        assert len(looked_at) == 16
+        assert looked_at[0] == 0
+        assert looked_at[-1] >= 10 * seconds - 20
+        assert len(set(looked_at)) == 16
+
+
+def test_a_key_frame_of_another_kind_that_was_not_looked_at_breaks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = film(tmp_path / "clip.mp4", width=160, height=96, b_frames=0, options=OPEN)
+    monkeypatch.setattr(_copying, "_is_idr", lambda *_: True)
+    plan = make_plan(probe_here(clip))
+    assert plan.video[0].copied
+    assert len(plan.cuts) > 1
+    tree = Tree()
+    for segment in reversed(range(plan.segment_count)):
+        encode_part_here(clip, plan, Part(index=0, kind="video", start=segment, stop=segment + 1), tree)
+    assert len(tree.pictures(plan.video[0].name)) == plan.frame_count
 
 
 def test_bits_beyond_the_cap_are_encoded(copied: tuple[Path, Plan, Tree]) -> None:

@@ -52,6 +52,15 @@ class ClaimContract(QueueFixtures):
         assert lease is not None
         assert lease.job.kind == "b"
 
+    def test_a_worker_gets_only_what_is_more_urgent_than_it_says(self, queue: Queue) -> None:
+        queue.enqueue(new_job(priority=5, kind="a"), new_job(priority=4, kind="b"))
+        assert queue.claim("worker", lease=LEASE, before=4) is None
+        assert queue.claim("worker", kinds=["a"], lease=LEASE, before=5) is None
+        lease = queue.claim("worker", lease=LEASE, before=5)
+        assert lease is not None
+        assert lease.job.kind == "b"
+        assert claimed(queue).job.kind == "a"
+
     def test_a_delayed_job_waits_until_it_is_due(self, queue: Queue, clock: ManualClock) -> None:
         queue.enqueue(new_job(delay=5 * SECOND))
         clock.advance(4 * SECOND)

@@ -57,6 +57,7 @@ class PacketSegments:
         self._rate = plan.frame_rate
         self._stream = plan.video_stream
         self._frames = range(frame_range(plan, segments.start).start, frame_range(plan, segments.stop - 1).stop)
+        self._cuts = frozenset(plan.cuts)
         clock = Clock(plan.frame_rate)
         header = BytesIO()
         with open_source(source) as container:
@@ -97,7 +98,7 @@ class PacketSegments:
         yield len(group)
 
     def _samples(self) -> Iterator[tuple[int, bytes, bool]]:
-        """Yield the packets from before the wanted frames on: number of the frame, bytes, whether it is an IDR."""
+        """Yield the packets from before the wanted frames on: number of the frame, bytes, whether a group begins."""
         with open_source(self._source) as container:
             stream = self._open(container)
             unit = stream.time_base or Fraction(1)
@@ -106,7 +107,9 @@ class PacketSegments:
             for packet in container.demux(stream):
                 if packet.size and packet.pts is not None:
                     number = round((packet.pts * unit - self._plan.origin) * self._rate)
-                    yield number, *self._kept(packet)
+                    sample, is_idr = self._kept(packet)
+                    # A cut was a closed group by its times, whatever kind of key frame it begins with.
+                    yield number, sample, is_idr or (packet.is_keyframe and number in self._cuts)
 
     def _kept(self, packet: "av.Packet[Any]") -> tuple[bytes, bool]:
         units = [unit for unit in nal_units(bytes(packet), self._length_size) if unit[0] & 31 in _KEPT]

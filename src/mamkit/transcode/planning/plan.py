@@ -49,6 +49,7 @@ _NO_FRAME_OF_ITS_OWN = Fraction(1, 4)  # of a frame: what an end rounded to mill
 # a large one. With the last 600 segments so, a hundred workers end within one segment's time of each other. Parts as
 # small everywhere would cost more: each begins with a new process, and with decoding up to its first picture.
 _TAIL = ((Fraction(1, 4), 300, 2), (Fraction(1, 8), 150, 3), (Fraction(1, 8), 150, 6))
+_FEWEST = 4  # large parts that even a short film would be: with fewer, one of two workers would have the most of it
 
 
 def make_plan(
@@ -73,8 +74,9 @@ def make_plan(
     Args:
         info: The facts of the source.
         ladder: Which sizes and bit rates to offer.
-        part_segments: Video segments (about 6 s each) in a large part. The first part has one, so that playback starts
-            early, and towards the end they get smaller, so that many workers are done at about the same time.
+        part_segments: Video segments (about 6 s each) in a large part, and at most a quarter of the film. The first
+            part has one, so that playback starts early, and towards the end they get smaller, so that many workers are
+            done at about the same time.
         artwork: Whether the last part is one for poster, storyboard and waveform.
         copy: Whether a picture that already is what the largest rendition would be is copied instead of encoded; the
             other renditions then follow its boundaries. `Plan.notes` says what was done, and why.
@@ -287,6 +289,7 @@ def _spans(segments: int, first: int, sizes: Iterable[int]) -> Iterator[tuple[in
 
 def _sizes(segments: int, run: int) -> Iterator[int]:
     """Yield how many of so many segments each part has: large ones first, and then ever smaller ones."""
+    run = min(run, max(1, -(-segments // _FEWEST)))
     tail = [(min(int(segments * share), most), -(-run // divisor)) for share, most, divisor in _TAIL]
     large = segments - sum(count for count, _ in tail)
     for count, size in ((large, run), *tail):

@@ -9,7 +9,8 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, pairwise
+from operator import add, sub
 from typing import BinaryIO
 
 from mamkit.transcode.models import Copyable, VideoStream
@@ -26,6 +27,7 @@ _WINDOW = Fraction(6)  # seconds over which the peak is measured: rule 7.5, a se
 _PROFILES = {"Constrained Baseline", "Main", "High"}
 _MOST_JITTER = Fraction(1, 4)  # of a frame, that a time may be off the grid of the constant rate
 _HEAD = 1 << 16  # bytes of a key frame that are looked at: parameter sets and messages come before the picture
+_LOOKED_AT = 16  # key frames of a film, spread over all of it: each is a journey to a store, and somebody waits
 _IDR = 5  # ITU-T H.264 table 7-1: the kind of NAL unit of a picture after which nothing needs what came before
 _PICTURES = {1, 2, 3, 4, _IDR}
 _HEADERS_OF_AVCC = 4  # byte with the size of the lengths: ISO/IEC 14496-15 section 5.3.3.1
@@ -49,7 +51,7 @@ def copyable(source: Source, stream: VideoStream, track_id: int) -> Copyable | s
             return "it has no table of all its frames"
         if table.entry[0] != b"avc1":
             return f"it is stored as {table.entry[0].decode('ascii', 'replace')}"
-        if any(at + length > size for at, length in zip(table.positions, table.sizes, strict=True)):
+        if max(map(add, table.positions, table.sizes), default=0) > size:
             return "it is cut short"
         numbers = _numbers(table, stream.frame_rate)
         if isinstance(numbers, str):
@@ -86,16 +88,14 @@ def _by_its_facts(stream: VideoStream) -> str:
 
 def _numbers(table: SampleTable, rate: Fraction) -> list[int] | str:
     """Return which frame of the constant rate each sample is, in decode order, or why they are no such frames."""
-    first = min(table.composition, default=0)
+    # In whole numbers, and for all at once: a film of an hour has some hundred thousand frames.
     frame = table.timescale * rate.denominator  # ticks of a frame, times the numerator
-    most = math.floor(_MOST_JITTER * frame)  # in whole numbers: a long film has some hundred thousand frames
-    numbers: list[int] = []
-    for time in table.composition:
-        scaled = (time - first) * rate.numerator
-        number = (2 * scaled + frame) // (2 * frame)
-        if abs(scaled - number * frame) > most:
-            return "its frames do not keep to the rate"
-        numbers.append(number)
+    twice, scale = 2 * frame, 2 * rate.numerator
+    half = frame - scale * min(table.composition, default=0)  # so that the division rounds
+    most = math.floor(2 * _MOST_JITTER * frame)
+    if any(abs(rest - frame) > most for rest in {(scale * time + half) % twice for time in table.composition}):
+        return "its frames do not keep to the rate"
+    numbers = [(scale * time + half) // twice for time in table.composition]
     if not numbers or len(set(numbers)) != len(numbers) or max(numbers) != len(numbers) - 1:
         return "it has gaps, or frames at the same time"
     return numbers
@@ -119,33 +119,43 @@ def _grouped(file: BinaryIO, table: SampleTable, numbers: list[int], rate: Fract
     avcc = _avcc(table.entry[1])
     if not starts or starts[0] != 0 or avcc is None:
         return "it does not begin with a key frame"
-    length_size = (avcc[_HEADERS_OF_AVCC] & 3) + 1
     chosen = [0]
-    if not _is_idr(file, table, 0, length_size):
-        return "it does not begin with a key frame"
     while len(numbers) - chosen[-1] > longest:
-        at = bisect_right(starts, chosen[-1] + longest)
-        while starts[at - 1] > chosen[-1] and not _is_idr(file, table, starts[at - 1], length_size):
-            at -= 1
-        if starts[at - 1] == chosen[-1]:
+        start = starts[bisect_right(starts, chosen[-1] + longest) - 1]
+        if start == chosen[-1]:
             return f"its key frames are more than {float(LONGEST_GROUP):g} s apart"
-        chosen.append(starts[at - 1])
-    stops = [*chosen[1:], len(numbers)]
-    lengths = [stop - start for start, stop in zip(chosen, stops, strict=True)]
+        chosen.append(start)
+    length_size = (avcc[_HEADERS_OF_AVCC] & 3) + 1
+    if not all(_is_idr(file, table, index, length_size) for index in _some(chosen)):
+        return "its key frames are not all IDR pictures"
+    lengths = list(map(sub, [*chosen[1:], len(numbers)], chosen))
     before = [0, *accumulate(table.sizes)]
     return Copyable(
         groups=tuple((len(list(run)), length) for length, run in groupby(lengths)),
-        delay=max(index - number for index, number in enumerate(numbers)),
+        delay=max(map(sub, range(len(numbers)), numbers)),
         bit_rate=round(8 * before[-1] * rate / len(numbers)),
         peak_bit_rate=_peak(chosen, before, rate),
     )
 
 
 def _starts(table: SampleTable, numbers: list[int]) -> list[int]:
-    """Return the sync samples that part what is shown, and decoded, before from what is after: of closed groups."""
-    latest_before = [-1, *accumulate(numbers, max)]
-    earliest_after = [*accumulate(reversed(numbers), min)][::-1]
-    return [i for i in table.sync if latest_before[i] < numbers[i] == earliest_after[i]]
+    """Return the sync samples that part what is shown, and decoded, before from what is after: of closed groups.
+
+    As the frames have all numbers from 0 on, that is so where none of those before has a larger one than the last.
+    """
+    starts, latest = [], -1
+    for before, sync in pairwise([0, *sorted(table.sync)]):
+        latest = max([latest, *numbers[before:sync]])
+        if latest == sync - 1 and numbers[sync] == sync:
+            starts.append(sync)
+    return starts
+
+
+def _some(indices: Sequence[int]) -> list[int]:
+    """Return all of them or, of many, the first, the last and others at even distances."""
+    last = len(indices) - 1
+    places = range(_LOOKED_AT) if last >= _LOOKED_AT else range(last + 1)
+    return [indices[last * place // max(1, len(places) - 1)] for place in places]
 
 
 def _avcc(boxes: bytes) -> bytes | None:

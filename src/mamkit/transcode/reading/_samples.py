@@ -7,8 +7,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import accumulate, chain, repeat
-from operator import add
+from itertools import accumulate, chain, pairwise, repeat
+from operator import add, sub
 
 __all__ = ["SampleTable", "movie_duration", "sample_table"]
 
@@ -139,18 +139,21 @@ def _sizes(box: bytes) -> Sequence[int]:
     return [same] * _sane(count) if same else struct.unpack_from(f">{_sane(count)}I", box, 12)
 
 
-def _runs(box: bytes, value: str) -> Iterator[int]:
+def _runs(box: bytes) -> Iterator[int]:
     """Yield the value of each sample from a table of runs: `stts` or `ctts` (sections 8.6.1.2 and 8.6.1.3)."""
     (count,) = struct.unpack_from(">I", box, 4)
-    runs = list(struct.iter_unpack(f">I{value}", box[8 : 8 + 8 * _sane(count)]))
-    _sane(sum(run for run, _ in runs))
-    return chain.from_iterable(repeat(each, run) for run, each in runs)
+    # Version 0 of `ctts` is unsigned by the standard, and signed as QuickTime's writers and readers take it.
+    flat = struct.unpack_from(f">{2 * _sane(count)}i", box, 8)
+    runs, values = flat[0::2], flat[1::2]
+    if min(runs, default=0) < 0:
+        raise ValueError("a run of more samples than any track has")
+    _sane(sum(runs))
+    return chain.from_iterable(map(repeat, values, runs))
 
 
 def _composition(tables: dict[bytes, bytes], count: int) -> Sequence[int]:
-    decode = [0, *accumulate(_runs(tables[b"stts"], "I"))][:count]
-    # Version 0 of `ctts` is unsigned by the standard, and signed as QuickTime's writers and readers take it.
-    times = list(map(add, decode, _runs(tables[b"ctts"], "i"))) if b"ctts" in tables else decode
+    decode = [0, *accumulate(_runs(tables[b"stts"]))][:count]
+    times = list(map(add, decode, _runs(tables[b"ctts"]))) if b"ctts" in tables else decode
     if len(times) != count:
         raise ValueError("there are not as many times as sizes")
     return times
@@ -162,18 +165,18 @@ def _positions(tables: dict[bytes, bytes], sizes: Sequence[int]) -> Sequence[int
     (chunks,) = struct.unpack_from(">I", offsets, 4)
     starts = struct.unpack_from(f">{_sane(chunks)}{'Q' if wide else 'I'}", offsets, 8)
     (count,) = struct.unpack_from(">I", tables[b"stsc"], 4)
-    runs = list(struct.iter_unpack(">III", tables[b"stsc"][8 : 8 + 12 * _sane(count)]))  # section 8.7.4
-    positions: list[int] = []
-    for (first, samples, _), (stop, _, _) in zip(runs, [*runs[1:], (chunks + 1, 0, 0)], strict=True):
-        _sane(samples)
-        for start in starts[first - 1 : stop - 1]:
-            at = len(positions)
-            positions += accumulate(sizes[at : at + samples - 1], initial=start)
-            if len(positions) > len(sizes):
-                raise ValueError("the chunks have more samples than there are")
-    if len(positions) != len(sizes):
-        raise ValueError("the chunks have fewer samples than there are")
-    return positions
+    runs = struct.unpack_from(f">{3 * _sane(count)}I", tables[b"stsc"], 8)  # section 8.7.4
+    bounds = [*runs[0::3], chunks + 1]
+    if count == 0 or bounds[0] != 1 or any(first > stop for first, stop in pairwise(bounds)):
+        raise ValueError("the runs of chunks are not in order")
+    lengths = list(chain.from_iterable(map(repeat, runs[1::3], map(sub, bounds[1:], bounds))))  # one for each chunk
+    firsts = [0, *accumulate(lengths)]
+    if firsts.pop() != len(sizes):
+        raise ValueError("the chunks have more samples than there are, or fewer")
+    before = [0, *accumulate(sizes)]
+    # Whole tables at once: a film of an hour has a hundred thousand samples, in about as many chunks.
+    shifts = map(sub, starts, map(before.__getitem__, firsts))
+    return list(map(add, before, chain.from_iterable(map(repeat, shifts, lengths))))
 
 
 def _entry(box: bytes) -> tuple[bytes, bytes]:

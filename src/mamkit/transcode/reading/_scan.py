@@ -20,11 +20,12 @@ from mamkit.transcode.reading.source import Source, size_of
 __all__ = ["Timing", "scan"]
 
 _READ_THROUGH = 64 << 20  # bytes; read in well under a second
+_READ_THROUGH_BY_TABLE = 4 << 20  # bytes of a film in MP4, where seeking costs no reading
 _HEAD_PACKETS = 2_000  # of all streams: half a minute or more, and enough to measure a rate
 _TAIL = 10  # seconds before the end that the headers promise
 _KEPT_TIMES = 1_000  # first pictures of which the spacing is looked at
-_JITTER = Fraction(1, 4)  # of a frame
-_COARSE_JITTER = Fraction(1, 2)  # of a frame, for fast films on a clock of milliseconds; two ticks at most
+_JITTER = 0.25  # of a frame
+_COARSE_JITTER = 0.5  # of a frame, for fast films on a clock of milliseconds; two ticks at most
 _STEADY_SHARE = Fraction(95, 100)  # of frames that keep their distance in a film of constant rate
 
 
@@ -45,9 +46,13 @@ class Timing:
         return None if self.last is None else self.last * self.tick
 
     @property
-    def times(self) -> list[Fraction]:
-        """When the first packets are shown, seconds on the container's clock, in order of decoding."""
-        return [stamp * self.tick for stamp in self.stamps]
+    def first(self) -> Fraction | None:
+        """When the first packet is shown, seconds on the container's clock."""
+        return min(self.stamps) * self.tick if self.stamps else None
+
+    def ends_with_a_start(self) -> bool:
+        """Return whether the last packet, of the few that there are, does not say how long it lasts."""
+        return bool(self.stamps) and self.last == max(self.stamps)
 
     def add(self, packet: "av.Packet[Stream]") -> None:
         """Take note of a packet; those that are only decoded, or have no time, are passed over."""
@@ -64,32 +69,33 @@ class Timing:
         spacing = self._spacing()
         if not self.is_variable():
             spacing = self._steady(spacing)
-        return len(spacing) / sum(spacing, Fraction(0)) if spacing else None
+        return len(spacing) / (sum(spacing) * self.tick) if spacing else None
 
     def is_variable(self) -> bool:
         """Return whether the packets do not keep one distance."""
         spacing = self._spacing()
         return len(self._steady(spacing)) < _STEADY_SHARE * len(spacing)
 
-    def _spacing(self) -> list[Fraction]:
-        """Return the seconds from each of the first packets to the next, in order of presentation."""
-        return [(b - a) * self.tick for a, b in itertools.pairwise(sorted(self.stamps)) if b > a]
+    def _spacing(self) -> list[int]:
+        """Return the ticks from each of the first packets to the next, in order of presentation."""
+        return [b - a for a, b in itertools.pairwise(sorted(self.stamps)) if b > a]
 
-    def _steady(self, spacing: list[Fraction]) -> list[Fraction]:
+    def _steady(self, spacing: list[int]) -> list[int]:
         """Return the distances that are the usual one."""
         if not spacing:
             return []
         usual = statistics.median(spacing)
-        allowed = max(_JITTER * usual, min(2 * self.tick, _COARSE_JITTER * usual))
+        allowed = max(_JITTER * usual, min(2, _COARSE_JITTER * usual))  # in ticks
         return [distance for distance in spacing if abs(distance - usual) <= allowed]
 
 
 def scan(file: Source, indices: Iterable[int]) -> dict[int, Timing]:
     """Return the timing of streams by their index; it has no `end` where a stream has no packet with a time."""
     wanted = tuple(indices)
-    large = size_of(file) > _READ_THROUGH
     with open_source(file) as source:
         timings = {index: Timing(tick=source.streams[index].time_base or Fraction(1)) for index in wanted}
+        by_table = "mp4" in source.format.name
+        large = size_of(file) > (min(_READ_THROUGH, _READ_THROUGH_BY_TABLE) if by_table else _READ_THROUGH)
         _read(source, timings, at_most=_HEAD_PACKETS if large else None)
         tail = {index: Timing(tick=timing.tick) for index, timing in timings.items()}
         found = large and _read_tail(source, tail)
