@@ -1,8 +1,13 @@
 """What all bodies of requests and answers share."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
 
-__all__ = ["Body"]
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Body", "SignedUrl"]
+
+SignedUrl = Annotated[str, Field(repr=False, json_schema_extra={"format": "uri"})]
+"""A URL that works for whoever holds it, so that it stands in no log."""
 
 
 class Body(BaseModel):

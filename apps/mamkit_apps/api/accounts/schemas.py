@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from mamkit.auth import ACTIONS
 from mamkit.catalog import User
-from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.bodies import Body, SignedUrl
 
 __all__ = [
     "ApiKeyMade",
@@ -239,7 +239,7 @@ class ProviderStart(Body):
 class ProviderUrl(Body):
     """Where to send the browser."""
 
-    url: str = Field(repr=False)
+    url: SignedUrl
 
 
 class TicketRequest(Body):
