@@ -1,7 +1,8 @@
 """What goes another way than from question to answer: messages to webhooks, a WebSocket, and the API's own callback.
 
-OpenAPI 3.1 has `webhooks`, and no word for the messages of a WebSocket or of a stream of events: those stand in the
-extensions `x-websocket` and `x-events`, which `OVERVIEW` explains.
+OpenAPI 3.1 has `webhooks`. The schema of a stream is that of each of its events, in the form that OpenAPI 3.2 calls
+`itemSchema` and tools that know streams expect. For the messages of a WebSocket there is no word: those stand in the
+extension `x-websocket`, which `OVERVIEW` explains.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 from mamkit.previews import messages
 from mamkit_apps.api.events.messages import EventMessage, SocketAnswer, SocketLogin, SocketSign
 
-__all__ = ["MODELS", "REPORTS", "SIGNATURE", "reference", "socket", "webhooks"]
+__all__ = ["MODELS", "REPORTS", "SIGNATURE", "event_schema", "reference", "socket", "webhooks"]
 
 REPORTS = (messages.Planned, messages.Progress, messages.Finished, messages.Failed)
 MODELS: tuple[type[BaseModel], ...] = (*REPORTS, EventMessage, SocketAnswer, SocketLogin, SocketSign)
@@ -41,6 +42,28 @@ SIGNATURE: tuple[Mapping[str, Any], ...] = tuple(
 def reference(model: type[BaseModel]) -> dict[str, str]:
     """Return the schema that leads to the one of a model."""
     return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def event_schema(told: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
+    """Return the schema of each event of a stream, from what its data is, by the event's name.
+
+    The members are the fields of the HTML standard, section 9.2.6 ("Interpreting an event stream").
+    """
+    return {"anyOf": [_event(name, model) for name, model in told.items()]}
+
+
+def _event(name: str, model: type[BaseModel]) -> dict[str, Any]:
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": reference(model)}
+    return {
+        "type": "object",
+        "properties": {
+            "event": {"const": name},
+            "id": {"type": "string", "description": "To be sent as `Last-Event-ID` by whoever comes back."},
+            "retry": {"type": "integer", "description": "Milliseconds after which to come back."},
+            "data": data,
+        },
+        "required": ["data"] if name == "message" else ["event", "data"],  # a message has no name
+    }
 
 
 def webhooks() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from mamkit_apps.api.callers import LOGIN, VISITOR
-from mamkit_apps.api.described.channels import MODELS, REPORTS, SIGNATURE, reference, socket, webhooks
+from mamkit_apps.api.described.channels import MODELS, REPORTS, SIGNATURE, event_schema, reference, socket, webhooks
 from mamkit_apps.api.described.examples import example_of
 from mamkit_apps.api.described.headers import HEADERS, answer_headers, problem_headers, request_headers, sends_tag
 from mamkit_apps.api.described.models import body_schemas
@@ -223,8 +223,7 @@ def _one_body(answer: Mapping[str, Any], status: str, handler: HTTPRouteHandler)
     if status in {"204", "304", "302"} or all(each.get("schema") == {"type": "null"} for each in content.values()):
         kept.pop("content", None)
     if EVENTS in content:
-        told = {name: reference(model) for name, model in handler.opt["events"].items()}
-        kept["content"] = {EVENTS: {"schema": {"type": "string"}, "x-events": told}}
+        kept["content"] = {EVENTS: {"schema": event_schema(handler.opt["events"])}}
     return kept
 
 

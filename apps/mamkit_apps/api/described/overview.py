@@ -15,9 +15,9 @@ Bytes never go through the API: an answer with `method`, `url` and `headers` is 
 the bytes as its body and without a login; a form is sent to its `url` as `multipart/form-data`, its `fields` first and the file
 as `file`. A URL that plays a film leads to a playlist (RFC 8216), from where everything is found by relative addresses.
 
-Two extensions say what OpenAPI has no words for. `x-events`, at a `text/event-stream`, is the schema of the data of each event,
-by the event's name; one without a name is a `message`. `x-websocket` lists what a client `sends` and `receives`, each message
-one JSON text, and with which code a connection `closes`."""  # noqa: E501 - Markdown; a line of it is a line of ours
+The schema of a `text/event-stream` is that of each event: `event` is its name (without one it is a `message`), and `data` JSON
+of its own schema. The extension `x-websocket` lists what a client `sends` and `receives`, each message one JSON text, and with
+which code a connection `closes`."""  # noqa: E501 - Markdown; a line of it is a line of ours
 
 TAGS: Mapping[str, str] = {
     "accounts": "Registering, logging in, sessions, second factors, passkeys and API keys.",
