@@ -65,7 +65,9 @@ class Things:
     def trashed_id(self) -> str:
         """An asset that lies in the trash."""
         if "trashed_id" not in self.known:
-            kept = {name: self.known.pop(name) for name in ("asset_id", "version_id") if name in self.known}
+            kept: dict[str, str] = {
+                name: self.known.pop(name) for name in ("asset_id", "version_id") if name in self.known
+            }
             trashed = self.asset_id()
             self._ask("DELETE", f"/api/assets/{trashed}")
             del self.known["asset_id"], self.known["version_id"]

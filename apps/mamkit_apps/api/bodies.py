@@ -2,9 +2,13 @@
 
 from typing import Annotated
 
+from litestar import MediaType
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Body", "SignedUrl"]
+__all__ = ["NO_BODY", "Body", "SignedUrl"]
+
+NO_BODY = MediaType.TEXT
+"""Of answers that have none: nothing is written as JSON with the four letters of `null`."""
 
 SignedUrl = Annotated[str, Field(repr=False, json_schema_extra={"format": "uri"})]
 """A URL that works for whoever holds it, so that it stands in no log."""
