@@ -44,6 +44,7 @@ async def purge(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -> No
     async with parts.catalog.read(scope_of(principal)) as session:
         await allowed_asset(session, principal, "asset.delete", asset_id, trashed=True)
     await parts.trash.condemn(asset_id, actor_id=principal.user_id)
+    parts.condemned.set()
 
 
 handlers: list[HTTPRouteHandler] = [trash, restore, purge]
