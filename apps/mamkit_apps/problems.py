@@ -81,6 +81,7 @@ __all__ = [
     "LimitsUnavailableError",
     "MatchRequiredError",
     "StateChangedError",
+    "UpgradeRequiredError",
     "document",
     "exception_handlers",
     "problem",
@@ -112,6 +113,15 @@ class MatchRequiredError(MamkitError):
 
     def __init__(self) -> None:
         super().__init__("send the ETag that you read in If-Match, so that nobody's change is lost")
+
+
+class UpgradeRequiredError(MamkitError):
+    """A WebSocket was asked for as if it were a page."""
+
+    code = "apps.upgrade_required"
+
+    def __init__(self) -> None:
+        super().__init__("this is a WebSocket: ask with 'Connection: Upgrade' and 'Upgrade: websocket'")
 
 
 class LimitsUnavailableError(MamkitError):
@@ -176,6 +186,7 @@ STATUS: Mapping[type[MamkitError], HTTPStatus] = {
     KeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     StateChangedError: HTTPStatus.PRECONDITION_FAILED,
     MatchRequiredError: HTTPStatus.PRECONDITION_REQUIRED,
+    UpgradeRequiredError: HTTPStatus.UPGRADE_REQUIRED,
     RangeNotSatisfiableError: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     LimitsUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     CatalogUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -231,6 +242,8 @@ def _from_mamkit(request: Request[Any, Any, Any], error: MamkitError) -> Respons
     headers: dict[str, str] = dict(request.scope["state"].get("limit_headers", {}))
     if status is HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"  # RFC 9110 section 11.6.1
+    if status is HTTPStatus.UPGRADE_REQUIRED:
+        headers |= {"upgrade": "websocket", "connection": "Upgrade"}  # RFC 9110 section 15.5.22
     if isinstance(error, RequestInProgressError):
         headers["retry-after"] = "1"
     if isinstance(error, LimitReachedError):

@@ -215,6 +215,7 @@ PREVIEWS = {
 WEBHOOK = "/api/workspaces/{workspace_id}/webhooks/{webhook_id}"
 EVENTS = {
     "GET /api/events": logged_in(200, query="?follow=false"),
+    "GET /api/events/ws": anybody(426),  # without an upgrade; who may open it stands in test_every_route
     "GET /api/notifications": logged_in(200),
     "POST /api/notifications/read": logged_in(204),
     "GET /api/notifications/settings": logged_in(200),

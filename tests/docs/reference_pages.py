@@ -108,7 +108,8 @@ def operations_page() -> str:
 
 def _operation(method: str, path: str, found: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
     yield f"### `{method.upper()} {path}`\n"
-    yield textwrap.fill(found.get("description") or found.get("summary", ""), 120) + "\n"
+    for paragraph in found["description"].split("\n\n"):
+        yield textwrap.fill(paragraph, 120) + "\n"
     if parameters := found.get("parameters"):
         yield "| parameter | in | |\n|---|---|---|"
         for each in parameters:
@@ -134,7 +135,9 @@ def _operation(method: str, path: str, found: Mapping[str, Any], document: Mappi
 
 
 def _who(found: Mapping[str, Any]) -> str:
-    return "Needs a login or an API key." if found.get("security") else "Needs no login."
+    needs = {"bearer": "a login or an API key", "share": "a share link", "callback": "a signature"}
+    ways = [needs[name] for way in found.get("security", []) for name in way]
+    return f"Needs {' or '.join(ways) or 'no login'}."
 
 
 PAGES = {"settings.md": settings_page, "operations.md": operations_page}

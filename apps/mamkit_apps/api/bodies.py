@@ -1,8 +1,17 @@
 """What all bodies of requests and answers share."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
 
-__all__ = ["Body"]
+from litestar import MediaType
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["NO_BODY", "Body", "SignedUrl"]
+
+NO_BODY = MediaType.TEXT
+"""Of answers that have none: nothing is written as JSON with the four letters of `null`."""
+
+SignedUrl = Annotated[str, Field(repr=False, json_schema_extra={"format": "uri"})]
+"""A URL that works for whoever holds it, so that it stands in no log."""
 
 
 class Body(BaseModel):

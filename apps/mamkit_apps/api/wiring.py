@@ -104,6 +104,8 @@ class Parts:
     publisher: Publisher
     ingest: Ingest
     trash: Trash
+    condemned: asyncio.Event
+    """Set when something waits to be removed, so that nobody waits for the next look."""
     meter: Meter
     good_keys: GoodKeys
     hub: Hub
@@ -182,6 +184,7 @@ def build(settings: ApiSettings, tracing: "Tracing | None" = None) -> Parts:
         publisher=publisher,
         ingest=Ingest(catalog, zones, publisher),
         trash=Trash(catalog, zones, kept_for=settings.trash_lifetime),
+        condemned=asyncio.Event(),
         meter=Meter(_shared_rate(settings)),
         good_keys=GoodKeys(),
         hub=Hub(catalog, watchers, _plan),
@@ -272,7 +275,10 @@ async def _empty_trash(parts: Parts) -> None:
             await parts.trash.empty()
         except Exception:  # the next round may do better, and the API must go on serving
             log.exception("emptying the trash failed")
-        await asyncio.sleep(EMPTY_TRASH_EVERY)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(EMPTY_TRASH_EVERY):
+                await parts.condemned.wait()
+        parts.condemned.clear()
 
 
 async def _forget(parts: Parts) -> None:

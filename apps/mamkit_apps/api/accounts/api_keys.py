@@ -18,7 +18,7 @@ __all__ = ["routes"]
 
 
 @post("/")
-async def make(data: JSONBody[ApiKeyRequest], owner: Owner, parts: Wired) -> ApiKeyMade:
+async def make_key(data: JSONBody[ApiKeyRequest], owner: Owner, parts: Wired) -> ApiKeyMade:
     """Make a key that acts in the name of whoever asks, within its scopes; the answer shows it, once."""
     days = data.expires_in_days
     made = new_api_key(
@@ -53,7 +53,7 @@ async def list_keys(owner: Owner, parts: Wired) -> list[ApiKeyView]:
 
 
 @delete("/{key_id:uuid}", status_code=HTTPStatus.NO_CONTENT)
-async def remove(key_id: FromPath[UUID], owner: Owner, parts: Wired) -> None:
+async def end_key(key_id: FromPath[UUID], owner: Owner, parts: Wired) -> None:
     """End a key of whoever asks, at once."""
     async with parts.catalog.begin() as session:
         if await db.delete_api_key(session, owner.user_id, key_id):
@@ -72,4 +72,4 @@ def _view(row: db.ApiKey) -> ApiKeyView:
     )
 
 
-routes = [Router("/auth/api-keys", route_handlers=[make, list_keys, remove], tags=["accounts"])]
+routes = [Router("/auth/api-keys", route_handlers=[make_key, list_keys, end_key], tags=["accounts"])]

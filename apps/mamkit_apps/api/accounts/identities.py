@@ -52,20 +52,22 @@ async def list_providers(parts: Wired) -> list[str]:
     return sorted(parts.providers)
 
 
-@post("/{name:str}/start", status_code=HTTPStatus.OK, opt=answers(404, 502))
-async def start(name: FromPath[str], data: JSONBody[ProviderStart], parts: Wired) -> Response[ProviderUrl]:
+@post("/{name:str}/start", status_code=HTTPStatus.OK, opt=answers(404, 502, headers=["Set-Cookie"]))
+async def start_at_provider(name: FromPath[str], data: JSONBody[ProviderStart], parts: Wired) -> Response[ProviderUrl]:
     """Begin a login at a service."""
     return await _begin(parts, name, {"return_to": check_return_path(data.return_to)})
 
 
-@post("/{name:str}/link", status_code=HTTPStatus.OK, opt=answers(502))
-async def link(name: FromPath[str], data: JSONBody[ProviderStart], owner: Owner, parts: Wired) -> Response[ProviderUrl]:
+@post("/{name:str}/link", status_code=HTTPStatus.OK, opt=answers(502, headers=["Set-Cookie"]))
+async def link_provider(
+    name: FromPath[str], data: JSONBody[ProviderStart], owner: Owner, parts: Wired
+) -> Response[ProviderUrl]:
     """Begin a login at a service, to link it to the account of whoever asks."""
     kept = {"return_to": check_return_path(data.return_to), "link_to": str(owner.user_id)}
     return await _begin(parts, name, kept)
 
 
-@get("/{name:str}/callback", status_code=HTTPStatus.FOUND, opt=answers(401, 403, 404, 409, 502))
+@get("/{name:str}/callback", status_code=HTTPStatus.FOUND, opt=answers(401, 403, 404, 409, 502, headers=["Location"]))
 async def come_back(name: FromPath[str], request: Request[Any, Any, Any], parts: Wired) -> Redirect:
     """Finish a login at a service, in the browser that began it."""
     provider = _provider(parts, name)
@@ -87,7 +89,7 @@ async def come_back(name: FromPath[str], request: Request[Any, Any, Any], parts:
 
 
 @post("/exchange", status_code=HTTPStatus.OK, responses=SECOND_FACTOR_ASKED, opt=answers(401, 403, 404))
-async def exchange(data: JSONBody[TicketRequest], parts: Wired) -> Response[Tokens | SecondFactorAsked]:
+async def exchange_ticket(data: JSONBody[TicketRequest], parts: Wired) -> Response[Tokens | SecondFactorAsked]:
     """Exchange the ticket that the browser came back with for tokens, once."""
     kept = await asyncio.to_thread(parts.flows.finish, EXCHANGE, data.ticket.get_secret_value())
     async with parts.catalog.read() as session:
@@ -104,7 +106,7 @@ async def list_linked(owner: Owner, parts: Wired) -> list[IdentityView]:
 
 
 @delete("/linked/{identity_id:uuid}", status_code=HTTPStatus.NO_CONTENT)
-async def unlink(identity_id: FromPath[UUID], owner: Owner, parts: Wired) -> None:
+async def unlink_provider(identity_id: FromPath[UUID], owner: Owner, parts: Wired) -> None:
     """Remove a link, unless it is the only way to log in that is left."""
     async with parts.catalog.begin() as session:
         user = await db.user_by_id(session, owner.user_id)
@@ -195,7 +197,15 @@ def _cookie_path(parts: Parts) -> str:
 routes = [
     Router(
         "/auth/providers",
-        route_handlers=[list_providers, start, link, come_back, exchange, list_linked, unlink],
+        route_handlers=[
+            list_providers,
+            start_at_provider,
+            link_provider,
+            come_back,
+            exchange_ticket,
+            list_linked,
+            unlink_provider,
+        ],
         tags=["accounts"],
     )
 ]

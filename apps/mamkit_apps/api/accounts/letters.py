@@ -17,6 +17,7 @@ from mamkit_apps.api.access import Owner, require
 from mamkit_apps.api.accounts.logins import hashing
 from mamkit_apps.api.accounts.schemas import EmailRequest, Invitation, MailTokenRequest, NewPassword
 from mamkit_apps.api.address import Address
+from mamkit_apps.api.bodies import NO_BODY
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import Parts, Wired
@@ -30,7 +31,7 @@ RESET_LIFETIME = timedelta(hours=1)  # it is as good as the password
 INVITE_LIFETIME = timedelta(days=7)
 
 
-@post("/verify-email/send", status_code=HTTPStatus.ACCEPTED)
+@post("/verify-email/send", status_code=HTTPStatus.ACCEPTED, media_type=NO_BODY)
 async def send_verification_again(owner: Owner, parts: Wired, address: Address) -> None:
     """Send the mail that verifies the address of whoever asks once more."""
     async with parts.catalog.read() as session:
@@ -53,7 +54,7 @@ async def verify_email(data: JSONBody[MailTokenRequest], parts: Wired) -> None:
         await db.record(session, actor_id=user.id, action="user.email_verified", subject=f"user:{user.id}")
 
 
-@post("/reset-password/send", status_code=HTTPStatus.ACCEPTED)
+@post("/reset-password/send", status_code=HTTPStatus.ACCEPTED, media_type=NO_BODY)
 async def send_reset(data: JSONBody[EmailRequest], parts: Wired, address: Address) -> None:
     """Send a mail with which a new password can be chosen, if the address has an account; the answer is always this."""
     await count_mail(parts, address)
@@ -102,7 +103,7 @@ async def reset_password(data: JSONBody[NewPassword], parts: Wired) -> None:
     await asyncio.to_thread(parts.lockout.forget, account=user.email)
 
 
-@post("/invitations", status_code=HTTPStatus.ACCEPTED)
+@post("/invitations", status_code=HTTPStatus.ACCEPTED, media_type=NO_BODY)
 async def invite(data: JSONBody[Invitation], owner: Owner, parts: Wired) -> None:
     """Send somebody a mail with which they may register; administrators only."""
     require(owner, "user.manage", Resource(kind="user"))

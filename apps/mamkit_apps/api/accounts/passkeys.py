@@ -22,7 +22,7 @@ REGISTER, LOGIN = "passkey-registration", "passkey-login"  # kinds of flows
 
 
 @post("/begin", status_code=HTTPStatus.OK)
-async def begin_registration(owner: Owner, parts: Wired) -> PasskeyAsked:
+async def begin_passkey(owner: Owner, parts: Wired) -> PasskeyAsked:
     """Ask for a new passkey of whoever asks."""
     async with parts.catalog.read() as session:
         user = await db.user_by_id(session, owner.user_id)
@@ -38,7 +38,7 @@ async def begin_registration(owner: Owner, parts: Wired) -> PasskeyAsked:
 
 
 @post("/finish")
-async def finish_registration(data: JSONBody[PasskeyAnswer], owner: Owner, parts: Wired) -> PasskeyView:
+async def finish_passkey(data: JSONBody[PasskeyAnswer], owner: Owner, parts: Wired) -> PasskeyView:
     """Keep the passkey that a device made."""
     kept = await asyncio.to_thread(parts.flows.finish, REGISTER, data.ticket.get_secret_value())
     if kept["user"] != str(owner.user_id):
@@ -59,7 +59,7 @@ async def finish_registration(data: JSONBody[PasskeyAnswer], owner: Owner, parts
 
 
 @post("/login/begin", status_code=HTTPStatus.OK)
-async def begin_login(parts: Wired) -> PasskeyAsked:
+async def ask_for_passkey(parts: Wired) -> PasskeyAsked:
     """Ask whichever device has a passkey of this site."""
     question = parts.passkeys.begin_login()
     ticket = await asyncio.to_thread(parts.flows.open, LOGIN, {"challenge": question.challenge})
@@ -67,7 +67,7 @@ async def begin_login(parts: Wired) -> PasskeyAsked:
 
 
 @post("/login/finish", status_code=HTTPStatus.OK, responses=SECOND_FACTOR_ASKED, opt=answers(401, 403, 404))
-async def finish(data: JSONBody[PasskeyAnswer], parts: Wired) -> Response[Tokens | SecondFactorAsked]:
+async def log_in_by_passkey(data: JSONBody[PasskeyAnswer], parts: Wired) -> Response[Tokens | SecondFactorAsked]:
     """Log in with what a device answered; it verified its user, so that no other factor is asked for."""
     kept = await asyncio.to_thread(parts.flows.finish, LOGIN, data.ticket.get_secret_value())
     async with parts.catalog.read() as session:
@@ -91,7 +91,7 @@ async def list_passkeys(owner: Owner, parts: Wired) -> list[PasskeyView]:
 
 
 @delete("/{passkey_id:uuid}", status_code=HTTPStatus.NO_CONTENT)
-async def remove(passkey_id: FromPath[UUID], owner: Owner, parts: Wired) -> None:
+async def forget_passkey(passkey_id: FromPath[UUID], owner: Owner, parts: Wired) -> None:
     """Forget a passkey of whoever asks."""
     async with parts.catalog.begin() as session:
         if await db.delete_passkey(session, owner.user_id, passkey_id):
@@ -106,7 +106,14 @@ def _view(row: db.Passkey) -> PasskeyView:
 routes = [
     Router(
         "/auth/passkeys",
-        route_handlers=[begin_registration, finish_registration, begin_login, finish, list_passkeys, remove],
+        route_handlers=[
+            begin_passkey,
+            finish_passkey,
+            ask_for_passkey,
+            log_in_by_passkey,
+            list_passkeys,
+            forget_passkey,
+        ],
         tags=["accounts"],
     )
 ]

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from mamkit.auth import ACTIONS
 from mamkit.catalog import User
-from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.bodies import Body, SignedUrl
 
 __all__ = [
     "ApiKeyMade",
@@ -48,7 +48,9 @@ __all__ = [
 # An address is proven by a mail to it, not by its form: one @, something on both sides (RFC 5321 section 4.1.2).
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
-Actions = Annotated[list[str], Field(min_length=1, max_length=100)]
+Actions = Annotated[
+    list[Annotated[str, Field(json_schema_extra={"enum": sorted(ACTIONS)})]], Field(min_length=1, max_length=100)
+]
 RoleName = Literal["admin", "editor", "reviewer", "viewer"]
 
 
@@ -239,7 +241,7 @@ class ProviderStart(Body):
 class ProviderUrl(Body):
     """Where to send the browser."""
 
-    url: str = Field(repr=False)
+    url: SignedUrl
 
 
 class TicketRequest(Body):

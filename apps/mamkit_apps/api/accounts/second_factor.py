@@ -44,7 +44,7 @@ def sealed_at(user_id: UUID) -> str:
 
 
 @post("/login/second-factor", status_code=HTTPStatus.OK, responses=SECOND_FACTOR_ASKED, opt=answers(401, 403, 404))
-async def answer(
+async def answer_second_factor(
     data: JSONBody[SecondFactorAnswer], parts: Wired, address: Address
 ) -> Response[Tokens | SecondFactorAsked]:
     """Finish a login with a code; a wrong one leaves the ticket good, and counts."""
@@ -61,7 +61,7 @@ async def answer(
 
 
 @post("/second-factor", status_code=HTTPStatus.OK)
-async def enrol(owner: Owner, parts: Wired) -> SecondFactorSecret:
+async def begin_second_factor(owner: Owner, parts: Wired) -> SecondFactorSecret:
     """Make a secret for an application; it is a factor once a first code was confirmed."""
     secret = new_totp_secret()
     sealed = parts.vault.seal(secret, where=sealed_at(owner.user_id))
@@ -73,7 +73,9 @@ async def enrol(owner: Owner, parts: Wired) -> SecondFactorSecret:
 
 
 @post("/second-factor/confirm", status_code=HTTPStatus.OK)
-async def confirm(data: JSONBody[CodeRequest], owner: Owner, parts: Wired, address: Address) -> RecoveryCodes:
+async def confirm_second_factor(
+    data: JSONBody[CodeRequest], owner: Owner, parts: Wired, address: Address
+) -> RecoveryCodes:
     """Show with a first code that the application has the secret; the answer holds the recovery codes, once."""
     async with parts.catalog.read() as session:
         user = await db.user_by_id(session, owner.user_id)
@@ -91,7 +93,7 @@ async def confirm(data: JSONBody[CodeRequest], owner: Owner, parts: Wired, addre
 
 
 @delete("/second-factor", status_code=HTTPStatus.NO_CONTENT)
-async def remove(data: JSONBody[CodeRequest], owner: Owner, parts: Wired, address: Address) -> None:
+async def remove_second_factor(data: JSONBody[CodeRequest], owner: Owner, parts: Wired, address: Address) -> None:
     """Remove the factor and its recovery codes; it takes a code, so that a stolen access token is not enough."""
     async with parts.catalog.read() as session:
         user = await db.user_by_id(session, owner.user_id)
@@ -148,4 +150,15 @@ def _account(user: User) -> str:
     return f"second-factor:{user.id}"
 
 
-routes = [Router("/auth", route_handlers=[answer, enrol, confirm, remove], tags=["accounts"])]
+routes = [
+    Router(
+        "/auth",
+        route_handlers=[
+            answer_second_factor,
+            begin_second_factor,
+            confirm_second_factor,
+            remove_second_factor,
+        ],
+        tags=["accounts"],
+    )
+]

@@ -32,6 +32,7 @@ from mamkit_apps.api.accounts.schemas import (
     user_view,
 )
 from mamkit_apps.api.address import Address
+from mamkit_apps.api.bodies import NO_BODY
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.wiring import Parts, Wired
 
@@ -63,11 +64,11 @@ async def register(data: JSONBody[Registration], parts: Wired, address: Address)
         if not silent:
             raise
         parts.post.put(already_registered(parts.settings, error.email))
-        return Response(None, status_code=HTTPStatus.ACCEPTED)
+        return Response(None, status_code=HTTPStatus.ACCEPTED, media_type=NO_BODY)
     if not await _verified_by_invitation(parts, data, user):
         send_verification(parts, user)
     if silent:
-        return Response(None, status_code=HTTPStatus.ACCEPTED)
+        return Response(None, status_code=HTTPStatus.ACCEPTED, media_type=NO_BODY)
     grant = await asyncio.to_thread(parts.sessions.start, user.id)
     return Response(await tokens_of(parts, user, grant), status_code=HTTPStatus.CREATED)
 

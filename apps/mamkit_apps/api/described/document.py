@@ -4,6 +4,8 @@ Each operation's answers are found by rules: one that needs a login may say 401 
 and so on. What no rule can know stands at the handler: `@post(…, opt=answers(202, 507))`.
 """
 
+import inspect
+import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -13,13 +15,18 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from mamkit_apps.api.callers import LOGIN, VISITOR
+from mamkit_apps.api.described.channels import MODELS, REPORTS, SIGNATURE, event_schema, reference, socket, webhooks
 from mamkit_apps.api.described.examples import example_of
-from mamkit_apps.api.described.headers import request_headers
+from mamkit_apps.api.described.headers import HEADERS, answer_headers, problem_headers, request_headers, sends_tag
 from mamkit_apps.api.described.models import body_schemas
+from mamkit_apps.api.described.overview import OVERVIEW, SECURITY, TAGS
+from mamkit_apps.api.described.parameters import parameter
 
 __all__ = ["PROBLEMS", "described"]
 
 EVENTS = "text/event-stream"
+NEVER_WRONG = {"if-none-match"}
+"""Headers that are let be whatever they hold."""
 
 PROBLEMS: Mapping[int, str] = {
     400: "The request is not understood, or asks for what cannot be; `detail` says what to change.",
@@ -32,6 +39,7 @@ PROBLEMS: Mapping[int, str] = {
     413: "The body is too large.",
     415: "The body is of another media type than this takes.",
     422: "The Idempotency-Key was used before, with another request.",
+    426: "This is a WebSocket (RFC 6455); ask for an upgrade of the connection.",
     428: "Say with `If-Match` which state is to be changed.",
     429: "Too many requests; `Retry-After` says how long to wait.",
     502: "A service that was asked did not answer as it should.",
@@ -76,7 +84,8 @@ def _describe(app: Litestar, found: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(route, HTTPRoute)
         for method, (handler, _) in route.route_handler_map.items()
     }
-    schemas = body_schemas(found["paths"], found["components"]["schemas"]) | {"Problem": PROBLEM}
+    told = dict.fromkeys(model for each in handlers.values() for model in each.opt.get("events", {}).values())
+    schemas = body_schemas(found["paths"], found["components"]["schemas"], [*MODELS, *told]) | {"Problem": PROBLEM}
     paths = {
         path: {method: _operation(each, handlers[path, method], schemas) for method, each in item.items()}
         for path, item in found["paths"].items()
@@ -84,17 +93,22 @@ def _describe(app: Litestar, found: Mapping[str, Any]) -> dict[str, Any]:
     components = {
         **found["components"],
         "schemas": schemas,
-        "securitySchemes": {
-            "bearer": {
-                "type": "http",
-                "scheme": "bearer",
-                "description": "The access token of a login, or an API key.",
-            },
-            "share": {"type": "http", "scheme": "bearer", "description": "The token of a share link."},
-        },
+        "headers": dict(HEADERS),
+        "securitySchemes": {name: dict(each) for name, each in SECURITY.items()},
         "responses": {f"Problem{status}": _problem(status) for status in PROBLEMS},
     }
-    return {**found, "openapi": "3.1.0", "paths": paths, "components": components}
+    return {
+        **found,
+        "openapi": "3.1.0",
+        "info": {**found["info"], "description": OVERVIEW, "license": {"name": "MIT", "identifier": "MIT"}},
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        "paths": paths,
+        "webhooks": {
+            name: {method: _with_body(each, schemas) for method, each in item.items()}
+            for name, item in webhooks().items()
+        },
+        "components": components,
+    }
 
 
 def _operation(found: Mapping[str, Any], handler: HTTPRouteHandler, schemas: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,38 +117,73 @@ def _operation(found: Mapping[str, Any], handler: HTTPRouteHandler, schemas: Map
     login = options.get("login")
     login = bool(known & LOGIN) if login is None else login
     visit = bool(known & VISITOR) or bool(options.get("share"))
-    more: Iterable[int] = options.get("answers", ())
-    declared = {str(status) for status in handler.responses or {}}
-    fine = {code: answer for code, answer in found["responses"].items() if int(code) < 400 or code in declared}
-    fine |= {str(status): {"description": HTTPStatus(status).description or HTTPStatus(status).phrase}
-             for status in more if status < 400}  # fmt: skip
-    operation = {name: value for name, value in found.items() if name not in {"deprecated", "responses"}}
-    if parameters := [*found.get("parameters", []), *request_headers(handler)]:
-        operation["parameters"] = [_parameter(each) for each in parameters]
-    operation["responses"] = {
-        **{status: _with_example(_one_body(answer, status), schemas) for status, answer in fine.items()},
-        **{
-            str(status): {"$ref": f"#/components/responses/Problem{status}"}
-            for status in sorted(
-                {*_rules(operation, handler, login=login or visit), *(each for each in more if each >= 400)}
-            )
-            if str(status) not in declared
-        },
+    signed = bool(options.get("signed"))
+    text = inspect.cleandoc(found["description"])
+    operation = {name: value for name, value in found.items() if name not in {"deprecated", "responses"}} | {
+        "operationId": _name(found, handler),
+        "summary": _summary(text),
+        "description": text,
     }
-    if texts := options.get("texts"):
-        operation["responses"]["200"]["content"] = {kind: {"schema": {"type": "string"}} for kind in texts}
-    operation["security"] = [{"share": []}] if visit else [{"bearer": []}] if login else []
-    if body := found.get("requestBody"):
-        operation["requestBody"] = _with_example(body, schemas)
-    elif kind := options.get("body"):
-        operation["requestBody"] = {"content": {kind: {"schema": {"type": "object"}, "example": {}}}, "required": True}
-    return operation
+    if parameters := [*found.get("parameters", []), *request_headers(handler), *(SIGNATURE if signed else ())]:
+        operation["parameters"] = [parameter(each) for each in parameters]
+    operation["responses"] = _responses(operation, found["responses"], handler, schemas, login=login or visit)
+    ways = [name for name, asked in (("callback", signed), ("share", visit), ("bearer", login)) if asked]
+    operation["security"] = [{name: []} for name in ways[:1]]
+    if kind := options.get("body"):
+        choices = {"oneOf": [reference(each) for each in REPORTS], "discriminator": {"propertyName": "type"}}
+        operation["requestBody"] = {"content": {kind: {"schema": choices}}, "required": True}
+    return _with_body(socket(operation) if options.get("socket") else operation, schemas)
+
+
+def _name(found: Mapping[str, Any], handler: HTTPRouteHandler) -> str:
+    """Return what a generated client calls an operation: by its tag, and by what it does."""
+    tag, name = found["tags"][0], str(handler.handler_name).rpartition(".")[2]
+    return name if name == tag else f"{tag}_{name}"
+
+
+def _summary(text: str) -> str:
+    """Return the beginning of a description, as far as it can stand alone."""
+    return re.split(r"[;:.](?:\s|$)", text, maxsplit=1)[0].replace("\n", " ")
+
+
+def _responses(
+    operation: Mapping[str, Any],
+    found: Mapping[str, Any],
+    handler: HTTPRouteHandler,
+    schemas: Mapping[str, Any],
+    *,
+    login: bool,
+) -> dict[str, Any]:
+    more: Iterable[int] = handler.opt.get("answers", ())
+    declared = {str(status) for status in handler.responses or {}}
+    fine = {code: answer for code, answer in found.items() if int(code) < 400 or code in declared}
+    if sends_tag(handler) and "GET" in handler.http_methods:
+        more = (*more, 304)
+    fine |= {str(status): {"description": _phrase(status)} for status in more if status < 400}
+    problems = {*_rules(operation, handler, login=login), *(each for each in more if each >= 400)}
+    made: dict[str, Any] = {
+        status: _with_example(_one_body(answer, status, handler), schemas)
+        | {"headers": answer_headers(handler, status)}
+        for status, answer in fine.items()
+    }
+    if texts := handler.opt.get("texts"):
+        made["200"]["content"] = {kind: {"schema": {"type": "string"}} for kind in texts}
+    return made | {
+        str(status): {"$ref": f"#/components/responses/Problem{status}"}
+        for status in sorted(problems)
+        if str(status) not in declared
+    }
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).description or HTTPStatus(status).phrase
 
 
 def _rules(found: Mapping[str, Any], handler: HTTPRouteHandler, *, login: bool) -> set[int]:
     """Return the problems that an operation may answer with."""
     statuses = {429, 503}
-    asks = bool(found.get("parameters") or found.get("requestBody"))
+    names = {each["name"].lower() for each in found.get("parameters", [])}
+    asks = bool(names - NEVER_WRONG or found.get("requestBody"))
     if asks:
         statuses.add(400)
     if login:
@@ -143,7 +192,6 @@ def _rules(found: Mapping[str, Any], handler: HTTPRouteHandler, *, login: bool) 
             statuses.add(404)
     if "POST" in handler.http_methods or "PUT" in handler.http_methods or "PATCH" in handler.http_methods:
         statuses |= {400, 409, 413}
-    names = {each["name"].lower() for each in found.get("parameters", [])}
     if "idempotency-key" in names:
         statuses.add(422)
     if "if-match" in names:
@@ -163,19 +211,26 @@ def _problem(status: int) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         "description": PROBLEMS[status],
+        "headers": problem_headers(status),
         "content": {"application/problem+json": {"schema": schema, "example": example}},
     }
 
 
-def _one_body(answer: Mapping[str, Any], status: str) -> Mapping[str, Any]:
+def _one_body(answer: Mapping[str, Any], status: str, handler: HTTPRouteHandler) -> Mapping[str, Any]:
     """Return an answer without the body that its status leaves no room for, or that Litestar only guessed."""
-    kept = {name: value for name, value in answer.items() if name != "headers" or value}
+    kept = {name: value for name, value in answer.items() if name != "headers"}
     content = answer.get("content", {})
     if status in {"204", "304", "302"} or all(each.get("schema") == {"type": "null"} for each in content.values()):
         kept.pop("content", None)
     if EVENTS in content:
-        kept["content"] = {EVENTS: {"schema": {"type": "string"}}}
+        kept["content"] = {EVENTS: {"schema": event_schema(handler.opt["events"])}}
     return kept
+
+
+def _with_body(operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an operation with an example of its body."""
+    body = operation.get("requestBody")
+    return dict(operation) if body is None else {**operation, "requestBody": _with_example(body, schemas)}
 
 
 def _with_example(body: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,9 +240,3 @@ def _with_example(body: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[s
         for kind, each in body.get("content", {}).items()
     }  # fmt: skip
     return {**body, "content": content} if content else dict(body)
-
-
-def _parameter(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a parameter without the members that only repeat OpenAPI's defaults."""
-    defaults = {"deprecated", "allowEmptyValue", "allowReserved"}
-    return {name: value for name, value in found.items() if name not in defaults}

@@ -3,7 +3,7 @@
 Litestar's own leave out patterns, descriptions and that unknown members are refused.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -26,7 +26,9 @@ class _Schemas(GenerateJsonSchema):
         return False
 
 
-def body_schemas(paths: Mapping[str, Any], components: Mapping[str, Any]) -> dict[str, Any]:
+def body_schemas(
+    paths: Mapping[str, Any], components: Mapping[str, Any], more: Iterable[type[BaseModel]] = ()
+) -> dict[str, Any]:
     """Return the schemas of all bodies, by their names in `components`.
 
     A body of a request is described as it is read, where a member with a default may be left out; one of an answer as
@@ -35,12 +37,14 @@ def body_schemas(paths: Mapping[str, Any], components: Mapping[str, Any]) -> dic
     Args:
         paths: Of the document.
         components: The schemas that Litestar made; what is no pydantic model stays as it is.
+        more: Models that no body names.
     """
     known = {model.__name__: model for model in _subclasses(BaseModel)}
     asked = {name for item in paths.values() for each in item.values() for name in _named(each.get("requestBody", {}))}
     kinds: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         (known[name], "validation" if name in asked else "serialization") for name in components if name in known
     ]
+    kinds += [(model, "validation") for model in more if model.__name__ not in components]
     _, made = models_json_schema(kinds, ref_template=PREFIX + "{model}", schema_generator=_Schemas)
     return {**components, **made.get("$defs", {})}
 

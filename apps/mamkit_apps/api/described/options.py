@@ -1,7 +1,9 @@
 """What a handler says about its answers that the rules of `document` cannot find."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from pydantic import BaseModel
 
 __all__ = ["answers"]
 
@@ -13,6 +15,8 @@ def answers(
     match: bool = False,
     resumes: bool = False,
     texts: Iterable[str] = (),
+    headers: Iterable[str] = (),
+    events: Mapping[str, type[BaseModel]] | None = None,
 ) -> dict[str, Any]:
     """Return the `opt` of a handler that may answer with more than the rules find.
 
@@ -23,6 +27,8 @@ def answers(
         match: Whether the request needs an `If-Match`.
         resumes: Whether the request may have a `Last-Event-ID`.
         texts: Media types of an answer that is no JSON.
+        headers: Names of headers that the answer may have, of those in `headers.HEADERS`.
+        events: What the events of a stream hold, by their names; one without a name is a `message`.
     """
     return {
         "answers": statuses,
@@ -31,4 +37,6 @@ def answers(
         "match": match,
         "resumes": resumes,
         "texts": tuple(texts),
+        "headers": tuple(headers),
+        "events": dict(events or {}),
     }

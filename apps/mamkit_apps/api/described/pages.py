@@ -69,16 +69,17 @@ class ReadablePage(OpenAPIRenderPlugin):
         return (
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
             '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/schema/style.css">'
-            f"<h1>{escape(title)}</h1><p>{escape(document['info']['description'])} "
-            f'<a href="/schema/openapi.json">openapi.json</a></p>{sections}</html>'
+            f"<h1>{escape(title)}</h1>{_paragraphs(document['info']['description'])}"
+            f'<p><a href="/schema/openapi.json">openapi.json</a></p>{sections}</html>'
         ).encode()
 
 
 def _operation(method: str, path: str, found: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
     yield f"<details><summary><b>{method.upper()}</b> <code>{escape(path)}</code></summary>"
-    yield f"<p>{escape(found.get('description') or found.get('summary', ''))}</p>"
-    if found.get("security"):
-        yield "<p>Needs a login or an API key.</p>"
+    yield _paragraphs(found["description"])
+    schemes = document["components"]["securitySchemes"]
+    for name in (name for way in found.get("security", []) for name in way):
+        yield f"<p>Needs: {escape(schemes[name]['description'])}</p>"
     if parameters := found.get("parameters"):
         yield "<table>"
         for each in parameters:
@@ -94,6 +95,10 @@ def _operation(method: str, path: str, found: Mapping[str, Any], document: Mappi
             answer = document["components"]["responses"][answer["$ref"].rpartition("/")[2]]
         yield from _content(f"{status}: {answer['description']}", answer if int(status) < 300 else {})
     yield "</details>"
+
+
+def _paragraphs(text: str) -> str:
+    return "".join(f"<p>{escape(paragraph)}</p>" for paragraph in text.split("\n\n"))
 
 
 def _content(title: str, body: Mapping[str, Any]) -> Iterator[str]:

@@ -11,18 +11,20 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from litestar import WebSocket, websocket
+from litestar import WebSocket, get, websocket
 from litestar.exceptions import WebSocketDisconnect
 
 from mamkit.auth import PermissionDeniedError, Principal, TokenError
 from mamkit.catalog import CatalogUnavailableError
 from mamkit_apps.api.access import principal_by
 from mamkit_apps.api.address import address_of
+from mamkit_apps.api.described import answers
 from mamkit_apps.api.events.streams import HEARTBEAT, login_of, position_of
 from mamkit_apps.api.events.watchers import Login, Watcher
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.limits import LimitReachedError, client_name
+from mamkit_apps.problems import UpgradeRequiredError
 
 __all__ = ["handlers"]
 
@@ -185,4 +187,13 @@ def _plain(url: str) -> tuple[str, str]:
     return parts.scheme, parts.netloc.lower()
 
 
-handlers = [events_socket]
+@get("/api/events/ws", tags=["events"], sync_to_thread=False, opt=answers(426) | {"socket": True})
+def listen() -> None:
+    """Tell of the same through a WebSocket, whose first message is the login: a token has no place in a URL.
+
+    Whoever asks without an upgrade of the connection is told so (426).
+    """
+    raise UpgradeRequiredError
+
+
+handlers = [events_socket, listen]

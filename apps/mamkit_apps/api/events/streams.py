@@ -1,7 +1,7 @@
 """`/api/events`: what happens in the workspaces of whoever asks, as server-sent events."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -11,7 +11,9 @@ from litestar.response import Stream
 
 from mamkit.auth import Principal, parse_api_key
 from mamkit_apps.api.access import API_KEY_PREFIX, Caller, bearer_token
+from mamkit_apps.api.bodies import Body
 from mamkit_apps.api.described import answers
+from mamkit_apps.api.events.messages import EventMessage, StreamEnd, StreamSign
 from mamkit_apps.api.events.watchers import Login
 from mamkit_apps.api.wiring import Parts, Wired
 
@@ -20,6 +22,10 @@ __all__ = ["HEADERS", "HEARTBEAT", "RETRY", "frame", "login_of", "position_of", 
 RETRY = 2000  # milliseconds after which a client whose connection broke comes back
 HEARTBEAT = 10.0  # seconds of silence after which a comment shows clients and proxies that the stream lives
 HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # nginx would hold events back
+
+
+EVENTS: Mapping[str, type[Body]] = {"message": EventMessage, "hello": StreamSign, "reset": StreamSign, "end": StreamEnd}
+"""What a stream tells of: what happened, and three names of its own."""
 
 
 def frame(data: str, *, name: str = "", position: int | None = None) -> str:
@@ -55,7 +61,7 @@ def login_of(parts: Parts, token: str) -> Login:
     return Login(session_id=claims.session_id, authz_version=claims.authz_version, expires_at=claims.expires_at)
 
 
-@get("/events", media_type="text/event-stream", opt=answers(resumes=True))
+@get("/events", media_type="text/event-stream", opt=answers(resumes=True, events=EVENTS))
 async def events(
     request: Request[Any, Any, Any], principal: Caller, parts: Wired, follow: FromQuery[bool] = True
 ) -> Response[None] | Stream:

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -206,7 +206,10 @@ async def test(workspace_id: FromPath[UUID], webhook_id: FromPath[UUID], owner: 
     async with parts.catalog.begin(scope_of(owner)) as session:
         await _manage(session, owner, workspace_id)
         endpoint = await store.endpoint_by_id(session, workspace_id, webhook_id)
-        message = {"type": TEST, "timestamp": utc_now().isoformat(), "workspace_id": str(workspace_id), "data": {}}
+        message: dict[str, Any] = {
+            "id": None, "type": TEST, "timestamp": utc_now().isoformat(), "workspace_id": str(workspace_id),
+            "asset_id": None, "actor_id": str(owner.user_id), "data": {},
+        }  # fmt: skip
         return DeliveryView.of(await store.add_test(session, endpoint, message))
 
 

@@ -115,7 +115,7 @@ async def list_collections(
     principal: Caller,
     parts: Wired,
     workspace: FromQuery[UUID | None] = None,
-    parent: FromQuery[UUID | None] = None,
+    parent: Annotated[UUID | None, QueryParameter(description="What lies in this one, instead of in none.")] = None,
     after: Cursor = None,
     limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
 ) -> CollectionPage:

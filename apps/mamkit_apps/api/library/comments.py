@@ -37,7 +37,7 @@ async def list_comments(
     asset_id: FromPath[UUID],
     principal: Caller,
     parts: Wired,
-    parent: FromQuery[UUID | None] = None,
+    parent: Annotated[UUID | None, QueryParameter(description="Only answers to this comment.")] = None,
     resolved: FromQuery[bool | None] = None,
     after: FromQuery[UUID | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,

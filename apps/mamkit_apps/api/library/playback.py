@@ -12,7 +12,6 @@ from uuid import UUID
 
 from litestar import Response, Router, get, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
-from pydantic import Field
 
 from mamkit import catalog as db
 from mamkit.catalog import Version
@@ -21,7 +20,7 @@ from mamkit.signing import Grant
 from mamkit.storage import SignsDownloads, UnsupportedOperationError
 from mamkit.transcode import INDEX_NAME
 from mamkit_apps.api.access import Caller, allowed_asset, readable_version, scope_of
-from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.bodies import Body, SignedUrl
 from mamkit_apps.api.library.schemas import Lifetime, PlaybackUrl, SignRequest
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import Parts, Wired
@@ -67,7 +66,7 @@ class ArtworkItem(Body):
     content_type: str
     size: int
     """Bytes."""
-    url: str = Field(repr=False)
+    url: SignedUrl
 
 
 class Artwork(Body):

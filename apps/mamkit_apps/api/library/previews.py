@@ -52,7 +52,7 @@ async def preview_status(version_id: FromQuery[UUID], principal: Caller, parts: 
     return await _view(parts, version_id)
 
 
-@get("/preview/events", media_type="text/event-stream", opt=answers(204, resumes=True))
+@get("/preview/events", media_type="text/event-stream", opt=answers(204, resumes=True, events={"preview": PreviewView}))
 async def preview_events(
     version_id: FromQuery[UUID], request: Request[Any, Any, Any], principal: Caller, parts: Wired
 ) -> Response[None] | Stream:
@@ -104,7 +104,7 @@ async def _follow(
 @post(
     "/preview/callback",
     status_code=HTTPStatus.OK,
-    opt=answers(403, 404, 507, body="application/json") | {"unlimited": True},
+    opt=answers(403, 404, 507, body="application/json") | {"unlimited": True, "signed": True},
     request_max_body_size=MAX_REPORT,
 )
 async def take_report(request: Request[Any, Any, Any], parts: Wired) -> Ack:
@@ -117,7 +117,7 @@ async def take_report(request: Request[Any, Any, Any], parts: Wired) -> Ack:
     return await parts.publisher.take(parse_report(body))
 
 
-@post("/sign-preview", status_code=HTTPStatus.OK)
+@post("/sign-preview", status_code=HTTPStatus.OK, opt=answers(headers=["Set-Cookie"]))
 async def sign_preview(
     data: JSONBody[PlaybackRequest], principal: Caller, parts: Wired, address: Address
 ) -> Response[PlaybackUrl]:

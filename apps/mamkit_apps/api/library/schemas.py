@@ -10,7 +10,7 @@ from pydantic import Field
 from mamkit.catalog import Asset, Version
 from mamkit.catalog.models import AssetKind, AssetStatus, PreviewStatus
 from mamkit.previews import PreviewState
-from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.bodies import Body, SignedUrl
 
 __all__ = [
     "AssetChange",
@@ -54,14 +54,16 @@ class PresignRequest(Body):
 
 
 class PresignedView(Body):
-    """Where and how to upload it."""
+    """Where and how to upload it: the request to be sent, with the file as its body and without a login."""
 
     asset_id: UUID
     staging_key: str
     method: str
-    url: str = Field(repr=False)
+    url: SignedUrl
     headers: dict[str, str]
+    """To be sent as they stand."""
     expires_at: datetime
+    """When the request must have begun."""
 
 
 class NewAsset(Body):
@@ -265,7 +267,7 @@ class SignRequest(Lifetime):
 
 
 class PlaybackUrl(Body):
-    """Where a player finds it."""
+    """Where a player finds it: `GET` without a login, any range of it."""
 
-    url: str = Field(repr=False)
+    url: SignedUrl
     expires_at: datetime

@@ -17,7 +17,7 @@ from mamkit.catalog import share_links as links
 from mamkit.catalog.collections import collection_by_id
 from mamkit_apps.api.access import Caller, home_of, plain_resource, require, scope_of
 from mamkit_apps.api.accounts.logins import hashing
-from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.bodies import Body, SignedUrl
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.representation import check_match, tagged
 from mamkit_apps.api.wiring import Parts, Wired
@@ -110,7 +110,7 @@ class ShareLinkMade(Body):
 
     token: str = Field(repr=False)
     """Shown this once."""
-    url: str = Field(repr=False)
+    url: SignedUrl
     """To be sent to whoever may look; the token stands behind `#`, which no browser sends to a server."""
     record: ShareLinkView
 

@@ -180,7 +180,7 @@ async def artwork(asset_id: FromPath[UUID], visitor: Visitor, parts: Wired) -> A
     return await artwork_of(parts, await shown_version(parts, visitor, asset), _short(parts.settings, None))
 
 
-@post("/assets/{asset_id:uuid}/sign-preview", status_code=HTTPStatus.OK)
+@post("/assets/{asset_id:uuid}/sign-preview", status_code=HTTPStatus.OK, opt=answers(headers=["Set-Cookie"]))
 async def sign_preview(
     asset_id: FromPath[UUID], data: JSONBody[PlaybackOptions], visitor: Visitor, parts: Wired
 ) -> Response[PlaybackUrl]:

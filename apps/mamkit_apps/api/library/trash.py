@@ -9,6 +9,7 @@ from litestar.params import FromPath
 
 from mamkit import catalog as db
 from mamkit_apps.api.access import Caller, allowed_asset, scope_of
+from mamkit_apps.api.bodies import NO_BODY
 from mamkit_apps.api.library.assets import view_of
 from mamkit_apps.api.library.schemas import AssetView
 from mamkit_apps.api.wiring import Wired
@@ -37,12 +38,13 @@ async def restore(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -> 
         return await view_of(session, asset)
 
 
-@delete("/trash/{asset_id:uuid}", tags=["trash"], status_code=HTTPStatus.ACCEPTED)
+@delete("/trash/{asset_id:uuid}", tags=["trash"], status_code=HTTPStatus.ACCEPTED, media_type=NO_BODY)
 async def purge(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -> None:
     """Remove an asset of the trash for good, its objects included; refused while a master of it is retained."""
     async with parts.catalog.read(scope_of(principal)) as session:
         await allowed_asset(session, principal, "asset.delete", asset_id, trashed=True)
     await parts.trash.condemn(asset_id, actor_id=principal.user_id)
+    parts.condemned.set()
 
 
 handlers: list[HTTPRouteHandler] = [trash, restore, purge]

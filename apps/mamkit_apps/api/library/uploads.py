@@ -31,7 +31,7 @@ from mamkit.storage import (
     staging_key,
 )
 from mamkit_apps.api.access import Caller, allowed_asset, home_of, place_of, require, scope_of
-from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.bodies import Body, SignedUrl
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.library.schemas import PresignRequest, VersionView
 from mamkit_apps.api.wiring import Parts, Wired
@@ -79,11 +79,11 @@ class UploadBegun(Body):
 
 
 class SignedPart(Body):
-    """Where and how to send one part."""
+    """Where and how to send one part: the request to be sent, with the part as its body and without a login."""
 
     number: int
     method: str
-    url: str = Field(repr=False)
+    url: SignedUrl
     headers: dict[str, str]
 
 
@@ -115,7 +115,7 @@ class FormView(Body):
     """A form that uploads the file, as its last field, named `file`."""
 
     asset_id: UUID
-    url: str = Field(repr=False)
+    url: SignedUrl
     fields: dict[str, str] = Field(repr=False)
     """To be sent before the file."""
 
