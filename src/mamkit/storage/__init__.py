@@ -68,6 +68,7 @@ from mamkit.storage.protocols import (
     SignsParts,
     SignsUploads,
     Upload,
+    WritesParts,
 )
 from mamkit.storage.reader import ObjectFile, open_seekable
 from mamkit.storage.transfer import Downloaded, Progress, download_file, read_ahead, upload_file
@@ -128,6 +129,7 @@ __all__ = [
     "Upload",
     "UploadClosedError",
     "UploadRejectedError",
+    "WritesParts",
     "Zones",
     "check_key",
     "clear_staged",
