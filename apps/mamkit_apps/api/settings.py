@@ -66,6 +66,12 @@ class ApiSettings(ServiceSettings):
     """Longest lifetime of a signed playback URL."""
     max_upload_bytes: Annotated[int, Field(gt=0)] = 1 << 40
     """Largest upload that is presigned."""
+    import_slots: Annotated[int, Field(ge=0, le=64)] = 2
+    """Imports that this process works on at once; 0 leaves them to others."""
+    import_hours: Annotated[int, Field(ge=1, le=720)] = 24
+    """Hours within which an import has to be done, counted from its first try."""
+    import_networks: Networks = ()
+    """Networks, `10.1.0.0/16`, that imports may read from although they are not public; none unless they are named."""
     trash_days: Annotated[int, Field(ge=0, le=36_500)] = 30
     """Days for which assets lie in the trash before they are removed for good; 0: until somebody says so."""
 

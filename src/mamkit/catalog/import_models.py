@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal, get_args
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mamkit.catalog.models import Base, one_of
@@ -19,6 +19,7 @@ ImportState = Literal["waiting", "running", "storing", "done", "failed", "cancel
 """`storing` is past the last moment at which it can be cancelled."""
 
 _SHA256 = String(64)  # hexadecimal
+_UNSETTLED = text("origin IS NOT NULL AND ended_at IS NOT NULL")
 
 
 class Import(Base):
@@ -33,6 +34,7 @@ class Import(Base):
         Index(None, "user_id", "sha256"),
         Index(None, "state", "due_at"),
         Index(None, "ended_at"),
+        Index("ix_imports_unsettled", "kind", "id", postgresql_where=_UNSETTLED, sqlite_where=_UNSETTLED),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -57,7 +59,7 @@ class Import(Base):
     """Of the bytes, once all are here."""
     state: Mapped[ImportState] = mapped_column(String(16), default="waiting")
     received: Mapped[int] = mapped_column(BigInteger, default=0)
-    """Bytes that need not be fetched again."""
+    """Bytes that are here."""
     size: Mapped[int | None] = mapped_column(BigInteger)
     """Bytes of the whole, where that is known."""
     attempts: Mapped[int] = mapped_column(default=0)
@@ -79,4 +81,6 @@ class Import(Base):
     """When an event last told of its progress."""
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(default=utc_now)
+    started_at: Mapped[datetime | None]
+    """When somebody first worked on it."""
     ended_at: Mapped[datetime | None]

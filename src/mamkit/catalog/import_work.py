@@ -67,6 +67,7 @@ async def claim_import(session: AsyncSession, kinds: Collection[ImportKind], *, 
     if row is None:
         return None
     row.lease, row.lease_until = uuid7(), moment + lease
+    row.started_at = row.started_at or moment
     if row.state == "waiting":
         row.state = "running"
     elif row.state in _AT_WORK:
@@ -83,6 +84,7 @@ async def renew_import(
     received: int,
     size: int | None,
     transfer: dict[str, Any] | None,
+    lasting: bool = True,
 ) -> bool:
     """Say how far an import is; return False, and change nothing, if it was cancelled or has gone to another.
 
@@ -93,12 +95,14 @@ async def renew_import(
         received: Bytes that need not be fetched again.
         size: Bytes of the whole, where that is known.
         transfer: What is needed to go on.
+        lasting: Whether what was received need not be fetched again after a break; only then is it progress that makes
+            up for failures.
     """
     row = await _held(session, claimed)
     if row is None or row.state in OVER:
         return False
     moment = now(session)
-    if received > row.received:
+    if lasting and received > row.received:
         row.attempts = 0
     row.lease_until, row.updated_at = moment + by, moment
     row.received, row.size, row.transfer = received, size, transfer
@@ -163,8 +167,10 @@ async def finish_import(session: AsyncSession, claimed: Import, version: Version
 
 async def fail_import(
     session: AsyncSession, claimed: Import, *, code: str, reason: str, again_in: timedelta | None
-) -> bool:
-    """Note that an attempt has failed, and let it be tried again or not; return whether it will be.
+) -> Literal["again", "over", "lost"]:
+    """Note that an attempt has failed, and let it be tried again or not; return which.
+
+    `lost` is an import that was cancelled or has gone to another: nothing is noted.
 
     Args:
         session: Of `Catalog.begin`, without a scope.
@@ -175,19 +181,19 @@ async def fail_import(
     """
     row = await _held(session, claimed)
     if row is None or row.state in OVER:
-        return False
+        return "lost"
     moment = now(session)
     row.failure_code, row.failure, row.updated_at = code, reason[:500], moment
     row.attempts += 1
     if again_in is not None and row.attempts < MAX_ATTEMPTS:
         _wait(row, moment + again_in)
         await session.flush()
-        return True
+        return "again"
     row.state = "failed"
     _end(row, moment)
     await session.flush()
     await tell_of_import(session, "import.failed", row)
-    return False
+    return "over"
 
 
 async def hand_back_import(session: AsyncSession, claimed: Import, *, again_in: timedelta = timedelta(0)) -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "imports_in",
     "purge_imports",
     "tell_of_import",
+    "unsettled_imports",
 ]
 
 MAX_UNFINISHED = 100
@@ -188,6 +189,16 @@ async def imports_by_origin(session: AsyncSession, origins: Sequence[str]) -> di
     """Return the imports that hold some origins, by their origin."""
     rows = await session.scalars(select(Import).where(Import.origin.in_(origins)))
     return {row.origin: row for row in rows if row.origin is not None}
+
+
+async def unsettled_imports(
+    session: AsyncSession, kind: ImportKind, *, after: UUID | None = None, limit: int = 100
+) -> Sequence[Import]:
+    """Return imports that are over and whose file has not been put away yet, the oldest first."""
+    query = select(Import).where(Import.kind == kind, Import.origin.is_not(None), Import.ended_at.is_not(None))
+    if after is not None:
+        query = query.where(Import.id > after)
+    return (await session.scalars(query.order_by(Import.id).limit(limit))).all()
 
 
 async def cancel_import(session: AsyncSession, import_id: UUID) -> Import:

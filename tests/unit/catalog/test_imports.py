@@ -77,7 +77,7 @@ async def renew(catalog: Catalog, row: Import, received: int, transfer: dict[str
         return await renew_import(session, row, by=LEASE, received=received, size=100, transfer=transfer)
 
 
-async def fail(catalog: Catalog, row: Import, again_in: timedelta | None) -> bool:
+async def fail(catalog: Catalog, row: Import, again_in: timedelta | None) -> str:
     async with catalog.begin() as session:
         return await fail_import(session, row, code="apps.no_answer", reason="x" * 1000, again_in=again_in)
 
@@ -110,7 +110,7 @@ async def test_an_import_has_one_holder_until_its_lease_ends(any_catalog: Catalo
     second = await claimed(any_catalog)
     assert (second.id, second.attempts) == (first.id, 1), "whoever was killed may have been killed by it"
     assert not await renew(any_catalog, first, 10)
-    assert not await fail(any_catalog, first, timedelta(0))
+    assert await fail(any_catalog, first, timedelta(0)) == "lost"
     done = await version(any_catalog, ada)
     async with any_catalog.begin() as session:
         assert await begin_storing(session, first, SHA256) == "lost"
@@ -130,11 +130,11 @@ async def test_only_failures_without_progress_count(any_catalog: Catalog, ada: U
     for received in range(1, 20):  # the connection breaks again and again, and there is more every time
         row = await claimed(any_catalog)
         assert await renew(any_catalog, row, received)
-        assert await fail(any_catalog, row, timedelta(seconds=5))
+        assert await fail(any_catalog, row, timedelta(seconds=5)) == "again"
         assert await claim(any_catalog) is None, "not before it is due"
         clock.advance(timedelta(seconds=5))
     tries = 1
-    while await fail(any_catalog, await claimed(any_catalog), timedelta(0)):
+    while await fail(any_catalog, await claimed(any_catalog), timedelta(0)) == "again":
         tries += 1
     assert tries == MAX_ATTEMPTS - 1
     row = await reread(any_catalog, row)

@@ -48,6 +48,7 @@ def upgrade() -> None:
         sa.Column("told_at", MOMENT),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("updated_at", MOMENT, nullable=False),
+        sa.Column("started_at", MOMENT),
         sa.Column("ended_at", MOMENT),
         sa.CheckConstraint("kind IN ('url', 'folder', 'bucket')", name="kind"),
         sa.CheckConstraint("state IN ('waiting', 'running', 'storing', 'done', 'failed', 'cancelled')", name="state"),
@@ -66,6 +67,10 @@ def upgrade() -> None:
         ["ended_at"],
     ):
         op.create_index(op.f(f"ix_imports_{'_'.join(columns)}"), "imports", columns)
+    unsettled = sa.text("origin IS NOT NULL AND ended_at IS NOT NULL")
+    op.create_index(
+        "ix_imports_unsettled", "imports", ["kind", "id"], postgresql_where=unsettled, sqlite_where=unsettled
+    )
     if op.get_bind().dialect.name == "postgresql":
         op.execute("ALTER TABLE imports ENABLE ROW LEVEL SECURITY")
         op.execute("ALTER TABLE imports FORCE ROW LEVEL SECURITY")  # for the table's owner too
