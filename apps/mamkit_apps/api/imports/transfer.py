@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from threading import Event
 from typing import Any, ParamSpec, Self, TypeVar
 from uuid import UUID
 
-from mamkit.storage import ObjectNotFoundError, ObjectStore, PartsPlan, WritesParts
+from mamkit.storage import ObjectInfo, ObjectNotFoundError, ObjectStore, PartsPlan, WritesParts, sha256_of
 
-__all__ = ["PART_SIZE", "Transfer", "in_thread", "remove", "staged_key", "there"]
+__all__ = ["PART_SIZE", "Transfer", "digest_of_staged", "in_thread", "remove", "staged_key", "stoppable", "there"]
 
 PART_SIZE = 8 << 20  # bytes; what a break costs at most. Files of more than 80 GB get larger ones: 10,000 parts at most
 
@@ -71,12 +72,24 @@ def remove(store: ObjectStore, transfer: Transfer) -> None:
     store.delete(transfer.key)
 
 
+def digest_of_staged(store: ObjectStore, info: ObjectInfo) -> str:
+    """Return the SHA-256 of an object that was just written; it is read again where the store did not tell."""
+    return info.sha256 or sha256_of(store, info.key)
+
+
 async def in_thread(work: Callable[Arguments, Result], *arguments: Arguments.args, **more: Arguments.kwargs) -> Result:
     """Run what blocks in a thread, to its end even where the caller is cancelled: no write outlives an import."""
-    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments, **more))
+    return await stoppable(lambda _: work(*arguments, **more))
+
+
+async def stoppable(work: Callable[[Event], Result]) -> Result:
+    """Do the same, and tell the work by an event that the caller was cancelled, so that it may end sooner."""
+    stop = Event()
+    running = asyncio.ensure_future(asyncio.to_thread(work, stop))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
+        stop.set()
         await asyncio.wait({running})
         if not running.cancelled():
             running.exception()  # nobody else will ask for it

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from litestar import Litestar
 
@@ -12,14 +13,19 @@ from mamkit.auth import PermissionDeniedError
 from mamkit.catalog import Asset
 from mamkit.catalog.import_models import Import, ImportKind
 from mamkit_apps.api.access import allowed_asset, place_of, principal_of, scope_of
+from mamkit_apps.api.imports.bucket import Bucket, BucketBringer
 from mamkit_apps.api.imports.fetching import Fetcher
+from mamkit_apps.api.imports.folder import Folder, FolderBringer
 from mamkit_apps.api.imports.importer import Bringer, Importer
 from mamkit_apps.api.imports.urls import UrlBringer
+from mamkit_apps.api.imports.watching import Watcher
+from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import Parts
 from mamkit_apps.guard import AddressGuard
 from mamkit_apps.outgoing import GuardedClient
+from mamkit_apps.wiring import s3_options
 
-__all__ = ["importing", "make_importer"]
+__all__ = ["importing"]
 
 
 @asynccontextmanager
@@ -29,24 +35,53 @@ async def importing(app: Litestar) -> AsyncIterator[None]:
     settings = parts.settings
     guard = AddressGuard(settings.import_networks)
     client = GuardedClient(guard, most=max(1, settings.import_slots))
-    importer = make_importer(parts, guard, client)
-    app.state.importer = importer
-    tasks = [asyncio.create_task(importer.run())] if settings.import_slots else []
+    inboxes = _inboxes(settings)
+    importer = _importer(parts, Fetcher(guard, client, most=settings.max_upload_bytes), inboxes)
+    watchers = [_watcher(parts, each) for each in inboxes]
+    app.state.importer, app.state.watchers = importer, watchers
+    at_work: list[Importer | Watcher] = [*watchers] if settings.import_slots == 0 else [importer, *watchers]
+    tasks = [asyncio.create_task(each.run()) for each in at_work]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
+        for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await client.close()
 
 
-def make_importer(parts: Parts, guard: AddressGuard, client: GuardedClient) -> Importer:
-    """Return what works on imports, of the kinds that this process can work on."""
+def _inboxes(settings: ApiSettings) -> list[Folder | Bucket]:
+    found: list[Folder | Bucket] = []
+    if settings.watch_folder is not None:
+        found.append(Folder(settings.watch_folder, settle=timedelta(seconds=settings.watch_settle_seconds)))
+    if settings.watch_bucket is not None:
+        from mamkit.storage.s3 import S3Store  # noqa: PLC0415 - of an extra that the embedded default does without
+
+        found.append(Bucket(S3Store(settings.watch_bucket, s3_options(settings)), settings.watch_prefix))
+    return found
+
+
+def _watcher(parts: Parts, inbox: Folder | Bucket) -> Watcher:
     settings = parts.settings
-    fetcher = Fetcher(guard, client, most=settings.max_upload_bytes)
-    bringers: dict[ImportKind, Bringer] = {"url": UrlBringer(fetcher, parts.zones.staging, parts.vault)}
+    return Watcher(
+        parts.catalog,
+        inbox,
+        owner=settings.watch_owner or "",
+        workspace_id=settings.watch_workspace,
+        move=settings.watch_after == "move",
+    )
+
+
+def _importer(parts: Parts, fetcher: Fetcher, inboxes: Sequence[Folder | Bucket]) -> Importer:
+    settings, staging = parts.settings, parts.zones.staging
+    bringers: dict[ImportKind, Bringer] = {"url": UrlBringer(fetcher, staging, parts.vault)}
+    for each in inboxes:
+        if isinstance(each, Folder):
+            bringers["folder"] = FolderBringer(each, staging, most=settings.max_upload_bytes)
+        else:
+            bringers["bucket"] = BucketBringer(each, staging, most=settings.max_upload_bytes)
 
     async def may(row: Import) -> Asset | None:
         async with parts.catalog.read() as session:
