@@ -52,6 +52,7 @@ from mamkit.catalog import (
     VersionConflictError,
     WorkspaceInUseError,
 )
+from mamkit.catalog.imports import ImportStateError, TooManyImportsError
 from mamkit.catalog.webhooks import EndpointDisabledError, TooManyEndpointsError
 from mamkit.errors import MamkitError
 from mamkit.jobs import DedupeKeyTakenError, JobNotFoundError, QueueUnavailableError
@@ -165,6 +166,8 @@ STATUS: Mapping[type[MamkitError], HTTPStatus] = {
     AssetConflictError: HTTPStatus.CONFLICT,
     EndpointDisabledError: HTTPStatus.CONFLICT,
     TooManyEndpointsError: HTTPStatus.CONFLICT,
+    ImportStateError: HTTPStatus.CONFLICT,
+    TooManyImportsError: HTTPStatus.CONFLICT,
     DestinationRefusedError: HTTPStatus.BAD_REQUEST,
     DedupeKeyTakenError: HTTPStatus.CONFLICT,
     EmailTakenError: HTTPStatus.CONFLICT,

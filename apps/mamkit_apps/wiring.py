@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from mamkit.catalog import Catalog, sync_engine, upgrade
 from mamkit.catalog.events import purge_events
+from mamkit.catalog.imports import purge_imports
 from mamkit.catalog.notifications import purge_notifications
 from mamkit.catalog.webhooks import purge_deliveries
 from mamkit.clock import Clock, utc_now
@@ -179,7 +180,7 @@ def migrate(settings: ServiceSettings) -> None:
 
 
 async def forget_old(catalog: Catalog, lifetime: timedelta) -> int:
-    """Forget events and messages of webhooks after a lifetime, and notifications after 90 days; return how many.
+    """Forget events, deliveries and imports after a lifetime, notifications after 90 days; return how many.
 
     Raises:
         CatalogUnavailableError: The database does not answer.
@@ -188,6 +189,7 @@ async def forget_old(catalog: Catalog, lifetime: timedelta) -> int:
     for purge, older_than in (
         (purge_events, lifetime),
         (purge_deliveries, lifetime),
+        (purge_imports, lifetime),
         (purge_notifications, KEEP_NOTIFICATIONS),
     ):
         async with catalog.begin() as session:  # one each: a transaction holds up other writers

@@ -123,7 +123,8 @@ def open_site(data_dir: Path, **settings: object) -> Iterator[Site]:
     own = {"data_dir": data_dir, "registration": "open", "public_url": SITE, "api_url": SITE}
     # Tests ask more often than people do; those that are about that say how often.
     unbounded = {f"api_rate_{name}": 0 for name in ("per_user", "per_key", "per_address", "login")}
-    loaded = ApiSettings.load(**{**own, **unbounded, **settings})
+    # Only tests about imports let a process go and fetch something.
+    loaded = ApiSettings.load(**{**own, **unbounded, "import_slots": 0, **settings})
     prepare(loaded)
     with TestClient(create_app(loaded), base_url=SITE) as client:
         yield Site(client, loaded)

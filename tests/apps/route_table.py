@@ -157,6 +157,16 @@ UPLOADS = {
     "POST /api/uploads/parts/abort": logged_in(400, {"upload": "unknown"}),
 }
 
+IMPORTS = {  # the import is the editor's; as it is no network that is allowed, nothing is fetched
+    "POST /api/imports": Row(
+        "401 403 403 201 201 404 201 401 401",
+        {"url": "https://media.example.com/film.mp4", "workspace_id": "$workspace_id"},
+    ),
+    "GET /api/imports": Row("401 403 403 200 200 404 200 401 401", query="?workspace={workspace_id}"),
+    "GET /api/imports/{import_id}": Row("401 403 403 200 200 404 200 401 401"),
+    "POST /api/imports/{import_id}/cancel": Row("401 403 403 200 200 404 200 401 401"),
+}
+
 COMMENTS = {  # the comment is the reviewer's
     "GET /api/assets/{asset_id}/comments": Row("401 200 200 200 200 404 200 401 401"),
     "POST /api/assets/{asset_id}/comments": Row(
@@ -234,5 +244,15 @@ EVENTS = {
 }
 
 TABLE: dict[str, Row] = (
-    ACCOUNTS | ADMINISTRATION | WORKSPACES | ASSETS | UPLOADS | COMMENTS | COLLECTIONS | SHARES | PREVIEWS | EVENTS
+    ACCOUNTS
+    | ADMINISTRATION
+    | WORKSPACES
+    | ASSETS
+    | UPLOADS
+    | IMPORTS
+    | COMMENTS
+    | COLLECTIONS
+    | SHARES
+    | PREVIEWS
+    | EVENTS
 )

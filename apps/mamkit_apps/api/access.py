@@ -40,6 +40,7 @@ __all__ = [
     "place_of",
     "plain_resource",
     "principal_by",
+    "principal_of",
     "provide_owner",
     "provide_principal",
     "readable_version",
@@ -99,7 +100,7 @@ async def principal_by(parts: Parts, token: str, verified: AccessClaims | None =
     if standing is None or standing.status != "active" or standing.authz_version != claims.authz_version:
         raise TokenInvalidError("the account has changed since this token was issued; log in again")
     note(user_id=standing.user_id)
-    return _principal(standing)
+    return principal_of(standing)
 
 
 async def provide_owner(principal: Caller) -> Principal:
@@ -138,10 +139,10 @@ async def _by_api_key(parts: Parts, token: str) -> Principal:
         async with parts.catalog.begin() as session:
             await db.touch_api_key(session, row)
     note(user_id=standing.user_id, api_key_id=row.id)
-    return replace(_principal(standing), scopes=key.scopes)
+    return replace(principal_of(standing), scopes=key.scopes)
 
 
-def _principal(standing: Standing) -> Principal:
+def principal_of(standing: Standing) -> Principal:
     """Return a user with their roles. In their personal workspace they have those of their account."""
     workspaces = {workspace: frozenset({role}) for workspace, role in standing.memberships.items()}
     user_id = standing.user_id

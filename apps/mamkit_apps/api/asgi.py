@@ -23,6 +23,8 @@ from mamkit_apps.api.described import JsonPage, ReadablePage, StyleSheet
 from mamkit_apps.api.envelope import Envelope
 from mamkit_apps.api.events import notifications, sockets, streams, webhooks
 from mamkit_apps.api.idempotency import Idempotency
+from mamkit_apps.api.imports import routes as imports
+from mamkit_apps.api.imports.wiring import importing
 from mamkit_apps.api.library import (
     assets,
     collections,
@@ -104,6 +106,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             *share_links.routes,
             *shared.routes,
             *uploads.routes,
+            *imports.routes,
             *previews.routes,
             *playback.routes,
             *streams.routes,
@@ -113,7 +116,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             *health.routes,
         ],
         state=State({"settings": settings, "tracing": tracing}),
-        lifespan=[lifespan],
+        lifespan=[lifespan, importing],
         plugins=[Watch()],
         dependencies={
             "parts": Provide(provide_parts, sync_to_thread=False),

@@ -1,8 +1,10 @@
 """Settings of the API."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -66,6 +68,26 @@ class ApiSettings(ServiceSettings):
     """Longest lifetime of a signed playback URL."""
     max_upload_bytes: Annotated[int, Field(gt=0)] = 1 << 40
     """Largest upload that is presigned."""
+    import_slots: Annotated[int, Field(ge=0, le=64)] = 2
+    """Imports that this process works on at once; 0 leaves them to others."""
+    import_hours: Annotated[int, Field(ge=1, le=720)] = 24
+    """Hours within which an import has to be done, counted from its first try."""
+    import_networks: Networks = ()
+    """Networks, `10.1.0.0/16`, that imports may read from although they are not public; none unless they are named."""
+    watch_folder: Path | None = None
+    """Folder whose files are imported once nobody writes to them any more; none is watched unless it is named."""
+    watch_bucket: str | None = None
+    """Bucket, at the same server as the others, whose objects are imported."""
+    watch_prefix: Annotated[str, Field(pattern=r"^$|^[^/].*/$", max_length=512)] = ""
+    """Of which bucket's objects: those whose keys begin so; ends with a slash."""
+    watch_owner: str | None = None
+    """E-mail address of the account whose imports those of `WATCH_FOLDER` and `WATCH_BUCKET` are."""
+    watch_workspace: UUID | None = None
+    """Workspace where these belong; None is the account's personal one."""
+    watch_after: Literal["move", "leave"] = "move"
+    """What becomes of files and objects that were imported: they are moved to `done/` or `failed/`, or stay."""
+    watch_settle_seconds: Annotated[int, Field(ge=1, le=3600)] = 10
+    """Seconds for which size and time of a file must stay the same before it is imported."""
     trash_days: Annotated[int, Field(ge=0, le=36_500)] = 30
     """Days for which assets lie in the trash before they are removed for good; 0: until somebody says so."""
 
@@ -97,6 +119,14 @@ class ApiSettings(ServiceSettings):
     def _bounds_in_order(self) -> Self:
         if self.sign_min_seconds > self.sign_max_seconds:
             raise ValueError("SIGN_MIN_SECONDS must not be larger than SIGN_MAX_SECONDS")
+        return self
+
+    @model_validator(mode="after")
+    def _watched_for_somebody(self) -> Self:
+        if (self.watch_folder or self.watch_bucket) and not self.watch_owner:
+            raise ValueError(
+                "WATCH_OWNER must be set with WATCH_FOLDER or WATCH_BUCKET: somebody owns what is imported"
+            )
         return self
 
     @field_validator("smtp_url")

@@ -19,10 +19,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from mamkit.catalog.engine import now
 from mamkit.catalog.event_models import Event, EventCounter
 
-__all__ = ["KINDS", "PROGRESS", "EventsState", "events_after", "events_state", "number_events", "purge_events", "tell"]
+__all__ = [
+    "KINDS",
+    "PASSING",
+    "PROGRESS",
+    "EventsState",
+    "events_after",
+    "events_state",
+    "number_events",
+    "purge_events",
+    "tell",
+]
 
 PROGRESS = "preview.progress"
-"""The kind of event of which there are many, and of which only the newest says something."""
+PASSING = frozenset({PROGRESS, "import.progress"})
+"""The kinds of events of which there are many, and of which only the newest says something."""
 
 KINDS = (
     "asset.changed",
@@ -37,6 +48,11 @@ KINDS = (
     "comment.deleted",
     "comment.reopened",
     "comment.resolved",
+    "import.cancelled",
+    "import.created",
+    "import.done",
+    "import.failed",
+    "import.progress",
     "incident.escalated",
     "member.removed",
     "member.set",
@@ -151,7 +167,7 @@ async def purge_events(session: AsyncSession, *, older_than: timedelta) -> int:
     if counter is None:
         return 0
     old = await session.scalar(select(func.max(Event.position)).where(Event.created_at < moment - older_than))
-    gone = await _delete(session, [Event.kind == PROGRESS, Event.created_at < moment - KEEP_PROGRESS])
+    gone = await _delete(session, [Event.kind.in_(sorted(PASSING)), Event.created_at < moment - KEEP_PROGRESS])
     if old is not None:
         gone += await _delete(session, [Event.position <= old])
         counter.purged = max(counter.purged, old)

@@ -2,8 +2,8 @@
 
 A scope is enforced twice. Every ORM statement of a scoped session that reads, changes or deletes rows of a table in
 `SCOPED` gets the condition of its scope, on both databases, so that a query that forgets to ask sees nothing foreign.
-On PostgreSQL the policies of the tables (migrations 0003, 0008 and 0009) say the same again, also to statements that go
-past the ORM.
+On PostgreSQL the policies of the tables (migrations 0003, 0008, 0009 and 0011) say the same again, also to statements
+that go past the ORM.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +18,7 @@ from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 
 from mamkit.catalog.collection_models import Collection, CollectionItem
 from mamkit.catalog.event_models import Event, WebhookDelivery, WebhookEndpoint
+from mamkit.catalog.import_models import Import
 from mamkit.catalog.link_models import ShareLink, ShareUse
 from mamkit.catalog.login_models import Share
 from mamkit.catalog.models import Asset, AssetTag, Base, Comment, Preview, PreviewPart, Version
@@ -101,6 +102,7 @@ SCOPED: Mapping[type[Base], Callable[[_Seen], ColumnElement[bool]]] = {
     Event: lambda seen: seen.events,
     WebhookEndpoint: lambda seen: WebhookEndpoint.workspace_id.in_(seen.workspaces),
     WebhookDelivery: lambda seen: WebhookDelivery.workspace_id.in_(seen.workspaces),
+    Import: lambda seen: Import.workspace_id.in_(seen.workspaces),
     Collection: lambda seen: Collection.workspace_id.in_(seen.workspaces),
     CollectionItem: lambda seen: CollectionItem.collection_id.in_(seen.collections),
     ShareLink: lambda seen: ShareLink.workspace_id.in_(seen.workspaces),

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from mamkit.catalog.engine import now
 from mamkit.catalog.errors import CatalogError, NotFoundError
 from mamkit.catalog.event_models import Event, WebhookDelivery, WebhookEndpoint
-from mamkit.catalog.events import PROGRESS, tell
+from mamkit.catalog.events import PASSING, tell
 from mamkit.ids import uuid7
 
 __all__ = [
@@ -183,7 +183,7 @@ async def plan_deliveries(
     """
     by_workspace: dict[UUID, list[Event]] = {}
     for event in events:
-        if event.kind != PROGRESS:
+        if event.kind not in PASSING:
             by_workspace.setdefault(event.workspace_id, []).append(event)
     if not by_workspace:
         return

@@ -97,7 +97,7 @@ class Ingest:
                 session, id=asset_id, user_id=user_id, workspace_id=workspace_id, title=title, staging_key=key
             )
 
-    async def promote(self, asset: Asset, *, sha256: str | None = None) -> Version:
+    async def promote(self, asset: Asset, *, sha256: str | None = None, staged: str | None = None) -> Version:
         """Make the staged upload of an asset its next master, record the version, and start its preview.
 
         Safe to repeat and to run twice at once: the same upload is the same version. The staged bytes are removed only
@@ -106,19 +106,23 @@ class Ingest:
         Args:
             asset: The recorded asset.
             sha256: What the client says the bytes are; None takes what the store finds.
+            staged: Where the bytes wait, in the staging zone; None: under the asset's own key.
 
         Raises:
             StagedUploadMissingError: Nothing lies under the staging key, and no version came of it.
             UploadRejectedError: The staged bytes have another SHA-256.
             MasterConflictError: Other bytes already stand under the version's key.
         """
-        key = asset.staging_key
+        key = staged or asset.staging_key
         try:
-            staged = await asyncio.to_thread(self._zones.staging.head, key)
+            info = await asyncio.to_thread(self._zones.staging.head, key)
         except ObjectNotFoundError as error:
             async with self._catalog.read() as session:
-                version = await db.latest_version(session, asset.id)
-            if version is None or sha256 not in {None, version.sha256}:
+                if sha256 is None:
+                    version = await db.latest_version(session, asset.id)
+                else:
+                    version = await db.version_of_sha256(session, asset.id, sha256)
+            if version is None:
                 raise StagedUploadMissingError(key) from error
             return version  # promoted before, and staging cleared since
         digest = await asyncio.to_thread(sha256_of, self._zones.staging, key) if sha256 is None else sha256
@@ -128,7 +132,7 @@ class Ingest:
         if version is None:
             target = master_key(asset.id, number, PurePosixPath(key).suffix.removeprefix("."))
             record = await asyncio.to_thread(
-                promote, self._zones, staged=key, master=target, size=staged.size, sha256=digest
+                promote, self._zones, staged=key, master=target, size=info.size, sha256=digest
             )
             version_id = uuid7()
             async with self._catalog.begin() as session:

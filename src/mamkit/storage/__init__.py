@@ -68,6 +68,7 @@ from mamkit.storage.protocols import (
     SignsParts,
     SignsUploads,
     Upload,
+    WritesParts,
 )
 from mamkit.storage.reader import ObjectFile, open_seekable
 from mamkit.storage.transfer import (
@@ -135,6 +136,7 @@ __all__ = [
     "Upload",
     "UploadClosedError",
     "UploadRejectedError",
+    "WritesParts",
     "Zones",
     "check_key",
     "clear_staged",

@@ -67,6 +67,12 @@ class LocalParts:
             expires_in=expires_in,
         )
 
+    def put(self, plan: PartsPlan, number: int, data: bytes | bytearray) -> None:
+        """Write one part."""
+        plan.check_data(number, data)
+        self._check_begun(plan)
+        self._store.put(_part(plan, number), bytes(data))
+
     def there(self, plan: PartsPlan) -> frozenset[int]:
         """Return the numbers of the parts that have arrived whole."""
         self._check_begun(plan)

@@ -18,6 +18,7 @@ from mamkit.storage.protocols import (
     SignsParts,
     SignsUploads,
     Upload,
+    WritesParts,
 )
 
 __all__ = ["RenamedBody", "StoreWrapper"]
@@ -147,6 +148,16 @@ class StoreWrapper:
     ) -> SignedRequest:
         """Return a request that writes one part."""
         return self._parts().sign_part(plan, number, sha256=sha256, expires_in=expires_in)
+
+    def put_part(self, plan: PartsPlan, number: int, data: bytes | bytearray) -> None:
+        """Write one part.
+
+        Raises:
+            UnsupportedOperationError: The store within takes no parts from this process.
+        """
+        if not isinstance(self._store, WritesParts):
+            raise self._lacks("takes no parts")
+        self._store.put_part(plan, number, data)
 
     def parts_there(self, plan: PartsPlan) -> frozenset[int]:
         """Return the numbers of the parts that have arrived whole."""

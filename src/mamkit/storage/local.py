@@ -221,6 +221,10 @@ class LocalStore:
         """Return a request that writes one part."""
         return self._parts.sign(plan, number, sha256=sha256, expires_in=expires_in)
 
+    def put_part(self, plan: PartsPlan, number: int, data: bytes | bytearray) -> None:
+        """Write one part."""
+        self._parts.put(plan, number, data)
+
     def parts_there(self, plan: PartsPlan) -> frozenset[int]:
         """Return the numbers of the parts that have arrived whole."""
         return self._parts.there(plan)

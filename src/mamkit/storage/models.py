@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from mamkit.storage.errors import InvalidRangeError, RangeNotSatisfiableError, UnboundedUploadError
+from mamkit.storage.errors import InvalidRangeError, RangeNotSatisfiableError, UnboundedUploadError, UploadRejectedError
 
 __all__ = [
     "ByteRange",
@@ -143,6 +143,18 @@ class PartsPlan:
         """
         start = self.range_of(number).start
         return min(start + self.part_size, self.size) - start
+
+    def check_data(self, number: int, data: bytes | bytearray) -> None:
+        """Do nothing if these are as many bytes as a part has.
+
+        Raises:
+            InvalidRangeError: There is no part of this number.
+            UnboundedUploadError: The plan says that parts have checksums: those are for parts that others write.
+            UploadRejectedError: They are more, or fewer.
+        """
+        self.check_part(number, None)
+        if len(data) != self.size_of(number):
+            raise UploadRejectedError("size", expected=self.size_of(number), actual=len(data), key=self.key)
 
     def check_part(self, number: int, sha256: str | None) -> None:
         """Do nothing if this is how a part of the plan is signed.

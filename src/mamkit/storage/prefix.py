@@ -125,6 +125,11 @@ class PrefixStore(StoreWrapper):
         """Return a request that writes one part."""
         return super().sign_part(self._inner_plan(plan), number, sha256=sha256, expires_in=expires_in)
 
+    def put_part(self, plan: PartsPlan, number: int, data: bytes | bytearray) -> None:
+        """Write one part."""
+        with self._own():
+            super().put_part(self._inner_plan(plan), number, data)
+
     def parts_there(self, plan: PartsPlan) -> frozenset[int]:
         """Return the numbers of the parts that have arrived whole."""
         with self._own():

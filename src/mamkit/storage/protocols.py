@@ -35,6 +35,7 @@ __all__ = [
     "SignsParts",
     "SignsUploads",
     "Upload",
+    "WritesParts",
 ]
 
 
@@ -262,6 +263,28 @@ class SignsParts(Protocol):
 
     def abort_parts(self, plan: PartsPlan) -> None:
         """Forget the upload and its parts; if there is none, do nothing."""
+
+
+@runtime_checkable
+class WritesParts(SignsParts, Protocol):
+    """A store into which this process writes the parts itself, for a transfer that outlives the process."""
+
+    def put_part(self, plan: PartsPlan, number: int, data: bytes | bytearray) -> None:
+        """Write one part, whole or not at all; again, if need be, with the same bytes.
+
+        Of two that differ, servers take one or the other.
+
+        Args:
+            plan: Of the upload, without checksums: on the way to the store these bytes have one in any case.
+            number: Of the part, from 1.
+            data: All of its bytes; not to be changed before this returns.
+
+        Raises:
+            InvalidRangeError: The plan has no part of this number.
+            UnboundedUploadError: The plan says that parts have checksums.
+            UploadRejectedError: These are not as many bytes as the part has.
+            ObjectNotFoundError: There is no such upload, or it is over.
+        """
 
 
 class RequestSigner(Protocol):

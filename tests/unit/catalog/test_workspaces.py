@@ -27,6 +27,7 @@ from mamkit.catalog import (
 from mamkit.catalog.collection_items import put_asset
 from mamkit.catalog.collections import create_collection
 from mamkit.catalog.event_models import Event, WebhookDelivery, WebhookEndpoint
+from mamkit.catalog.imports import add_import
 from mamkit.catalog.models import Base
 from mamkit.catalog.scope import SCOPED, SETTINGS
 from mamkit.catalog.share_links import add_share_link, record_use
@@ -103,6 +104,10 @@ async def two(any_catalog: Catalog) -> Two:
             session, id=uuid4(), digest="0" * 64, workspace_id=studio.id, user_id=ada.id, asset_id=asset.id
         )
         await record_use(session, link.id, action="looked", address="192.0.2.1")
+        await add_import(
+            session, user_id=ada.id, workspace_id=studio.id, kind="url", source="example.com", title="Rushes",
+            filename="rushes.mov", origin="0" * 64,
+        )  # fmt: skip
     return Two(ada, eve, studio, asset)
 
 

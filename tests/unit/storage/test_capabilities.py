@@ -26,6 +26,7 @@ from mamkit.storage import (
     SignsParts,
     SignsUploads,
     UnsupportedOperationError,
+    WritesParts,
 )
 from mamkit.storage.backend import StoreWrapper
 from mamkit.storage.s3 import S3Store
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     # And it takes these.
     everything: tuple[ExpiresObjects, EncryptsObjects, AnswersOrigins, SignsForms, SignsParts, RetainsObjects]
     everything = (S3Store(""), S3Store(""), S3Store(""), S3Store(""), S3Store(""), S3Store(""))
-    local: tuple[SignsUploads, SignsForms, SignsParts, RetainsObjects]
+    local: tuple[SignsUploads, SignsForms, WritesParts, RetainsObjects]
     local = (LocalStore(""), LocalStore(""), LocalStore(""), LocalStore(""))
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -15,7 +15,7 @@ from mamkit import catalog as db
 from mamkit.auth import Principal, Resource
 from mamkit.catalog import webhooks as store
 from mamkit.catalog.event_models import WebhookDelivery, WebhookEndpoint
-from mamkit.catalog.events import KINDS, PROGRESS
+from mamkit.catalog.events import KINDS, PASSING
 from mamkit.clock import utc_now
 from mamkit.ids import uuid7
 from mamkit.signing import generate_webhook_secret
@@ -29,7 +29,7 @@ __all__ = ["routes"]
 
 OVERLAP = timedelta(days=1)  # for which the old secret signs as well: time enough to put the new one into place
 TEST = "webhook.test"
-TOLD = frozenset(KINDS) - {PROGRESS}
+TOLD = frozenset(KINDS) - PASSING
 
 Url = Annotated[str, Field(min_length=8, max_length=2048, examples=["https://hooks.example.com/mamkit"])]
 Kinds = Annotated[list[str], Field(max_length=len(KINDS), examples=[["preview.ready", "preview.failed"]])]

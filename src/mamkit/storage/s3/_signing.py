@@ -1,5 +1,6 @@
 """What a store on S3 signs for others: reading, writing, forms, parts."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 
@@ -7,6 +8,7 @@ from mamkit.clock import Clock
 from mamkit.storage._facts import check_facts
 from mamkit.storage.errors import (
     ObjectNotFoundError,
+    StorageError,
     UnboundedUploadError,
     UnsupportedOperationError,
     UploadRejectedError,
@@ -121,6 +123,18 @@ class S3Signing:
         query = {"partNumber": str(number), "uploadId": plan.upload_id}
         return self._sign("PUT", self._check(plan.key), query, headers, expires_in)
 
+    def put_part(self, plan: PartsPlan, number: int, data: bytes | bytearray) -> None:
+        """Write one part."""
+        plan.check_data(number, data)
+        sha256 = hashlib.sha256(data).hexdigest()
+        query = {"partNumber": str(number), "uploadId": plan.upload_id}
+        try:
+            self._client.transport.request(
+                "PUT", self._check(plan.key), query=query, body=memoryview(data), payload=sha256
+            )
+        except RefusalError as refusal:
+            raise _refused(refusal, plan) from refusal
+
     def parts_there(self, plan: PartsPlan) -> frozenset[int]:
         """Return the numbers of the parts that have arrived whole."""
         sizes = {number: size for number, size, _ in self._parts(plan)}
@@ -149,9 +163,7 @@ class S3Signing:
             try:
                 page = parse_xml(self._client.transport.request("GET", self._check(plan.key), query=query).data)
             except RefusalError as refusal:
-                if refusal.reason == "NoSuchUpload":
-                    raise ObjectNotFoundError(plan.key) from refusal
-                raise to_error(refusal, plan.key) from refusal
+                raise _refused(refusal, plan) from refusal
             for part in page.iterfind("Part"):
                 etag, sha256 = text_of(part, "ETag"), text_of(part, "ChecksumSHA256")
                 yield int(text_of(part, "PartNumber")), int(text_of(part, "Size")), f"{etag} {sha256}".strip()
@@ -184,3 +196,7 @@ class S3Signing:
             raise UnsupportedOperationError(f"S3 signs requests for 1 second to {_LONGEST.days} days, not {expires_in}")
         now = self._clock()
         return now, now + expires_in
+
+
+def _refused(refusal: RefusalError, plan: PartsPlan) -> StorageError:
+    return ObjectNotFoundError(plan.key) if refusal.reason == "NoSuchUpload" else to_error(refusal, plan.key)

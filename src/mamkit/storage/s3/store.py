@@ -296,6 +296,10 @@ class S3Store:
         """Return a request that writes one part."""
         return self._signing.sign_part(plan, number, sha256=sha256, expires_in=expires_in)
 
+    def put_part(self, plan: PartsPlan, number: int, data: bytes | bytearray) -> None:
+        """Write one part."""
+        self._signing.put_part(plan, number, data)
+
     def parts_there(self, plan: PartsPlan) -> frozenset[int]:
         """Return the numbers of the parts that have arrived whole."""
         return self._signing.parts_there(plan)

@@ -16,6 +16,7 @@ from mamkit.storage import (
     UnboundedUploadError,
     UnsupportedOperationError,
     UploadRejectedError,
+    WritesParts,
 )
 from mamkit.testing.storage._declared import Declared
 
@@ -100,6 +101,29 @@ class PartsContract(Declared):
         assert in_parts.parts_there(other) == frozenset()  # of the same key, and another upload
         in_parts.abort_parts(other)
         assert list(store.list()) == []
+
+    def test_parts_that_are_written_here_are_kept_until_they_are_joined(
+        self, store: ObjectStore, in_parts: SignsParts
+    ) -> None:
+        """In any order and again; of another size, or of an upload that is over, none is taken (`WritesParts`)."""
+        if not isinstance(in_parts, WritesParts):
+            pytest.skip("parts are not written by this process: `WritesParts`")
+        parts = [bytes([number]) * size for number, size in enumerate((_PART, _PART, 13), 1)]
+        plan = _begin(in_parts)
+        for number in (3, 1):
+            in_parts.put_part(plan, number, parts[number - 1])
+            in_parts.put_part(plan, number, bytearray(parts[number - 1]))
+        assert in_parts.parts_there(plan) == {1, 3}
+        with pytest.raises(UploadRejectedError):
+            in_parts.put_part(plan, 2, parts[1][1:])
+        with pytest.raises(InvalidRangeError):
+            in_parts.put_part(plan, 4, b"")
+        in_parts.put_part(plan, 2, parts[1])
+        assert in_parts.complete_parts(plan).size == _SIZE
+        with store.get("film.mp4") as body:
+            assert b"".join(body) == b"".join(parts)
+        with pytest.raises(ObjectNotFoundError):
+            in_parts.put_part(plan, 1, parts[0])
 
     def test_an_upload_in_parts_without_a_bound_or_a_key_is_refused(self, in_parts: SignsParts) -> None:
         """Before anything is begun."""

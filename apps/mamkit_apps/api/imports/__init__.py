@@ -1,0 +1,1 @@
+"""Media that is brought in from URLs, watched folders and watched buckets."""
