@@ -42,9 +42,11 @@ class TracedQueue:
             trace = self._tracing.traceparent()
             return self._queue.enqueue(*(job if job.traceparent else replace(job, traceparent=trace) for job in jobs))
 
-    def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta) -> Lease | None:
+    def claim(
+        self, worker: str, *, kinds: Sequence[str] | None = None, lease: timedelta, before: int | None = None
+    ) -> Lease | None:
         """See `Queue.claim`."""
-        return self._queue.claim(worker, kinds=kinds, lease=lease)
+        return self._queue.claim(worker, kinds=kinds, lease=lease, before=before)
 
     def renew(self, lease: Lease, *, by: timedelta) -> Lease:
         """See `Queue.renew`."""

@@ -84,9 +84,8 @@ def _importer(parts: Parts, fetcher: Fetcher, inboxes: Sequence[Folder | Bucket]
             bringers["bucket"] = BucketBringer(each, staging, most=settings.max_upload_bytes)
 
     async def may(row: Import) -> Asset | None:
-        async with parts.catalog.read() as session:
-            standing = await db.standing_of(session, row.user_id)
-        if standing is None or standing.user.status != "active":
+        standing = await db.standing_of(parts.catalog, row.user_id)
+        if standing is None or standing.status != "active":
             raise PermissionDeniedError("asset.create", "the account is disabled")
         principal = principal_of(standing)
         if row.new_asset:
