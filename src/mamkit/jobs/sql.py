@@ -14,7 +14,6 @@ from mamkit.clock import Clock
 from mamkit.errors import MissingExtraError
 from mamkit.ids import uuid7
 from mamkit.jobs._check import (
-    LEASE_RAN_OUT,
     check_claim,
     check_duration,
     check_job,
@@ -22,6 +21,7 @@ from mamkit.jobs._check import (
     check_progress,
     clip_reason,
 )
+from mamkit.jobs._claiming import is_any_there, take, wanted_jobs
 from mamkit.jobs._database import Database
 from mamkit.jobs._micros import micros, moment
 from mamkit.jobs._table import (
@@ -31,7 +31,6 @@ from mamkit.jobs._table import (
     held,
     jobs,
     make_table,
-    overdue,
     runnable,
     to_event,
     to_job,
@@ -55,7 +54,6 @@ try:
         case,
         delete,
         func,
-        not_,
         or_,
         select,
         true,
@@ -69,7 +67,6 @@ except ImportError as error:
 
 __all__ = ["SqlQueue"]
 
-URGENCY = (jobs.c.priority, jobs.c.run_at, jobs.c.sequence)  # in which order jobs are handed out
 PAUSE = timedelta(seconds=0.5)  # between two looks of a watch: no job tells more often
 PURGE_BATCH = 1000  # rows deleted in one transaction, so that a purge never holds SQLite's write lock for long
 
@@ -149,49 +146,12 @@ class SqlQueue:
     ) -> list[Lease]:
         """See `CanBatch.claim_many`."""
         check_claim(worker, limit, kinds=kinds, lease=lease, before=before)
-        wanted = and_(
-            true() if kinds is None else jobs.c.kind.in_(kinds),
-            true() if before is None else jobs.c.priority < before,
+        wanted = wanted_jobs(kinds, before)
+        if not self._database.read(lambda connection: is_any_there(connection, wanted, self._database.now())):
+            return []
+        return self._database.write(
+            lambda connection: take(connection, wanted, self._database.now(), worker=worker, limit=limit, lease=lease)
         )
-        spent = jobs.c.attempts >= jobs.c.max_attempts
-
-        def see(connection: Connection) -> bool:
-            # In order, although any would do: it keeps PostgreSQL from walking the table in search of the first.
-            seen = select(jobs.c.id).where(runnable(self._database.now()), or_(wanted, spent)).order_by(*URGENCY)
-            return connection.execute(seen.limit(1)).one_or_none() is not None
-
-        def take(connection: Connection) -> list[Row[Any]]:
-            now = self._database.now()
-            given_up = select(jobs.c.id).where(overdue(now), spent).with_for_update(skip_locked=True)
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.id.in_(given_up.correlate(None)))
-                .values(state="dead", reason=LEASE_RAN_OUT, finished_at=now)
-            )
-            most_urgent = (
-                select(jobs.c.id)
-                .where(runnable(now), wanted, not_(spent))
-                .order_by(*URGENCY)
-                .limit(limit)
-                .with_for_update(skip_locked=True)
-                .correlate(None)
-            )
-            taken = {
-                "state": "running",
-                "worker": worker,
-                "attempts": jobs.c.attempts + 1,
-                "fence": jobs.c.fence + 1,
-                "lease_until": now + micros(lease),
-                "progress": None,
-                "told_at": None,
-            }
-            # As a common table expression, which is read once: PostgreSQL may read what stands after IN again and
-            # again, and lock other rows each time.
-            chosen = jobs.c.id.in_(select(most_urgent.cte("most_urgent").c.id))
-            rows = connection.execute(update(jobs).where(chosen).values(taken).returning(jobs)).all()
-            return sorted(rows, key=lambda row: (row.priority, row.run_at, row.sequence))
-
-        return [to_lease(row) for row in self._database.write(take)] if self._database.read(see) else []
 
     def renew(self, lease: Lease, *, by: timedelta) -> Lease:
         """See `Queue.renew`."""
