@@ -25,6 +25,7 @@ from mamkit_apps.api.events import notifications, sockets, streams, webhooks
 from mamkit_apps.api.idempotency import Idempotency
 from mamkit_apps.api.library import (
     assets,
+    captions,
     collections,
     comments,
     finding,
@@ -104,6 +105,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             *uploads.routes,
             *previews.routes,
             *playback.routes,
+            *captions.routes,
             *streams.routes,
             *sockets.handlers,
             *webhooks.routes,
