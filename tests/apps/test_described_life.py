@@ -37,7 +37,7 @@ def installation(kind: str, folder: Path, request: pytest.FixtureRequest) -> Ite
         settings |= buckets("described", endpoint)
         settings |= {name: f"a secret of the tests that is long enough, {name}" for name in SECRETS}
         settings["DATABASE_URL"] = request.getfixturevalue("postgres").new_database()
-        settings["REDIS_URL"] = request.getfixturevalue("redis_server").url
+        settings["REDIS_URL"] = f"{request.getfixturevalue('redis_server').url.removesuffix('/0')}/6"
         for name in ("staging", "masters", "previews"):
             store_on(endpoint, f"described-{name}")
     data, logs = folder / "data", folder / "logs"
