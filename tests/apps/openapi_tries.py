@@ -73,7 +73,9 @@ class Tries:
         sensible = mode is GenerationMode.POSITIVE
 
         @seed(seeded)
-        @settings(max_examples=most, phases=[Phase.generate], suppress_health_check=HEALTH)
+        @settings(
+            max_examples=most, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=HEALTH
+        )
         @given(case=operation.as_strategy(generation_mode=mode), known=sampled_from([True, False]))
         def one(case: Any, known: bool) -> None:
             if sensible and login and known:

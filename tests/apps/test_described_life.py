@@ -18,6 +18,7 @@ from tests.apps.described_client import Answer, DescribedClient
 from tests.apps.test_s3 import buckets
 from tests.media_factory import make_clip
 from tests.s3_servers import store_on
+from tests.unit.transcode.test_subtitles import with_subtitles
 
 PASSWORD = "correct horse battery staple"
 SECRETS = ("EDGE_SIGNING_KEY", "JWT_SECRET", "SESSION_SECRET", "CALLBACK_SECRET", "SEALING_KEYS")
@@ -36,7 +37,7 @@ def installation(kind: str, folder: Path, request: pytest.FixtureRequest) -> Ite
         settings |= buckets("described", endpoint)
         settings |= {name: f"a secret of the tests that is long enough, {name}" for name in SECRETS}
         settings["DATABASE_URL"] = request.getfixturevalue("postgres").new_database()
-        settings["REDIS_URL"] = request.getfixturevalue("redis_server").url
+        settings["REDIS_URL"] = f"{request.getfixturevalue('redis_server').url.removesuffix('/0')}/6"
         for name in ("staging", "masters", "previews"):
             store_on(endpoint, f"described-{name}")
     data, logs = folder / "data", folder / "logs"
@@ -69,11 +70,11 @@ class Life:
 
     def upload(self) -> None:
         """Upload the film in one piece; each POST twice, as a client does that gets no answer."""
-        wanted = {"filename": "film.mp4", "size": len(self.film), "content_type": "video/mp4"}
+        wanted = {"filename": "film.mkv", "size": len(self.film), "content_type": "video/x-matroska"}
         presigned = self.twice("assets_presign", wanted)
         self.client.follow(presigned.body, self.film)
         self.asset = {"asset_id": presigned["asset_id"]}
-        self.twice("assets_create_asset", {**self.asset, "filename": "film.mp4", "title": "Ducks"})
+        self.twice("assets_create_asset", {**self.asset, "filename": "film.mkv", "title": "Ducks"})
         promoted = self.twice("assets_promote", {**self.asset, "sha256": digest(self.film)})
         assert promoted["number"] == 1
         self.version = {"version_id": promoted["id"]}
@@ -160,6 +161,7 @@ class Life:
         download = self.call("shared_sign_download", here, {})["url"]
         assert self.client.http.get(download).content == self.film
         assert len(self.call("shared_artwork", here)["items"]) > 2
+        assert len(self.call("shared_captions_of_link", here)["items"]) == 1
         link = {"link_id": made["record"]["id"]}
         assert "downloaded" in {use["action"] for use in self.call("shares_list_uses", link)["items"]}
         self.call("shares_revoke", link)
@@ -172,6 +174,9 @@ class Life:
         assert {each["kind"] for each in artwork} >= {"poster", "storyboard", "waveform"}
         for each in artwork:
             assert len(self.client.http.get(each["url"]).raise_for_status().content) == each["size"]
+        [words] = self.call("previews_captions", self.version)["items"]
+        assert (words["language"], words["forced"]) == ("en", False)
+        assert "Rabbit season" in self.client.http.get(words["url"]).raise_for_status().text
         download = self.call("previews_sign_download", body=self.version)["url"]
         assert self.client.http.get(download).content == self.film
         part = self.client.http.get(download, headers={"range": "bytes=4-7"})
@@ -198,7 +203,7 @@ class Life:
     def replace(self) -> None:
         """Upload a new version in parts, with a break after the first; then let the first version play again."""
         film = padded(self.film)
-        begun = self.twice("uploads_begin", {**self.asset, "filename": "film.mp4", "size": len(film)})
+        begun = self.twice("uploads_begin", {**self.asset, "filename": "film.mkv", "size": len(film)})
         upload, size = {"upload": begun["upload"]}, begun["part_size"]
         assert begun["count"] == 2
         for number in (1, 2):
@@ -253,15 +258,16 @@ def digest(content: bytes) -> str:
 
 
 def padded(film: bytes) -> bytes:
-    """Return the same film in a larger file: with a box behind it that players skip (ISO/IEC 14496-12, `free`)."""
-    return film + (8 + PADDING).to_bytes(4, "big") + b"free" + os.urandom(PADDING)
+    """Return the same film in a larger file: with something behind it that players skip (RFC 8794, `Void`)."""
+    return film + b"\xec" + (1 << 56 | PADDING).to_bytes(8, "big") + os.urandom(PADDING)
 
 
 @pytest.mark.parametrize("kind", ["embedded", "distributed"])
 def test_whoever_has_read_the_document_alone_can_do_everything_with_an_asset(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest, figure: Callable[[str], None]
 ) -> None:
-    film = make_clip(tmp_path / "film.mp4", seconds=2, width=192, height=108).read_bytes()
+    clip = make_clip(tmp_path / "film.mp4", seconds=2, width=192, height=108)
+    film = with_subtitles(clip, "1\n00:00:00,200 --> 00:00:01,800\nRabbit season\n").read_bytes()
     with (
         installation(kind, tmp_path, request) as api_url,
         DescribedClient(f"{api_url}/schema/openapi.json") as client,

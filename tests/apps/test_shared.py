@@ -146,6 +146,7 @@ def test_a_visitor_sees_one_asset_and_no_way_to_another(studio: Studio) -> None:
         for method, path, body in (
             ("GET", "", None),
             ("GET", "/artwork", None),
+            ("GET", "/captions", None),
             ("GET", "/comments", None),
             ("POST", "/comments", {"content": "x", "name": "Eve"}),
             ("POST", "/sign-preview", {}),

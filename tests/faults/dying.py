@@ -100,13 +100,13 @@ async def known(catalog: Catalog, asset_id: UUID) -> list[db.Version]:
         return list(await db.versions_of(session, asset_id))
 
 
-def build(folder: Path, version_id: UUID, fatal: int, report: Callable[[int], object]) -> None:
-    """Build a preview, anew if it is ready; tell how many steps that took, if it was not killed."""
+def build(folder: Path, version_id: UUID, fatal: int, report: Callable[[int], object], anew: bool = True) -> None:
+    """Build a preview, `anew` if it is ready; tell how many steps that took, if it was not killed."""
 
     async def work() -> int:
         catalog, _, _, publisher, steps = open_parts(folder, fatal)
         async with catalog:
-            if (await publisher.state(version_id)).preview.generation == 1:
+            if anew and (await publisher.state(version_id)).preview.generation == 1:
                 await publisher.rebuild(version_id)
             await publisher.reconcile()
             while (lease := publisher._queue.claim("worker", lease=timedelta(milliseconds=1))) is not None:

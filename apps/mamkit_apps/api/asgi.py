@@ -27,6 +27,7 @@ from mamkit_apps.api.imports import routes as imports
 from mamkit_apps.api.imports.wiring import importing
 from mamkit_apps.api.library import (
     assets,
+    captions,
     collections,
     comments,
     finding,
@@ -109,6 +110,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             *imports.routes,
             *previews.routes,
             *playback.routes,
+            *captions.routes,
             *streams.routes,
             *sockets.handlers,
             *webhooks.routes,

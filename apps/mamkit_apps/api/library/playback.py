@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from ipaddress import ip_network
 from itertools import islice
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.problems import InvalidRequestError
 
 __all__ = [
+    "ART",
     "Artwork",
     "PlaybackOptions",
     "PlaybackRequest",
@@ -34,13 +35,15 @@ __all__ = [
     "download_of",
     "lifetime_of",
     "routes",
+    "short_lifetime",
     "sign_playback",
 ]
 
 ART = "art/"  # folder of the artwork below a preview's prefix
+SHORT = 900  # seconds for which a visitor's URLs last at most: what still plays after a link was revoked
 MOST_ART = 1000  # objects; a storyboard of a day has some hundred sheets
-Kind = Literal["poster", "storyboard", "waveform"]
-KINDS: Mapping[str, Kind] = {"poster": "poster", "storyboard": "storyboard", "waveform": "waveform"}
+Kind = Literal["poster", "thumbnail", "storyboard", "waveform"]
+KINDS: Mapping[str, Kind] = {kind: kind for kind in get_args(Kind)}
 
 
 class PlaybackOptions(Lifetime):
@@ -191,6 +194,12 @@ def lifetime_of(settings: ApiSettings, seconds: int | None) -> timedelta:
             f"lifetime_seconds: must lie between {shortest.total_seconds():.0f} and {longest.total_seconds():.0f}"
         )
     return longest if seconds is None else timedelta(seconds=seconds)
+
+
+def short_lifetime(settings: ApiSettings, seconds: int | None) -> int:
+    """Return for how long something is signed for a visitor: as long as was asked for, within bounds."""
+    longest = min(SHORT, int(settings.sign_bounds[1].total_seconds()))
+    return longest if seconds is None else min(seconds, longest)
 
 
 routes = [Router("/api", route_handlers=[artwork, sign_download], tags=["previews"])]

@@ -26,10 +26,10 @@ from mamkit_apps.api.library.playback import (
     PlaybackOptions,
     artwork_of,
     download_of,
+    short_lifetime,
     sign_playback,
 )
 from mamkit_apps.api.library.schemas import Lifetime, PlaybackUrl
-from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.visitors import Visitor, only, open_link, seal_pass, shown_asset, shown_version
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.problems import InvalidRequestError
@@ -37,7 +37,6 @@ from mamkit_apps.problems import InvalidRequestError
 __all__ = ["routes"]
 
 MAX_COMMENTS = 1000  # by one link about one asset: more than a review has, and no way to fill the database
-SHORT = 900  # seconds for which a visitor's URLs last at most: what still plays after a link was revoked
 
 Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 
@@ -177,7 +176,7 @@ async def get_asset(asset_id: FromPath[UUID], visitor: Visitor, parts: Wired) ->
 async def artwork(asset_id: FromPath[UUID], visitor: Visitor, parts: Wired) -> Artwork:
     """List poster, storyboard and waveform, with URLs that show them for a while."""
     asset = await shown_asset(parts, visitor, asset_id, action="looked")
-    return await artwork_of(parts, await shown_version(parts, visitor, asset), _short(parts.settings, None))
+    return await artwork_of(parts, await shown_version(parts, visitor, asset), short_lifetime(parts.settings, None))
 
 
 @post("/assets/{asset_id:uuid}/sign-preview", status_code=HTTPStatus.OK, opt=answers(headers=["Set-Cookie"]))
@@ -191,7 +190,7 @@ async def sign_preview(
         preview = await db.preview_of(session, version.id)
     if preview.status not in {"playable", "ready"}:
         raise InvalidRequestError(f"the preview is {preview.status}, not yet playable")
-    asked = data.model_copy(update={"lifetime_seconds": _short(parts.settings, data.lifetime_seconds)})
+    asked = data.model_copy(update={"lifetime_seconds": short_lifetime(parts.settings, data.lifetime_seconds)})
     return sign_playback(parts, asked, version.preview_prefix, visitor.address)
 
 
@@ -203,7 +202,7 @@ async def sign_download(
     visitor.require("download")
     asset = await shown_asset(parts, visitor, asset_id, action="downloaded")
     version = await shown_version(parts, visitor, asset)
-    return await download_of(parts, version, _short(parts.settings, data.lifetime_seconds))
+    return await download_of(parts, version, short_lifetime(parts.settings, data.lifetime_seconds))
 
 
 @get("/assets/{asset_id:uuid}/comments")
@@ -270,12 +269,6 @@ async def _view(parts: Parts, link: db.ShareLink, asset: Asset) -> SharedAsset:
 def _anonymous(view: CommentView) -> CommentView:
     """Return a comment without the ids of those who have accounts."""
     return view.model_copy(update={"user_id": None, "resolved_by": None})
-
-
-def _short(settings: ApiSettings, seconds: int | None) -> int:
-    """Return for how long something is signed for a visitor: as long as was asked for, within bounds."""
-    longest = min(SHORT, int(settings.sign_bounds[1].total_seconds()))
-    return longest if seconds is None else min(seconds, longest)
 
 
 async def _note(parts: Parts, link_id: UUID, action: str, address: str) -> None:
