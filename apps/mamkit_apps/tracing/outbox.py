@@ -4,7 +4,6 @@ import logging
 import os
 import re
 import threading
-import time
 from collections import deque
 from urllib.parse import urlsplit
 
@@ -48,13 +47,13 @@ class Outbox(SpanProcessor):
         self._thread: threading.Thread | None = None
         self._process = os.getpid()
         self._counts = {"sent": 0, "refused": 0, "dropped": 0}
+        self._under_way = 0
         self._failing = False
         self._said: list[str] = []
 
     def counts(self) -> dict[str, int]:
         """Return how many spans were sent, refused and dropped."""
-        with self._change:
-            return dict(self._counts)
+        return dict(self._counts)  # without the lock, which a process that was forked off may find held for ever
 
     def on_end(self, span: ReadableSpan) -> None:
         """Let a span wait to be sent, if it is sampled and there is room."""
@@ -76,22 +75,20 @@ class Outbox(SpanProcessor):
         """Send what waits, for as long as that may take, and then no more.
 
         Args:
-            timeout: Seconds.
+            timeout: Seconds; a receiver that took nothing lately is given a tenth of it.
         """
         if os.getpid() != self._process:
             return
-        ends = time.monotonic() + timeout
         with self._change:
             self._closed = True
             self._change.notify()
         if self._thread is not None:
-            self._thread.join(timeout)
+            self._thread.join(timeout / 10 if self._failing else timeout)
         self._exporter.shutdown()  # ends the pauses between two tries
-        if self._thread is not None:
-            self._thread.join(max(0.0, ends - time.monotonic()))
         with self._change:
-            self._counts["dropped"] += len(self._waiting)
+            self._counts["dropped"] += len(self._waiting) + self._under_way
             self._waiting.clear()
+            self._under_way = 0
 
     def _run(self) -> None:
         EXPORTER_LOG.addFilter(self._listen)  # it tells of each try, and we of the first and the last
@@ -107,7 +104,8 @@ class Outbox(SpanProcessor):
             while True:
                 self._change.wait_for(lambda: self._closed or len(self._waiting) >= BATCH, EVERY)
                 if self._waiting or self._closed:
-                    return [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                    self._under_way = min(BATCH, len(self._waiting))
+                    return [self._waiting.popleft() for _ in range(self._under_way)]
 
     def _send(self, batch: list[ReadableSpan]) -> None:
         self._said.clear()
@@ -117,7 +115,8 @@ class Outbox(SpanProcessor):
             log.exception("sending traces failed")
             taken = False
         with self._change:
-            self._counts["sent" if taken else "refused"] += len(batch)
+            self._counts["sent" if taken else "refused"] += self._under_way  # of which nobody has despaired meanwhile
+            self._under_way = 0
         if taken == self._failing:
             self._failing = not taken
             if taken:

@@ -33,7 +33,7 @@ class TracedQueue:
 
     def enqueue(self, *jobs: NewJob) -> list[UUID]:
         """See `Queue.enqueue`."""
-        kinds = sorted({job.kind for job in jobs})
+        kinds = sorted({str(job.kind) for job in jobs})
         attributes: dict[str, str | int] = {
             "messaging.operation.type": "send",
             "messaging.batch.message_count": len(jobs),
