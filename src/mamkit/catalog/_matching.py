@@ -23,7 +23,10 @@ FIRST_WINDOW = 500
 LAST_WINDOW = 16_000
 """Most assets looked at one by one, in some 50 ms. What is rarer than that is fetched by the index."""
 
+FEW = 25
+"""Of the first window, how many may hold a word that counts as rare: one in twenty."""
 
+_DOCUMENT = literal_column("asset_texts.document", Text).label("document")
 _WORDS = table("asset_words", column("rowid", Integer), column("asset_words", Text))
 
 
@@ -49,17 +52,41 @@ async def first_matches(
     near = _near_in_postgresql if dialect == "postgresql" else _near_in_sqlite
     window = FIRST_WINDOW
     while window <= LAST_WINDOW:
-        first = ordered.with_only_columns(Asset.id).limit(window).subquery("first")
-        texts = select(AssetText).join(first, first.c.id == AssetText.asset_id)
-        found = list(await session.scalars(ordered.where(Asset.id.in_(near(texts, sought))).limit(limit)))
+        texts = near(_texts(ordered, window), sought)
+        found = list(await session.scalars(ordered.where(Asset.id.in_(texts)).limit(limit)))
         if len(found) >= limit:
             return found
         if not found:
             break
         window = max(4 * window, 2 * window * limit // len(found))
-    # Of its own, since the planner cannot know how many assets hold a word that it has not seen.
-    matches = _indexed(dialect, sought).cte("matches").prefix_with("MATERIALIZED", dialect="postgresql")
-    return list(await session.scalars(ordered.where(Asset.id.in_(select(matches.c.asset_id))).limit(limit)))
+    if dialect == "postgresql":
+        rare = await _rare(session, ordered, words)
+        matches = _by_index_in_postgresql(_sought(dialect, workspace_id, rare), sought)
+    else:
+        matches = select(_indexed(dialect, sought).cte("matches").c.asset_id)
+    return list(await session.scalars(ordered.where(Asset.id.in_(matches)).limit(limit)))
+
+
+async def _rare(session: AsyncSession, ordered: Select[Asset], words: list[str]) -> list[str]:
+    """Return those words that the index of PostgreSQL is to be asked for.
+
+    It collects all assets that hold a beginning of a word before it looks which of them hold the others, so that a
+    frequent word costs as much as the library is large, however rare the word beside it is. Which words are frequent is
+    seen in the first assets; a wrong guess costs time and nothing else.
+    """
+    if len(words) == 1:
+        return words
+    near = _texts(ordered, FIRST_WINDOW).with_only_columns(_DOCUMENT).cte("near")
+    near = near.prefix_with("MATERIALIZED", dialect="postgresql")
+    columns = [
+        func.count().filter(
+            text(f"near.document @@ to_tsquery('simple', :word{at})").bindparams(**{f"word{at}": f"'{word}':*"})
+        )
+        for at, word in enumerate(words)
+    ]
+    counts = (await session.execute(select(*columns).select_from(near))).one()
+    most = max(FEW, min(counts))
+    return [word for word, count in zip(words, counts, strict=True) if count <= most]
 
 
 def _sought(dialect: str, workspace_id: UUID, words: list[str]) -> str:
@@ -82,10 +109,27 @@ def _rows(sought: str) -> Select[int]:
     return select(_WORDS.c.rowid).where(_WORDS.c.asset_words.op("MATCH")(sought))
 
 
+def _texts(ordered: Select[Asset], window: int) -> Select[AssetText]:
+    """Return the words of the first assets of a statement."""
+    first = ordered.with_only_columns(Asset.id).limit(window).subquery("first")
+    return select(AssetText).join(first, first.c.id == AssetText.asset_id)
+
+
+def _by_index_in_postgresql(rare: str, sought: str) -> Select[UUID]:
+    """Return the ids of the texts that match, of which the index gives those with rare words."""
+    found = select(AssetText.asset_id, _DOCUMENT).where(
+        text("asset_texts.document @@ to_tsquery('simple', :rare)").bindparams(rare=rare)
+    )
+    # Of its own, since the planner cannot know how many assets hold a word that it has not seen.
+    matches = found.cte("matches").prefix_with("MATERIALIZED", dialect="postgresql")
+    return select(matches.c.asset_id).where(
+        text("matches.document @@ to_tsquery('simple', :sought)").bindparams(sought=sought)
+    )
+
+
 def _near_in_postgresql(texts: Select[AssetText], sought: str) -> Select[UUID]:
     """Return the ids of those texts that match; they are read first, so that the index is not asked for all."""
-    document = literal_column("asset_texts.document", Text).label("document")
-    columns = texts.with_only_columns(AssetText.asset_id, document)
+    columns = texts.with_only_columns(AssetText.asset_id, _DOCUMENT)
     near = columns.cte("near").prefix_with("MATERIALIZED", dialect="postgresql")
     return select(near.c.asset_id).where(
         text("near.document @@ to_tsquery('simple', :sought)").bindparams(sought=sought)

@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from psycopg import sql
 
 from benchmarks._seed import ADA, asset_id, seed, version_id
 from mamkit import catalog as db
 from mamkit.catalog import AssetQuery, Catalog, Scope
+from mamkit.catalog._matching import _rare as rare_words
 from tests.servers.postgres import Postgres
 
 pytestmark = pytest.mark.anyio
@@ -89,3 +91,25 @@ async def test_a_request_reads_no_more_rows_than_it_needs(postgres: Postgres, ur
         assert one_by_one == 0, table
         assert by_index <= 8 * BOUND, table
     assert any(after[table][1] > before[table][1] for table in ("assets", "versions"))
+
+
+async def test_the_index_of_words_is_asked_for_rare_words_alone(url: str) -> None:
+    """Of a frequent one it would collect the whole library. What is found is what all words say."""
+    async with Catalog(url) as catalog, catalog.read(SEEN) as session:
+        newest = sa.select(db.Asset).order_by(db.Asset.id.desc())
+        for words, rare in (
+            (["number12345", "h264"], ["number12345"]),
+            (["h264", "scene7", "number7777"], ["scene7", "number7777"]),
+            (["take", "h264"], ["take", "h264"]),
+            (["h264"], ["h264"]),
+        ):
+            assert await rare_words(session, newest, words) == rare
+        for text, numbers in (
+            ("number12345 h264", {12345}),
+            ("h264 scene7 number77", {77, *range(7700, 7800), *range(770, 780)} & set(range(7000, 8000))),
+            ("number12345 h265", set()),
+            ("scene0 number12345 take", set()),
+        ):
+            query = AssetQuery(workspace_id=ADA, text=text)
+            found = await db.find_assets(session, query, limit=1000)
+            assert {asset.id for asset in found.assets} == {asset_id(number) for number in numbers}

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit import catalog as db
 from mamkit.auth import Principal, Resource
-from mamkit.catalog import AssetQuery
+from mamkit.catalog import AssetQuery, WorkspaceNotFoundError
 from mamkit.catalog.filters import Sort
 from mamkit.catalog.models import AssetKind, AssetStatus
 from mamkit_apps.api.access import Caller, home_of, require, scope_of
@@ -104,7 +104,10 @@ async def facets(*, wanted: Wanted, principal: Caller, parts: Wired) -> FacetsVi
 
 
 async def _may_look(session: AsyncSession, principal: Principal, wanted: AssetQuery) -> None:
-    await db.workspace_by_id(session, wanted.workspace_id)
+    if scope_of(principal) is None:
+        await db.workspace_by_id(session, wanted.workspace_id)
+    elif wanted.workspace_id not in principal.workspaces:  # which were asked for with this request
+        raise WorkspaceNotFoundError(wanted.workspace_id)
     require(principal, "asset.read", Resource(kind="asset", workspace_id=wanted.workspace_id))
 
 
