@@ -240,9 +240,7 @@ def _video(stream: av.VideoStream, frames: list[av.VideoFrame], timing: Timing) 
 
 def _with_copying(file: Source, source: InputContainer, stream: av.VideoStream, facts: VideoStream) -> VideoStream:
     """Add whether the packets can be used as they are."""
-    if "mp4" not in source.format.name:
-        return facts.model_copy(update={"uncopyable": "it is not in MP4 or QuickTime"})
-    found = copyable(file, facts, stream.id)
+    found = copyable(file, source.format.name, facts, stream.id)
     return facts.model_copy(update={"uncopyable": found} if isinstance(found, str) else {"copyable": found})
 
 
