@@ -139,6 +139,7 @@ def make_plan(
     return Plan(
         duration=duration,
         origin=origin,
+        joins=info.joins,
         video_stream=shown.index,
         frame_rate=rate,
         container=container,
@@ -227,6 +228,7 @@ def _plan_sound(info: MediaInfo, audio: tuple[AudioRendition, ...], *, artwork: 
     return Plan(
         duration=frames * frame,
         origin=origin,
+        joins=info.joins,
         video_stream=None,
         frame_rate=None,
         container=container,
