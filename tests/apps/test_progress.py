@@ -40,7 +40,7 @@ def settings(request: pytest.FixtureRequest, postgres: Postgres) -> dict[str, st
 def test_both_apis_show_how_far_a_long_first_part_is_while_it_is_made(settings: dict[str, str], tmp_path: Path) -> None:
     engine = sync_engine(settings["DATABASE_URL"])
     with running_api(tmp_path, processes=2, **settings) as processes:
-        pair = Both(processes, tmp_path, settings["DATABASE_URL"])
+        pair = Both(processes, tmp_path, settings["DATABASE_URL"], settings.get("REDIS_URL", ""))
         headers = pair.person("ada@example.com")
         version_id = UUID(pair.version(headers))
         queue = RedisQueue.from_url(settings["REDIS_URL"]) if "REDIS_URL" in settings else SqlQueue(engine)

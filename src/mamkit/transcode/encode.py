@@ -12,6 +12,7 @@ from mamkit.transcode.encoding._audio import encode_audio
 from mamkit.transcode.encoding._subtitles import encode_subtitles
 from mamkit.transcode.encoding._video import encode_video
 from mamkit.transcode.models import ArtFile, Codec, Device, Init, Part, PartResult, Plan, Segment
+from mamkit.transcode.reading._joined import joined
 from mamkit.transcode.reading.source import Source
 from mamkit.transcode.sink import Sink
 
@@ -50,6 +51,7 @@ def encode_part_here(
         MediaError: The file cannot be opened.
         EncodeError: An encoder or a filter refused its input or failed, or makes what does not go with `headers`.
     """
+    source = joined(source, plan.joins)
     inits: list[Init] = []
     segments: list[Segment] = []
     art: list[ArtFile] = []

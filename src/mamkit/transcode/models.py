@@ -25,6 +25,7 @@ __all__ = [
     "Device",
     "HdrMetadata",
     "Init",
+    "Join",
     "KeyFrame",
     "MasteringDisplay",
     "MediaInfo",
@@ -179,6 +180,15 @@ class SubtitleStream(Model):
     """Whether it is for what viewers of the film's own language do not understand either."""
 
 
+class Join(Model):
+    """Where another recording begins in a file of several transport streams."""
+
+    position: int
+    """Bytes from the start of the file."""
+    shift: int
+    """Ticks of 1/90,000 s that are added to its times, so that it goes on where the one before ends."""
+
+
 class MediaInfo(Model):
     """The facts of one source file. At least one of `video` and `audio` is not empty."""
 
@@ -196,6 +206,8 @@ class MediaInfo(Model):
     audio: tuple[AudioStream, ...] = ()
     subtitles: tuple[SubtitleStream, ...] = ()
     cover_art: bool = False
+    joins: tuple[Join, ...] = ()
+    """Where the clock of a transport stream begins anew; all times are as if it went on."""
     unusable: tuple[str, ...] = ()
     """What is left out of a preview because it cannot be decoded: one sentence a stream."""
 
@@ -278,6 +290,8 @@ class Plan(Model):
     """Seconds that the output lasts: for video a whole number of frames, unless it is copied and sound ends later."""
     origin: Fraction
     """Time of the output's zero on the source container's clock."""
+    joins: tuple[Join, ...] = ()
+    """As `MediaInfo.joins`."""
     video_stream: int | None
     """Index of the source stream that is shown."""
     frame_rate: Fraction | None

@@ -26,6 +26,7 @@ from mamkit.transcode.reading._colour import colour
 from mamkit.transcode.reading._copying import copyable
 from mamkit.transcode.reading._encryption import read_movie_box
 from mamkit.transcode.reading._input import describe, open_source
+from mamkit.transcode.reading._joined import find_joins, joined
 from mamkit.transcode.reading._orientation import orientation
 from mamkit.transcode.reading._samples import movie_duration
 from mamkit.transcode.reading._scan import Timing, scan
@@ -90,6 +91,8 @@ def probe_here(file: Source, limits: Limits | None = None) -> MediaInfo:
         MediaUnreadableError: No stream of the file can be decoded.
     """
     name, limits = name_of(file), limits or Limits()
+    joins = find_joins(file)
+    file = joined(file, joins)
     with open_source(file) as source:
         candidates = _candidates(source, name, limits)
         samples = _decode_first_frames(source, candidates)
@@ -129,6 +132,7 @@ def probe_here(file: Source, limits: Limits | None = None) -> MediaInfo:
             audio=audio,
             subtitles=tuple(_subtitles(stream) for stream in source.streams.subtitles),
             cover_art=any(_is_cover_art(stream) for stream in source.streams.video),
+            joins=joins,
             unusable=tuple(_unusable(source, usable)),
         )
 
@@ -240,9 +244,7 @@ def _video(stream: av.VideoStream, frames: list[av.VideoFrame], timing: Timing) 
 
 def _with_copying(file: Source, source: InputContainer, stream: av.VideoStream, facts: VideoStream) -> VideoStream:
     """Add whether the packets can be used as they are."""
-    if "mp4" not in source.format.name:
-        return facts.model_copy(update={"uncopyable": "it is not in MP4 or QuickTime"})
-    found = copyable(file, facts, stream.id)
+    found = copyable(file, source.format.name, facts, stream.id)
     return facts.model_copy(update={"uncopyable": found} if isinstance(found, str) else {"copyable": found})
 
 

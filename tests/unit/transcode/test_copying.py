@@ -1,6 +1,7 @@
 """Renditions that are made of the source's own packets."""
 
 import os
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -15,9 +16,9 @@ from mamkit.transcode import EncodeError, MediaInfo, Part, Plan, make_plan
 from mamkit.transcode.encode import encode_part_here
 from mamkit.transcode.planning.plan import frame_range
 from mamkit.transcode.probing import probe_here
-from mamkit.transcode.reading import _copying
-from mamkit.transcode.reading._copying import nal_units
+from mamkit.transcode.reading import _copying, _packets
 from mamkit.transcode.reading._encryption import read_movie_box
+from mamkit.transcode.reading._packets import header_units, splitter
 from mamkit.transcode.reading._samples import SampleTable, sample_table
 from tests.media_factory import make_clip
 from tests.unit.transcode.test_encode_video import numbered, numbers
@@ -36,8 +37,9 @@ def film(path: Path, **changes: Any) -> Path:
 def slices(path: Path) -> list[bytes]:
     """The coded pictures of a file, without what stands beside them."""
     with av.open(path) as container:
+        units_of = splitter(bytes(container.streams.video[0].codec_context.extradata or b""))
         return [
-            b"".join(unit for unit in nal_units(bytes(packet), 4) if unit[0] & 31 in PICTURES)
+            b"".join(unit for unit in units_of(bytes(packet)) if unit[0] & 31 in PICTURES)
             for packet in container.demux(video=0)
             if packet.size
         ]
@@ -136,7 +138,72 @@ def test_what_does_not_fit_is_encoded_and_the_reason_said(tmp_path: Path, change
 
 
 def test_another_container_is_encoded(tmp_path: Path) -> None:
-    assert "not in MP4" in make_plan(probe_here(film(tmp_path / "clip.mkv", seconds=2))).notes[0]
+    assert "not in MP4" in make_plan(probe_here(film(tmp_path / "clip.flv", seconds=2))).notes[0]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "ts"])
+@pytest.mark.parametrize("rate", [10, Fraction(30_000, 1001)])
+def test_the_packets_of_other_containers_are_copied(tmp_path: Path, suffix: str, rate: Fraction | int) -> None:
+    """Also those behind start codes, with headers in the stream, and at times that are rounded to milliseconds."""
+    length = {"rate": rate, "gop": round(Fraction(8, 5) * rate), "seconds": 9}
+    clip = film(tmp_path / f"clip.{suffix}", **length)
+    plan = make_plan(probe_here(clip))
+    assert plan.video[0].copied
+    assert plan.segment_count == 2
+    parts = [Part(index=n, kind="video", start=n, stop=n + 1) for n in (1, 0)]
+    tree = encode(clip, plan, parts)
+    for rendition in plan.video:
+        assert numbers(tree, rendition.name) == list(range(plan.frame_count))
+        assert sorted(time for time, _, _ in tree.packets(rendition.name)) == [
+            n / Fraction(rate) for n in range(plan.frame_count)
+        ]
+    out = clip.with_name("out.mp4")
+    out.write_bytes(tree.film("480p"))
+    assert slices(out) == slices(clip)
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "ts"])
+def test_the_same_packets_make_the_same_transport_streams_and_rendition(tmp_path: Path, suffix: str) -> None:
+    clips = [film(tmp_path / f"clip.{name}", seconds=3) for name in ("mp4", suffix)]
+    for container in ("fmp4", "ts"):
+        made = [encode(clip, make_plan(probe_here(clip), container=container)).segments["480p"] for clip in clips]
+        assert made[0] == made[1]
+
+
+def test_a_transport_stream_with_a_hole_is_encoded(tmp_path: Path) -> None:
+    clip = film(tmp_path / "clip.ts", seconds=6, width=160, height=96)
+    data = clip.read_bytes()
+    middle = len(data) // 2 // 188 * 188
+    clip.write_bytes(data[:middle] + data[middle + 40 * 188 :])
+    plan = make_plan(probe_here(clip))
+    assert not plan.video[0].copied
+    assert re.search("damaged in places|gaps|rate", plan.notes[0])
+
+
+def test_packets_with_other_headers_than_the_first_ones_are_not_copied(tmp_path: Path) -> None:
+    """What a player has been told at the beginning would be wrong."""
+    clip = film(tmp_path / "clip.ts", seconds=3.2, width=160, height=96)
+    with av.open(clip) as container:
+        headers = bytes(container.streams.video[0].codec_context.extradata or b"")
+        packets = [packet for packet in container.demux(video=0) if packet.is_keyframe]
+    [sps] = [unit for unit in header_units(headers) if unit[0] & 31 == 7]
+    others = headers.replace(sps, sps + b"\x80")
+    assert [_packets._Found(headers).add(packet) for packet in packets] == ["", ""]
+    assert [_packets._Found(others).add(packet) for packet in packets] == ["its parameter sets change"] * 2
+
+
+def test_a_film_too_large_to_be_read_through_is_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = film(tmp_path / "clip.mkv", seconds=2)
+    monkeypatch.setattr(_packets, "_READ_THROUGH", 1_000)
+    assert "too large to be read through" in make_plan(probe_here(clip)).notes[0]
+
+
+@given(st.lists(st.binary(min_size=1).filter(lambda unit: unit[-1] and b"\0\0\1" not in unit + b"\0"), max_size=5))
+def test_units_are_found_behind_start_codes_and_behind_lengths(units: list[bytes]) -> None:
+    stream = b"".join(b"\0\0\0\1" + unit for unit in units)
+    assert splitter(b"\0\0\0\1\x67")(stream) == units
+    assert splitter(b"\1dxx\xff\xe1")(b"") == []
+    assert splitter(b"\1dxx\xff\xe1\0")(b"".join(len(unit).to_bytes(4) + unit for unit in units)) == units
 
 
 def test_a_film_whose_beginning_is_cut_away_is_encoded(tmp_path: Path) -> None:
@@ -163,9 +230,9 @@ def test_of_a_long_film_as_many_key_frames_are_looked_at_as_of_a_short_one(
     looked_at: list[int] = []
     is_idr = _copying._is_idr
 
-    def look(file: BinaryIO, table: SampleTable, index: int, length_size: int) -> bool:
+    def look(file: BinaryIO, table: SampleTable, length_size: int, index: int) -> bool:
         looked_at.append(index)
-        return is_idr(file, table, index, length_size)
+        return is_idr(file, table, length_size, index)
 
     monkeypatch.setattr(_copying, "_is_idr", look)
     for seconds in (48, 120):

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -58,10 +59,19 @@ def test_a_child_makes_the_same_of_ranges_as_of_a_file(tmp_path: Path, suffix: s
     assert there.art_files == here.art_files
 
 
-def test_a_part_reads_its_share_and_the_index(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["mov", "mkv", "ts"])
+def test_a_part_reads_its_share_and_the_index(tmp_path: Path, suffix: str) -> None:
+    """Matroska is sought in by its cues, and a transport stream by halves on its clock."""
+    bare: dict[str, Any] = {"codec": "v210", "pixel_format": "yuv422p10le"}
+    if suffix != "mov":  # the others know no bare pictures
+        bare = {
+            "codec": "mpeg2video",
+            "gop": 10,
+            "options": {"b": "8M", "minrate": "8M", "maxrate": "8M", "bufsize": "2M"},
+        }
     clip = make_clip(
-        tmp_path / "clip.mov", seconds=48, rate=10, width=192, height=108, codec="v210", pixel_format="yuv422p10le",
-        audio=False, picture=lambda n, width, height: bytes([n % 256]) * (3 * width * height),
+        tmp_path / f"clip.{suffix}", seconds=48, rate=10 if suffix == "mov" else 25, width=192, height=108,
+        audio=False, picture=lambda n, width, height: bytes([n % 256]) * (3 * width * height), **bare,
     )  # fmt: skip
     plan = make_plan(probe_here(clip))
     assert plan.segment_count == 8

@@ -13,9 +13,9 @@ from mamkit.transcode.errors import MediaUnreadableError
 from mamkit.transcode.models import Plan, VideoRendition
 from mamkit.transcode.packaging.fmp4 import without_delay
 from mamkit.transcode.planning.plan import frame_range
-from mamkit.transcode.reading._copying import nal_units
 from mamkit.transcode.reading._decode import decodable, seek
 from mamkit.transcode.reading._input import open_source
+from mamkit.transcode.reading._packets import header_units, splitter
 from mamkit.transcode.reading.source import Source, name_of
 
 try:
@@ -29,7 +29,7 @@ __all__ = ["PacketSegments"]
 # encoders write there: nothing of them is needed to show a picture, and some say who made it, where and with what.
 _KEPT = {1, 2, 3, 4, 5, 7, 8}
 _IDR = 5
-_LEAD = 8  # frames before the wanted one to seek to: indices are in decode times, which are earlier
+_LEAD = 8  # frames before the wanted one to seek to, and the delay: indices are in decode times, which are earlier
 
 
 class PacketSegments:
@@ -58,11 +58,13 @@ class PacketSegments:
         self._stream = plan.video_stream
         self._frames = range(frame_range(plan, segments.start).start, frame_range(plan, segments.stop - 1).stop)
         self._cuts = frozenset(plan.cuts)
+        self._lead = _LEAD + rendition.copy_delay
         clock = Clock(plan.frame_rate)
         header = BytesIO()
         with open_source(source) as container:
             stream = self._open(container)
-            self._length_size = (bytes(stream.codec_context.extradata or b"\1\0\0\0\3")[4] & 3) + 1
+            headers = bytes(stream.codec_context.extradata or b"")
+            self._units, self._headers = splitter(headers), header_units(headers)
             timescale = {"video_track_timescale": str(clock.timescale)}
             with av.open(header, "w", format="mp4", options=MUXER | timescale) as muxer:
                 muxer.add_stream_from_template(stream, opaque=True)
@@ -103,7 +105,7 @@ class PacketSegments:
             stream = self._open(container)
             unit = stream.time_base or Fraction(1)
             if self._frames.start:
-                seek(container, stream, self._plan.origin + (self._frames.start - _LEAD) / self._rate)
+                seek(container, stream, self._plan.origin + (self._frames.start - self._lead) / self._rate)
             for packet in container.demux(stream):
                 if packet.size and packet.pts is not None:
                     number = round((packet.pts * unit - self._plan.origin) * self._rate)
@@ -112,7 +114,8 @@ class PacketSegments:
                     yield number, sample, is_idr or (packet.is_keyframe and number in self._cuts)
 
     def _kept(self, packet: "av.Packet[Any]") -> tuple[bytes, bool]:
-        units = [unit for unit in nal_units(bytes(packet), self._length_size) if unit[0] & 31 in _KEPT]
+        # Of an `avc1` track the header has the parameter sets: ISO/IEC 14496-15 section 5.4.2.1.
+        units = [unit for unit in self._units(bytes(packet)) if unit[0] & 31 in _KEPT and unit not in self._headers]
         return b"".join(len(unit).to_bytes(4) + unit for unit in units), any(unit[0] & 31 == _IDR for unit in units)
 
     def _open(self, container: av.container.InputContainer) -> av.VideoStream:

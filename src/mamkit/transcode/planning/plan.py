@@ -141,6 +141,7 @@ def make_plan(
     return Plan(
         duration=duration,
         origin=origin,
+        joins=info.joins,
         video_stream=shown.index,
         frame_rate=rate,
         container=container,
@@ -229,6 +230,7 @@ def _plan_sound(info: MediaInfo, audio: tuple[AudioRendition, ...], *, artwork: 
     return Plan(
         duration=frames * frame,
         origin=origin,
+        joins=info.joins,
         video_stream=None,
         frame_rate=None,
         container=container,

@@ -1,27 +1,34 @@
 """Whether the packets of a picture stream can go to players as they are.
 
-That takes a film in MP4 or QuickTime whose tables say where every frame is: progressive H.264 at a constant rate, in
-groups of pictures that stand alone and are short enough. Everything is looked up before anything is promised, because
-once the other renditions follow the film's own boundaries there is no way back.
+That takes a film of which it is known where every frame is: by the tables of MP4 and QuickTime, or because the packets
+of Matroska and transport streams are read through. It must be progressive H.264 at a constant rate, in groups of
+pictures that stand alone and are short enough. Everything is looked up before anything is promised, because once the
+other renditions follow the film's own boundaries there is no way back.
 """
 
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import partial
 from itertools import accumulate, groupby, pairwise
 from operator import add, sub
 from typing import BinaryIO
 
 from mamkit.transcode.models import Copyable, VideoStream
 from mamkit.transcode.reading._encryption import read_movie_box
+from mamkit.transcode.reading._frames import Frames
+from mamkit.transcode.reading._packets import nal_units, packet_frames
 from mamkit.transcode.reading._samples import SampleTable, sample_table
 from mamkit.transcode.reading.source import Source, open_bytes, size_of
 
-__all__ = ["LONGEST_GROUP", "copyable", "nal_units"]
+__all__ = ["LONGEST_GROUP", "copyable"]
 
 LONGEST_GROUP = Fraction(2)
 """Seconds from key frame to key frame at most: HLS Authoring Specification, rule 1.13."""
+
+_LISTED = ("mov",)  # how FFmpeg's names of demuxers begin: of those with tables of all frames,
+_READ = ("matroska", "mpegts")  # and of those that are read through
 
 _WINDOW = Fraction(6)  # seconds over which the peak is measured: rule 7.5, a segment
 _PROFILES = {"Constrained Baseline", "Main", "High"}
@@ -33,43 +40,25 @@ _PICTURES = {1, 2, 3, 4, _IDR}
 _HEADERS_OF_AVCC = 4  # byte with the size of the lengths: ISO/IEC 14496-15 section 5.3.3.1
 
 
-def copyable(source: Source, stream: VideoStream, track_id: int) -> Copyable | str:
+def copyable(source: Source, container: str, stream: VideoStream, track_id: int) -> Copyable | str:
     """Return what copying a stream needs to know, or in a few words why it has to be encoded.
 
     Args:
         source: The file.
+        container: FFmpeg's name of the demuxer.
         stream: The facts of the stream.
         track_id: Number of its track in the file.
     """
+    listed = container.startswith(_LISTED)
     reason = _by_its_facts(stream)
+    if not listed and not container.startswith(_READ):
+        reason = "it is not in MP4, QuickTime, Matroska or a transport stream"
     if reason:
         return reason
-    size = size_of(source)
     with open_bytes(source) as file:
-        table = sample_table(read_movie_box(file, size), track_id)
-        if table is None:
-            return "it has no table of all its frames"
-        if table.entry[0] != b"avc1":
-            return f"it is stored as {table.entry[0].decode('ascii', 'replace')}"
-        if max(map(add, table.positions, table.sizes), default=0) > size:
-            return "it is cut short"
-        numbers = _numbers(table, stream.frame_rate)
-        if isinstance(numbers, str):
-            return numbers
-        return _edited(table, len(numbers), stream.frame_rate) or _grouped(file, table, numbers, stream.frame_rate)
-
-
-def nal_units(sample: bytes, length_size: int) -> list[bytes]:
-    """Return the NAL units of a sample (ISO/IEC 14496-15 section 5.3.3.1); the last one may be cut short."""
-    units: list[bytes] = []
-    at = 0
-    while at + length_size < len(sample):
-        length = int.from_bytes(sample[at : at + length_size])
-        at += length_size
-        if length:
-            units.append(sample[at : at + length])
-        at += length
-    return units
+        size = size_of(source)
+        frames = _listed(file, size, track_id, stream.frame_rate) if listed else packet_frames(source, stream.index)
+        return frames if isinstance(frames, str) else _grouped(frames, stream.frame_rate)
 
 
 def _by_its_facts(stream: VideoStream) -> str:
@@ -86,16 +75,34 @@ def _by_its_facts(stream: VideoStream) -> str:
     return next((reason for applies, reason in reasons if applies), "")
 
 
-def _numbers(table: SampleTable, rate: Fraction) -> list[int] | str:
+def _listed(file: BinaryIO, size: int, track_id: int, rate: Fraction) -> Frames | str:
+    """Return the frames of a track of MP4 or QuickTime by its tables, or why they are not all shown as they are."""
+    table = sample_table(read_movie_box(file, size), track_id)
+    if table is None:
+        return "it has no table of all its frames"
+    if table.entry[0] != b"avc1":
+        return f"it is stored as {table.entry[0].decode('ascii', 'replace')}"
+    if max(map(add, table.positions, table.sizes), default=0) > size:
+        return "it is cut short"
+    avcc = _avcc(table.entry[1])
+    if avcc is None or not table.composition:
+        return "it does not begin with a key frame"
+    is_idr = partial(_is_idr, file, table, (avcc[_HEADERS_OF_AVCC] & 3) + 1)
+    tick = Fraction(1, table.timescale)
+    edited = _edited(table, len(table.sizes), rate)
+    return edited or Frames(times=table.composition, tick=tick, sizes=table.sizes, sync=table.sync, is_idr=is_idr)
+
+
+def _numbers(frames: Frames, rate: Fraction) -> list[int] | str:
     """Return which frame of the constant rate each sample is, in decode order, or why they are no such frames."""
     # In whole numbers, and for all at once: a film of an hour has some hundred thousand frames.
-    frame = table.timescale * rate.denominator  # ticks of a frame, times the numerator
-    twice, scale = 2 * frame, 2 * rate.numerator
-    half = frame - scale * min(table.composition, default=0)  # so that the division rounds
+    many, frame = (frames.tick * rate).as_integer_ratio()  # ticks of a frame, times the numerator
+    twice, scale = 2 * frame, 2 * many
+    half = frame - scale * min(frames.times, default=0)  # so that the division rounds
     most = math.floor(2 * _MOST_JITTER * frame)
-    if any(abs(rest - frame) > most for rest in {(scale * time + half) % twice for time in table.composition}):
+    if any(abs(rest - frame) > most for rest in {(scale * time + half) % twice for time in frames.times}):
         return "its frames do not keep to the rate"
-    numbers = [(scale * time + half) // twice for time in table.composition]
+    numbers = [(scale * time + half) // twice for time in frames.times]
     if not numbers or len(set(numbers)) != len(numbers) or max(numbers) != len(numbers) - 1:
         return "it has gaps, or frames at the same time"
     return numbers
@@ -113,11 +120,13 @@ def _edited(table: SampleTable, count: int, rate: Fraction) -> str:
     return ""
 
 
-def _grouped(file: BinaryIO, table: SampleTable, numbers: list[int], rate: Fraction) -> Copyable | str:
-    starts = _starts(table, numbers)
+def _grouped(frames: Frames, rate: Fraction) -> Copyable | str:
+    numbers = _numbers(frames, rate)
+    if isinstance(numbers, str):
+        return numbers
+    starts = _starts(frames.sync, numbers)
     longest = round(LONGEST_GROUP * rate)
-    avcc = _avcc(table.entry[1])
-    if not starts or starts[0] != 0 or avcc is None:
+    if not starts or starts[0] != 0:
         return "it does not begin with a key frame"
     chosen = [0]
     while len(numbers) - chosen[-1] > longest:
@@ -125,11 +134,10 @@ def _grouped(file: BinaryIO, table: SampleTable, numbers: list[int], rate: Fract
         if start == chosen[-1]:
             return f"its key frames are more than {float(LONGEST_GROUP):g} s apart"
         chosen.append(start)
-    length_size = (avcc[_HEADERS_OF_AVCC] & 3) + 1
-    if not all(_is_idr(file, table, index, length_size) for index in _some(chosen)):
+    if not all(map(frames.is_idr, _some(chosen))):
         return "its key frames are not all IDR pictures"
     lengths = list(map(sub, [*chosen[1:], len(numbers)], chosen))
-    before = [0, *accumulate(table.sizes)]
+    before = [0, *accumulate(frames.sizes)]
     return Copyable(
         groups=tuple((len(list(run)), length) for length, run in groupby(lengths)),
         delay=max(map(sub, range(len(numbers)), numbers)),
@@ -138,16 +146,16 @@ def _grouped(file: BinaryIO, table: SampleTable, numbers: list[int], rate: Fract
     )
 
 
-def _starts(table: SampleTable, numbers: list[int]) -> list[int]:
+def _starts(sync: Sequence[int], numbers: list[int]) -> list[int]:
     """Return the sync samples that part what is shown, and decoded, before from what is after: of closed groups.
 
     As the frames have all numbers from 0 on, that is so where none of those before has a larger one than the last.
     """
     starts, latest = [], -1
-    for before, sync in pairwise([0, *sorted(table.sync)]):
-        latest = max([latest, *numbers[before:sync]])
-        if latest == sync - 1 and numbers[sync] == sync:
-            starts.append(sync)
+    for before, at in pairwise([0, *sorted(sync)]):
+        latest = max([latest, *numbers[before:at]])
+        if latest == at - 1 and numbers[at] == at:
+            starts.append(at)
     return starts
 
 
@@ -163,7 +171,7 @@ def _avcc(boxes: bytes) -> bytes | None:
     return boxes[at + 4 :] if at >= 4 and len(boxes) > at + 4 + _HEADERS_OF_AVCC else None
 
 
-def _is_idr(file: BinaryIO, table: SampleTable, index: int, length_size: int) -> bool:
+def _is_idr(file: BinaryIO, table: SampleTable, length_size: int, index: int) -> bool:
     file.seek(table.positions[index])
     head = file.read(min(table.sizes[index], _HEAD))
     kinds = (unit[0] & 31 for unit in nal_units(head, length_size))

@@ -15,6 +15,7 @@ from mamkit.transcode.errors import (
     MediaUnsupportedError,
     NoMediaError,
 )
+from mamkit.transcode.reading._animation import is_animated
 from mamkit.transcode.reading._encryption import is_encrypted
 from mamkit.transcode.reading._signatures import SIGNATURE_BYTES, image_format, looks_like_media, looks_like_still_image
 from mamkit.transcode.reading.source import Source, name_of, open_bytes, size_of
@@ -54,6 +55,8 @@ _DEMUXERS = (
     "gxf",
     "dv",
     "nut",
+    "gif",
+    "apng",
     "mp3",
     "aac",
     "ac3",
@@ -106,7 +109,7 @@ def open_source(source: Source) -> InputContainer:
         head = file.read(SIGNATURE_BYTES)
         if not head:
             raise EmptyFileError(f"{name!r} is empty")
-        if looks_like_still_image(head):
+        if looks_like_still_image(head) and not is_animated(file):
             raise MediaUnsupportedError(f"{name!r} is a still image, not a film")
         if is_encrypted(file, size_of(source)):
             raise MediaEncryptedError(f"{name!r} is encrypted; upload a copy without protection")
