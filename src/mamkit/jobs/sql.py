@@ -149,10 +149,8 @@ class SqlQueue:
     ) -> list[Lease]:
         """See `CanBatch.claim_many`."""
         check_claim(worker, limit, kinds=kinds, lease=lease, before=before)
-        wanted = and_(
-            true() if kinds is None else jobs.c.kind.in_(kinds),
-            true() if before is None else jobs.c.priority < before,
-        )
+        wanted = true() if kinds is None else jobs.c.kind.in_(kinds)
+        wanted = wanted if before is None else and_(wanted, jobs.c.priority < before)
         spent = jobs.c.attempts >= jobs.c.max_attempts
 
         def see(connection: Connection) -> bool:
