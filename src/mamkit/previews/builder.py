@@ -215,6 +215,7 @@ class PreviewWorker:
                 facts, plan = json.loads(info.model_dump_json()), self._policy.plan(info)
             except StillImageError as still:
                 facts, plan = facts_of_still(still, size_of(source)), STILL_PLAN
+        self._children.prepare()  # while the report is on its way: what it brings about is begun here, as likely as not
         self._report(
             Planned(
                 version_id=job.version_id,
@@ -246,6 +247,8 @@ class PreviewWorker:
         try:
             with open_master(self._zones.masters, job.master_key) as source:
                 result = self._made(source, plan, job.part, sink, cancelled)
+            if not self._room.precedence.insisted:  # else it would take time from a first picture
+                self._children.prepare()  # while uploads and the report are on their way
             sink.finish()
         finally:
             sink.abandon()
