@@ -488,3 +488,33 @@ class TestWhoMayShare:
 
         assert [change(), change(**{"if-match": tag}), change(**{"if-match": tag})] == [428, 200, 412]
         assert guest.token not in small.ada.call("GET", "/api/share-links").text
+
+
+def test_of_an_image_its_poster_is_shown_to_those_who_may(studio: Studio) -> None:
+    asset = studio.asset("Photo")
+    prefix = f"previews/{asset}/1/"
+
+    async def add(session: Any) -> str:
+        version = await db.add_version(
+            session, asset_id=UUID(asset), master_key=f"masters/{asset}/v1/original.png", preview_prefix=prefix, size=5,
+            sha256="5" * 64, facts={"image": {"format": "png", "width": 30, "height": 20}},
+        )  # fmt: skip
+        preview = await db.create_preview(session, version.id)
+        for status in ("building", "ready"):
+            await db.set_status(session, preview, status)
+        await db.set_facts(session, version, version.facts or {})
+        return str(version.id)
+
+    version_id = str(studio.run(add))
+    for name in ("poster.jpg", "thumbnail.jpg"):
+        studio.site.parts.zones.previews.put(f"{prefix}art/{name}", b"jpeg", content_type="image/jpeg")
+    shown = studio.ada.call("GET", f"/api/assets/{asset}").json()
+    assert (shown["kind"], shown["width"], shown["height"]) == ("image", 30, 20)
+    assert asset in {item["id"] for item in studio.ada.call("GET", "/api/assets?kind=image").json()["items"]}
+    for answer in (
+        studio.ada.call("POST", "/api/sign-preview", {"version_id": version_id}),
+        studio.link(asset_id=asset).call("POST", f"/assets/{asset}/sign-preview", {}),
+    ):
+        assert answer.json()["url"].endswith(f"{prefix}art/poster.jpg"), answer.text
+    items = studio.ada.call("GET", f"/api/preview/artwork?version_id={version_id}").json()["items"]
+    assert {item["kind"] for item in items} == {"poster", "thumbnail"}

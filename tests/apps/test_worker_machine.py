@@ -49,8 +49,10 @@ def test_the_operator_chooses_what_previews_are_made_of(tmp_path: Path, monkeypa
     monkeypatch.setenv("PREVIEW_CODECS", "av1, h264")
     monkeypatch.setenv("PREVIEW_LADDER", "uhd")
     monkeypatch.setenv("PREVIEW_COPY", "false")
+    monkeypatch.setenv("PREVIEW_HDR", "true")
     policy = WorkerSettings.load(data_dir=tmp_path).policy
     assert (policy.codecs, policy.ladder, policy.copy, policy.container) == (("h264", "av1"), UHD_LADDER, False, "fmp4")
+    assert policy.hdr
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,7 @@ def test_the_operator_chooses_what_previews_are_made_of(tmp_path: Path, monkeypa
         ({"PREVIEW_CODECS": ""}, "PREVIEW_CODECS"),
         ({"PREVIEW_CODECS": "h264,h264"}, "PREVIEW_CODECS"),
         ({"PREVIEW_CODECS": "hevc", "PREVIEW_CONTAINER": "ts"}, "PREVIEW_CONTAINER"),
+        ({"PREVIEW_HDR": "true", "PREVIEW_CONTAINER": "ts"}, "PREVIEW_HDR"),
         ({"PREVIEW_LADDER": "8k"}, "PREVIEW_LADDER"),
         ({"WORKER_SLOTS": "-1"}, "WORKER_SLOTS"),
     ],

@@ -15,6 +15,7 @@ from mamkit.clock import utc_now
 from mamkit.errors import MamkitError
 from mamkit.jobs import JobState
 from mamkit.storage import Expected, ObjectInfo, ObjectNotFoundError, ObjectStore, Zones, sha256_of
+from mamkit.transcode import INDEX_NAME, THUMBNAIL_NAME
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.backup.archive import ArchiveReader
 from mamkit_apps.backup.errors import BackupDamagedError, TargetNotEmptyError
@@ -25,7 +26,6 @@ from mamkit_apps.wiring import migrate, open_queue, open_zones
 
 __all__ = ["Restored", "restore", "settings_of", "verify"]
 
-INDEX = "index.m3u8"
 PAGE = 500  # previews that are looked at in one go
 UNFINISHED: tuple[JobState, ...] = ("waiting", "running")
 LOST_EVENTS = 2**32  # more than an installation tells between a backup and its end; JavaScript counts to 2**53
@@ -230,6 +230,14 @@ def _missing_masters(settings: ServiceSettings, zones: Zones) -> Iterator[str]:
                     return
 
 
+def _is_there(store: ObjectStore, key: str) -> bool:
+    try:
+        store.head(key)
+    except ObjectNotFoundError:
+        return False
+    return True
+
+
 def _rebuild_previews(settings: ServiceSettings, zones: Zones) -> int:
     """Let previews whose files are not there begin anew, and return how many there are."""
     lost = []
@@ -237,9 +245,7 @@ def _rebuild_previews(settings: ServiceSettings, zones: Zones) -> int:
     with one_moment(settings.database) as connection:
         begun = query.where(Preview.status.in_(("building", "playable", "ready")) | Preview.serving)
         for version_id, prefix in connection.execution_options(yield_per=PAGE).execute(begun):
-            try:
-                zones.previews.head(f"{prefix}{INDEX}")
-            except ObjectNotFoundError:
+            if not any(_is_there(zones.previews, prefix + name) for name in (INDEX_NAME, THUMBNAIL_NAME)):
                 lost.append(version_id)
     fresh = {"status": "queued", "plan": None, "job_id": None, "playable_at": None, "ready_at": None, "serving": False}
     with connected(settings.database) as connection:

@@ -182,7 +182,8 @@ class _Desk:
             if orders.paused:
                 orders.leaving.wait(IDLE)
                 continue
-            worker.prepare()
+            if not self._room.precedence.insisted:  # else it would take time from a first picture
+                worker.prepare()
             rung = self._rung
             try:
                 if worker.run_once(orders.stop):

@@ -36,6 +36,8 @@ class WorkerSettings(ServiceSettings):
     """What segments are packed in; `ts` is for players that know nothing else, and holds H.264 alone."""
     preview_copy: bool = True
     """Whether a film that already is what the largest rendition would be is copied instead of encoded."""
+    preview_hdr: bool = False
+    """Whether films in HDR10 or HLG are offered as such, too, in HEVC, beside what every screen shows."""
     preview_ladder: Literal["default", "uhd"] = "default"
     """Sizes: `default` is up to 1080p, `uhd` up to 2160p."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None
@@ -55,6 +57,8 @@ class WorkerSettings(ServiceSettings):
     def _codecs_fit_the_container(self) -> Self:
         if self.preview_container == "ts" and self.preview_codecs != ("h264",):
             raise ValueError("PREVIEW_CONTAINER=ts holds h264 alone, and PREVIEW_CODECS names others")
+        if self.preview_container == "ts" and self.preview_hdr:
+            raise ValueError("PREVIEW_CONTAINER=ts holds h264 alone, and PREVIEW_HDR is encoded in hevc")
         return self
 
     @property
@@ -66,6 +70,7 @@ class WorkerSettings(ServiceSettings):
             codecs=codecs,
             container=self.preview_container,
             copy=self.preview_copy,
+            hdr=self.preview_hdr,
         )
 
     @property

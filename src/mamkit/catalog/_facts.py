@@ -11,17 +11,19 @@ _LARGEST = 1 << 24  # pixels of a side; no codec has more
 
 
 def shown_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return kind, length, size and codec of a probe's facts (`mamkit.transcode.MediaInfo` as JSON).
+    """Return kind, length, size and codec of a probe's facts (`mamkit.transcode.MediaInfo` as JSON, or an `image`).
 
     What they do not say, or not in this form, is as it is where nothing is known.
     """
     video, audio = _first(facts.get("video")), _first(facts.get("audio"))
-    width, height = _pixels(video.get("width")), _pixels(video.get("height"))
+    image = _first([facts.get("image")])
+    shown = video or image
+    width, height = _pixels(shown.get("width")), _pixels(shown.get("height"))
     if video.get("rotation") in {90, 270}:
         width, height = height, width
-    codec = video.get("codec") or audio.get("codec") or ""
+    codec = video.get("codec") or audio.get("codec") or image.get("format") or ""
     return {
-        "kind": "video" if video else "audio" if audio else "unknown",
+        "kind": "video" if video else "audio" if audio else "image" if image else "unknown",
         "duration_sec": _seconds(facts.get("duration")),
         "width": width,
         "height": height,

@@ -52,7 +52,7 @@ __all__ = [
 
 UserStatus = Literal["active", "disabled"]
 PreviewStatus = Literal["queued", "building", "playable", "ready", "failed"]
-AssetKind = Literal["unknown", "video", "audio"]
+AssetKind = Literal["unknown", "video", "audio", "image"]
 AssetStatus = Literal["new", "queued", "building", "playable", "ready", "failed"]
 PartStatus = Literal["waiting", "running", "done", "failed"]
 

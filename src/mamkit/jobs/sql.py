@@ -13,6 +13,7 @@ from uuid import UUID
 from mamkit.clock import Clock
 from mamkit.errors import MissingExtraError
 from mamkit.ids import uuid7
+from mamkit.jobs._adding import added
 from mamkit.jobs._check import (
     check_claim,
     check_duration,
@@ -47,7 +48,6 @@ try:
         ColumnElement,
         Connection,
         Engine,
-        Insert,
         Row,
         and_,
         bindparam,
@@ -125,7 +125,7 @@ class SqlQueue:
                 .on_conflict_do_nothing(index_elements=[jobs.c.dedupe_key], index_where=ACTIVE)
             )
             connection.execute(insert, rows)
-            return [_added(connection, insert, row) for row in rows]
+            return [added(connection, insert, row) for row in rows]
 
         return self._database.write(add) if rows else []
 
@@ -352,13 +352,3 @@ class SqlQueue:
         if row is None:
             raise LeaseLostError(lease.job.id, lease.fence)
         return row
-
-
-def _added(connection: Connection, insert: Insert, row: Mapping[str, Any]) -> UUID:
-    """Return the id of a row that was inserted, or of the active job that has its dedupe key."""
-    holder = select(jobs.c.id).where(jobs.c.dedupe_key == row["dedupe_key"], ACTIVE)
-    job_id: UUID | None = row["id"] if row["dedupe_key"] is None else connection.scalar(holder)
-    while job_id is None:  # on PostgreSQL, the holder may have been finished since the insert was refused
-        connection.execute(insert, row)
-        job_id = connection.scalar(holder)
-    return job_id

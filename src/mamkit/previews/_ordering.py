@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 
 from mamkit.jobs import NewJob
+from mamkit.previews._stills import is_of_still
 from mamkit.previews.messages import PartJob, PlanJob
 from mamkit.transcode import Part
 
@@ -47,14 +48,14 @@ def priority_of(part: Part, place: int, films: int) -> int:
 
     The films of one user take turns, each with its n-th part, and so do users: with two films, each of them gets half.
     """
-    if part.start == 0 and part.kind != "artwork":
+    if part.start == 0 and (part.kind != "artwork" or is_of_still(part)):
         return turn(films)
     return min(LATER + place * max(films, 1), LAST)
 
 
 def work_of(part: Part) -> float:
     """Return what encoding a part takes, in segments of video."""
-    return (part.stop - part.start) * WEIGHTS[part.kind]
+    return max(1, part.stop - part.start) * WEIGHTS[part.kind]
 
 
 def new_job(kind: str, payload: PlanJob | PartJob, dedupe_key: str, priority: int) -> NewJob:

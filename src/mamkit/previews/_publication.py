@@ -58,7 +58,7 @@ def write_playlists(
 ) -> None:
     """Write all playlists of a preview that is playable, the multivariant one last: it names only what is there.
 
-    Once all is finished there is a DASH manifest, too.
+    Once all is finished there is a DASH manifest, too. Of a still image there are none.
 
     Args:
         previews: Where to.
@@ -67,6 +67,8 @@ def write_playlists(
         tracks: What there is of each rendition.
         finished: Whether that is all of it.
     """
+    if not tracks:
+        return
     pictures = {rendition.name for rendition in plan.video}
     texts = {}
     for name, track in tracks.items():

@@ -16,6 +16,7 @@ from typing import Literal
 from mamkit.errors import MamkitError
 from mamkit.jobs import Heartbeat, Lease, LeaseLostError, Queue, backoff
 from mamkit.previews._master import open_master
+from mamkit.previews._stills import STILL_PLAN, facts_of_still, is_of_still
 from mamkit.previews._upload import UPLOADS, StoreSink
 from mamkit.previews.errors import ApiUnavailableError, InvalidMessageError, ReportNotTakenError, StaleReportError
 from mamkit.previews.layout import plan_key
@@ -39,11 +40,16 @@ from mamkit.storage import ObjectReader, StorageUnavailableError, Zones
 from mamkit.transcode import (
     Children,
     MediaError,
+    Part,
     PartResult,
     Plan,
+    Source,
+    StillImageError,
     TranscodeInterruptedError,
     encode_part,
+    make_thumbnails,
     probe,
+    size_of,
 )
 
 __all__ = ["PreviewWorker", "Reporter"]
@@ -202,7 +208,7 @@ class PreviewWorker:
             job = parse_job(lease.job.kind, lease.job.payload)
         except InvalidMessageError:
             return None
-        if not isinstance(job, PartJob) or job.part.kind != "artwork":
+        if not isinstance(job, PartJob) or job.part.kind != "artwork" or is_of_still(job.part):
             return None
         nothing = PartResult(part=job.part.index, inits=(), segments=())
         return Finished(version_id=job.version_id, job_id=lease.job.id, fence=lease.fence, result=nothing)
@@ -220,14 +226,18 @@ class PreviewWorker:
             open_master(self._zones.masters, job.master_key) as source,
             self.around("probe", lease),
         ):
-            info = probe(source, limits=self._room.limits, cancelled=cancelled, children=self._children)
-        plan = self._policy.plan(info)
+            try:
+                info = probe(source, limits=self._room.limits, cancelled=cancelled, children=self._children)
+                facts, plan = json.loads(info.model_dump_json()), self._policy.plan(info)
+            except StillImageError as still:
+                facts, plan = facts_of_still(still, size_of(source)), STILL_PLAN
+        self._children.prepare()  # while the report is on its way: what it brings about is begun here, as likely as not
         self._report(
             Planned(
                 version_id=job.version_id,
                 job_id=lease.job.id,
                 fence=lease.fence,
-                facts=json.loads(info.model_dump_json()),
+                facts=facts,
                 plan=plan,
             )
         )
@@ -252,13 +262,21 @@ class PreviewWorker:
             return
         try:
             with open_master(self._zones.masters, job.master_key) as source, self.around("encode", lease):
-                result = encode_part(
-                    source, plan, job.part, sink, limits=self._room.limits, cancelled=cancelled, children=self._children
-                )
+                result = self._made(source, plan, job.part, sink, cancelled)
+            if not self._room.precedence.insisted:  # else it would take time from a first picture
+                self._children.prepare()  # while uploads and the report are on their way
             sink.finish()
         finally:
             sink.abandon()
         self._report(Finished(version_id=job.version_id, job_id=lease.job.id, fence=lease.fence, result=result))
+
+    def _made(self, source: Source, plan: Plan, part: Part, sink: StoreSink, cancelled: "_Either") -> PartResult:
+        if is_of_still(part):
+            art = make_thumbnails(source, sink, limits=self._room.limits, cancelled=cancelled)
+            return PartResult(part=part.index, inits=(), segments=(), art=art)
+        return encode_part(
+            source, plan, part, sink, limits=self._room.limits, cancelled=cancelled, children=self._children
+        )
 
 
 class _Either:

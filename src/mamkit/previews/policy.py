@@ -12,7 +12,7 @@ class PlanPolicy:
     """How plans are made. The worker that plans a film decides for all of its parts.
 
     Raises:
-        ValueError: There is no codec, one is named twice, or transport streams are to hold another than H.264.
+        ValueError: There is no codec, one is named twice, or transport streams are to hold another than H.264, or HDR.
     """
 
     ladder: Ladder = DEFAULT_LADDER
@@ -21,13 +21,15 @@ class PlanPolicy:
     """What pictures are encoded in; each codec has all sizes."""
     container: Container = "fmp4"
     """What everything is packed in; `ts` is for players that know nothing else."""
+    hdr: bool = False
+    """Whether a film in HDR10 or HLG is offered as such, too, in HEVC, beside what every screen shows."""
     copy: bool = True
     """Whether a source that already is what the largest rendition would be is copied instead of encoded."""
 
     def __post_init__(self) -> None:
         if not self.codecs or len(set(self.codecs)) < len(self.codecs):
             raise ValueError("name each codec once, and at least one")
-        if self.container == "ts" and set(self.codecs) != {"h264"}:
+        if self.container == "ts" and (set(self.codecs) != {"h264"} or self.hdr):
             raise ValueError("transport streams hold H.264 alone")
 
     def plan(self, info: MediaInfo) -> Plan:
@@ -36,4 +38,6 @@ class PlanPolicy:
         Raises:
             MediaUnsupportedError: As for `make_plan`.
         """
-        return make_plan(info, ladder=self.ladder, codecs=self.codecs, container=self.container, copy=self.copy)
+        return make_plan(
+            info, ladder=self.ladder, codecs=self.codecs, container=self.container, copy=self.copy, hdr=self.hdr
+        )

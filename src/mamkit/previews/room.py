@@ -11,6 +11,7 @@ from threading import Condition
 
 from mamkit.errors import MamkitError
 from mamkit.previews._precedence import Precedence
+from mamkit.previews._stills import is_of_still
 from mamkit.transcode import Cancellation, Codec, Limits, Part, Plan
 
 __all__ = ["NoRoomError", "Room", "memory_of"]
@@ -21,6 +22,7 @@ _DECODED = 70  # pictures as large as the largest rendition that are decoded: 17
 # Pictures that an encoder holds: those that it looks ahead at, those that it refers to, and one a thread. Measured as
 # resident memory of a child on two processors; see docs/decisions/0053-slots-by-cores-and-memory.md.
 _HELD: dict[Codec, int] = {"h264": 60, "hevc": 110, "av1": 160}
+_STILL = 6 << 26  # bytes: of the largest image, as it is decoded and as it is scaled from
 _TICK = 0.2  # seconds between two looks whether to stop
 
 
@@ -45,6 +47,8 @@ def memory_of(plan: Plan | None = None, part: Part | None = None) -> int:
         plan: What is made; None for a probe.
         part: What of it.
     """
+    if part is not None and is_of_still(part):
+        return _PROCESS + _STILL
     if plan is None or part is None or part.kind in {"audio", "subtitles"} or not plan.video:
         return _PROCESS
     largest = max(rendition.width * rendition.height for rendition in plan.video)

@@ -56,6 +56,7 @@ from mamkit.transcode.errors import (
     MediaUnsupportedError,
     NoMediaError,
     SourceUnavailableError,
+    StillImageError,
     TranscodeError,
     TranscodeInterruptedError,
 )
@@ -101,7 +102,7 @@ from mamkit.transcode.packaging.playlists import (
 )
 from mamkit.transcode.planning.ladder import DEFAULT_LADDER, UHD_LADDER, Ladder, Rung
 from mamkit.transcode.planning.plan import audio_frame_range, display_size, frame_range, make_plan
-from mamkit.transcode.reading.source import RangeReader, Source
+from mamkit.transcode.reading.source import RangeReader, Source, size_of
 from mamkit.transcode.sink import Sink
 
 __all__ = [
@@ -156,6 +157,7 @@ __all__ = [
     "Sink",
     "Source",
     "SourceUnavailableError",
+    "StillImageError",
     "Storyboard",
     "SubtitleRendition",
     "SubtitleStream",
@@ -184,6 +186,7 @@ __all__ = [
     "rendition_names",
     "segment_name",
     "sheet_name",
+    "size_of",
     "storyboard",
     "storyboard_vtt",
     "thumbnails",

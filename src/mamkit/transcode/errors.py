@@ -22,6 +22,7 @@ __all__ = [
     "MediaUnsupportedError",
     "NoMediaError",
     "SourceUnavailableError",
+    "StillImageError",
     "TranscodeError",
     "TranscodeInterruptedError",
 ]
@@ -75,6 +76,32 @@ class MediaUnsupportedError(MediaError):
     """The file is of a kind that is not accepted: a still image, a codec without a decoder, a picture of one pixel."""
 
     code = "transcode.media_unsupported"
+
+
+class StillImageError(MediaUnsupportedError):
+    """The file is a still image: there is nothing to play, and `make_thumbnails` shows it.
+
+    Attributes:
+        format: `jpeg`, `png`, `webp`, `gif`, `bmp`, `tiff`, `avif`; empty where it is none that can be read.
+        width: Pixels, as the picture is shown; 0 where nobody has looked.
+        height: Pixels, likewise.
+    """
+
+    code = "transcode.still_image"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        format: str = "",  # noqa: A002 # the name of the attribute, as for every error that crosses the process border
+        width: int = 0,
+        height: int = 0,
+        detail: str = "",
+    ) -> None:
+        super().__init__(message, detail=detail)
+        self.format = format
+        self.width = width
+        self.height = height
 
 
 class MediaTooLargeError(MediaError):

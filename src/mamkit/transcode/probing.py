@@ -19,12 +19,14 @@ from mamkit.transcode.errors import (
     MediaUnreadableError,
     MediaUnsupportedError,
     NoMediaError,
+    StillImageError,
 )
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import AudioStream, MediaInfo, SubtitleStream, VideoStream
 from mamkit.transcode.reading._colour import colour
 from mamkit.transcode.reading._copying import copyable
 from mamkit.transcode.reading._encryption import read_movie_box
+from mamkit.transcode.reading._image import shown_size
 from mamkit.transcode.reading._input import describe, open_source
 from mamkit.transcode.reading._joined import find_joins, joined
 from mamkit.transcode.reading._orientation import orientation
@@ -85,15 +87,15 @@ def probe_here(file: Source, limits: Limits | None = None) -> MediaInfo:
         SourceUnavailableError: There is no regular file there, or it may not be read.
         NoMediaError: The file is not media, or has neither picture nor sound.
         MediaEncryptedError: A track is encrypted.
-        MediaUnsupportedError: The file is a still image, of a format that is not accepted, or has no stream of a codec
-            that is known.
+        StillImageError: The file is a still image; the error says how large.
+        MediaUnsupportedError: The file is of a format that is not accepted, or has no stream of a codec that is known.
         MediaTooLargeError: The file is beyond the limits.
         MediaUnreadableError: No stream of the file can be decoded.
     """
     name, limits = name_of(file), limits or Limits()
     joins = find_joins(file)
     file = joined(file, joins)
-    with open_source(file) as source:
+    with _opened(file) as source:
         candidates = _candidates(source, name, limits)
         samples = _decode_first_frames(source, candidates)
         if size_of(file) <= _READ_THROUGH:
@@ -135,6 +137,16 @@ def probe_here(file: Source, limits: Limits | None = None) -> MediaInfo:
             joins=joins,
             unusable=tuple(_unusable(source, usable)),
         )
+
+
+def _opened(file: Source) -> InputContainer:
+    try:
+        return open_source(file)
+    except StillImageError as found:
+        width, height = shown_size(file)
+        if not width:
+            raise MediaUnreadableError(f"{name_of(file)!r} is an image that is cut short or broken") from None
+        raise StillImageError(str(found), format=found.format, width=width, height=height) from None
 
 
 def _candidates(source: InputContainer, name: str, limits: Limits) -> list[av.VideoStream | av.AudioStream]:

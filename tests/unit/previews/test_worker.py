@@ -29,7 +29,7 @@ from mamkit.previews import (
     builder,
 )
 from mamkit.storage import LocalStore, MemoryStore, ObjectStore, staging_key
-from mamkit.transcode import EncodeError, Part, PartResult, Plan, Segment, Sink, encode_part
+from mamkit.transcode import Children, EncodeError, Part, PartResult, Plan, Segment, Sink, encode_part
 from tests.media_factory import make_clip
 from tests.unit.previews.bench import Bench, bench
 
@@ -120,6 +120,42 @@ def test_a_film_becomes_a_preview_from_any_store(tmp_path: Path, store: ObjectSt
         "waveform.json": "application/json",
         "waveform.png": "image/png",
     }
+
+
+def test_the_next_child_is_started_before_a_report_is_answered(
+    tmp_path: Path, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its imports take a processor a third of a second, in which this one would wait for the API."""
+    seen: list[str] = []
+
+    class Seen(Children):
+        def prepare(self) -> None:
+            seen.append("prepared")
+            super().prepare()
+
+        def take(self, *bounds: Any) -> Any:
+            taken = super().take(*bounds)
+            seen.append("taken")
+            return taken
+
+    monkeypatch.setattr(builder, "Children", Seen)
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            await upload(b, clip)
+
+            def watch(report: Report, deliver: Answer) -> Ack:
+                if not isinstance(report, Progress):
+                    seen.append(report.type)
+                return deliver(report)
+
+            await work(b, through=watch)
+
+    asyncio.run(scenario())
+    ends = [index for index, what in enumerate(seen) if what in {"planned", "finished"}]
+    assert len(ends) == 5
+    for end in ends:
+        assert seen[end - 2 : end] == ["taken", "prepared"]
 
 
 def test_what_is_no_film_fails_at_once_with_its_reason_and_is_not_tried_again(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from mamkit.catalog import Version
 from mamkit.clock import utc_now
 from mamkit.signing import Grant
 from mamkit.storage import SignsDownloads, UnsupportedOperationError
-from mamkit.transcode import INDEX_NAME
+from mamkit.transcode import INDEX_NAME, POSTER_NAME
 from mamkit_apps.api.access import Caller, allowed_asset, readable_version, scope_of
 from mamkit_apps.api.bodies import Body, SignedUrl
 from mamkit_apps.api.library.schemas import Lifetime, PlaybackUrl, SignRequest
@@ -87,8 +87,9 @@ async def artwork(
     parts: Wired,
     lifetime_seconds: Annotated[int | None, QueryParameter(ge=1)] = None,
 ) -> Artwork:
-    """List the poster, the storyboard and the waveform of a version, with URLs that show them until they expire.
+    """List the artwork of a version, with URLs that show it until they expire.
 
+    A film has a poster, a storyboard and a waveform, as far as they are made; an image a poster and a thumbnail.
     The storyboard's `.vtt` names its sheets by relative addresses, which its own URL leads to.
     """
     _, version = await readable_version(parts, principal, version_id)
@@ -150,19 +151,20 @@ async def download_of(parts: Parts, version: Version, lifetime_seconds: int | No
     return PlaybackUrl(url=request.url, expires_at=request.expires_at)
 
 
-def sign_playback(parts: Parts, asked: PlaybackOptions, prefix: str, address: str) -> Response[PlaybackUrl]:
+def sign_playback(parts: Parts, asked: PlaybackOptions, version: Version, address: str) -> Response[PlaybackUrl]:
     """Return the URL that plays a preview, and the cookie that goes with it if one was asked for.
 
     Args:
         parts: Of the API.
         asked: What for.
-        prefix: Of the preview.
+        version: Whose preview it is; of a still image its poster is shown.
         address: Where the request came from.
 
     Raises:
         InvalidRequestError: The lifetime is out of bounds, the address is none, or a cookie would not reach the edge.
     """
-    network = None
+    prefix, network = version.preview_prefix, None
+    name = POSTER_NAME if version.facts and version.facts.get("image") else INDEX_NAME
     if asked.bind_address:
         try:
             network = ip_network(address)
@@ -171,14 +173,14 @@ def sign_playback(parts: Parts, asked: PlaybackOptions, prefix: str, address: st
     expires_at = utc_now() + lifetime_of(parts.settings, asked.lifetime_seconds)
     grant = Grant(scope=prefix, expires_at=expires_at, address=network)
     if asked.carrier == "path":
-        url = parts.signer.url(parts.settings.edge_url, grant, prefix + INDEX_NAME)
+        url = parts.signer.url(parts.settings.edge_url, grant, prefix + name)
         return Response(PlaybackUrl(url=url, expires_at=grant.expires_at))
     edge, api = urlsplit(parts.settings.edge_url), urlsplit(parts.settings.api_url)
     if edge.hostname != api.hostname:
         raise InvalidRequestError("carrier: a cookie of this API would not reach the edge; ask for path")
     https = edge.scheme == "https"  # without it, browsers take no cookie for players on other sites
     cookie = parts.signer.cookie(parts.settings.edge_url, grant, secure=https, same_site="None" if https else "Lax")
-    url = f"{parts.settings.edge_url}/s/{prefix}{INDEX_NAME}"
+    url = f"{parts.settings.edge_url}/s/{prefix}{name}"
     return Response(PlaybackUrl(url=url, expires_at=grant.expires_at), headers={"set-cookie": cookie})
 
 

@@ -127,7 +127,7 @@ async def sign_preview(
     status = (await parts.publisher.state(version.id)).status
     if status not in {"playable", "ready"}:
         raise InvalidRequestError(f"the preview is {status}, not yet playable; follow /api/preview/events")
-    return sign_playback(parts, data, version.preview_prefix, address)
+    return sign_playback(parts, data, version, address)
 
 
 def _has_ended(view: PreviewView) -> bool:

@@ -191,7 +191,7 @@ async def sign_preview(
     if preview.status not in {"playable", "ready"}:
         raise InvalidRequestError(f"the preview is {preview.status}, not yet playable")
     asked = data.model_copy(update={"lifetime_seconds": short_lifetime(parts.settings, data.lifetime_seconds)})
-    return sign_playback(parts, asked, version.preview_prefix, visitor.address)
+    return sign_playback(parts, asked, version, visitor.address)
 
 
 @post("/assets/{asset_id:uuid}/sign-download", status_code=HTTPStatus.OK)

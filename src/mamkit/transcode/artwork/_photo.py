@@ -11,9 +11,9 @@ from mamkit.transcode.artwork.files import POSTER_NAME, POSTER_SIDE, THUMBNAIL_N
 from mamkit.transcode.errors import MediaUnreadableError
 from mamkit.transcode.models import ArtFile
 from mamkit.transcode.picture._picture import Standardiser, scaler
+from mamkit.transcode.reading._image import upright
 from mamkit.transcode.reading._input import describe, open_image
-from mamkit.transcode.reading._orientation import Orientation, exif_orientation
-from mamkit.transcode.reading.source import Source, name_of, open_bytes
+from mamkit.transcode.reading.source import Source, name_of
 
 try:
     import av
@@ -21,8 +21,6 @@ except ImportError as error:
     raise MissingExtraError("transcode", package="av") from error
 
 __all__ = ["encode_thumbnails"]
-
-_HEAD = 1 << 17  # bytes in which an Exif block is looked for; it is at most half of that
 
 
 def encode_thumbnails(source: Source) -> Iterator[EncodedArt]:
@@ -35,7 +33,7 @@ def encode_thumbnails(source: Source) -> Iterator[EncodedArt]:
         EncodeError: A filter or the encoder failed.
     """
     picture = _decoded(source)
-    turn = _turn(source)
+    turn = upright(source)
     shown = turn.before(picture.width, picture.height)
     sizes = {
         name: _within(shown, side) for name, side in ((POSTER_NAME, POSTER_SIDE), (THUMBNAIL_NAME, THUMBNAIL_SIDE))
@@ -61,16 +59,6 @@ def _decoded(source: Source) -> av.VideoFrame:
         except av.FFmpegError as error:
             detail = describe(error)
     raise MediaUnreadableError(f"{name_of(source)!r} is an image that cannot be decoded", detail=detail)
-
-
-def _turn(source: Source) -> Orientation:
-    """Return which way up a picture is as the Exif block of a JPEG file says.
-
-    What stands beside decoded pictures is not looked at: PyAV 18.1 has no names for some of what FFmpeg puts beside
-    images, and crashes on it.
-    """
-    with open_bytes(source) as file:
-        return exif_orientation(file.read(_HEAD)) or Orientation(0, mirrored=False)
 
 
 def _within(size: tuple[int, int], side: int) -> tuple[int, int]:

@@ -181,9 +181,9 @@ def _is_idr(file: BinaryIO, table: SampleTable, length_size: int, index: int) ->
 def _peak(chosen: Sequence[int], before: Sequence[int], rate: Fraction) -> int:
     """Return the most bits per second of any run of groups that a segment may be made of."""
     window, last = int(_WINDOW * rate), len(before) - 1
-    peak = Fraction(0)
+    peak = 0.0
     for start in chosen:
         stop = last if last - start <= window else chosen[bisect_right(chosen, start + window) - 1]
         if 2 * (stop - start) >= window or start == 0:  # a short end is no measure: RFC 8216 section 4.3.4.2
-            peak = max(peak, 8 * (before[stop] - before[start]) * rate / (stop - start))
-    return round(peak)
+            peak = max(peak, (before[stop] - before[start]) / (stop - start))
+    return round(8 * peak * rate)

@@ -60,9 +60,10 @@ def decode_from(
         MediaError: The file cannot be opened, as for `open_source`.
     """
     with open_source(source) as container:
-        chosen = decodable(container, streams)
+        chosen, moved = decodable(container, streams), False
         if time is not None and chosen:
             for start in _starts(container, time, exactly=all(isinstance(each, av.VideoStream) for each in chosen)):
+                moved = True
                 if not seek(container, chosen[0], start):
                     break
                 frames = decode_until_end(container, chosen)
@@ -73,6 +74,10 @@ def decode_from(
                     yield from frames
                     return
                 frames.close()
+        if not moved:  # it stands at the beginning, where it was opened: the index of a long film is read once
+            if chosen:
+                yield from decode_until_end(container, chosen)
+            return
     with open_source(source) as container:
         if chosen := decodable(container, streams):
             yield from decode_until_end(container, chosen)

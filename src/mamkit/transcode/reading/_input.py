@@ -14,6 +14,7 @@ from mamkit.transcode.errors import (
     MediaUnreadableError,
     MediaUnsupportedError,
     NoMediaError,
+    StillImageError,
 )
 from mamkit.transcode.reading._animation import is_animated
 from mamkit.transcode.reading._encryption import is_encrypted
@@ -100,7 +101,8 @@ def open_source(source: Source) -> InputContainer:
         SourceUnavailableError: There is no regular file there, or it may not be read.
         EmptyFileError: The file has no bytes.
         MediaEncryptedError: A track is encrypted.
-        MediaUnsupportedError: The file is a still image, or of a kind that is not accepted.
+        StillImageError: The file is a still image.
+        MediaUnsupportedError: The file is of a kind that is not accepted.
         MediaUnreadableError: The file begins like media, and cannot be opened: it is cut short or broken.
         NoMediaError: The file is not media.
     """
@@ -110,7 +112,9 @@ def open_source(source: Source) -> InputContainer:
         if not head:
             raise EmptyFileError(f"{name!r} is empty")
         if looks_like_still_image(head) and not is_animated(file):
-            raise MediaUnsupportedError(f"{name!r} is a still image, not a film")
+            kind = image_format(head) or ""
+            kind = "avif" if kind == "mov" else kind.removesuffix("_pipe")
+            raise StillImageError(f"{name!r} is a still image, not a film", format=kind)
         if is_encrypted(file, size_of(source)):
             raise MediaEncryptedError(f"{name!r} is encrypted; upload a copy without protection")
     try:

@@ -1,0 +1,27 @@
+"""Still images are a kind of assets."""
+# ruff: noqa: INP001 - Alembic loads it by its path; importing it would make no sense
+
+from alembic import op
+
+revision = "0013"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Let assets be images."""
+    _allow("unknown", "video", "audio", "image")
+
+
+def downgrade() -> None:
+    """Forget which assets are images."""
+    op.execute("UPDATE assets SET kind = 'unknown' WHERE kind = 'image'")
+    _allow("unknown", "video", "audio")
+
+
+def _allow(*kinds: str) -> None:
+    names = ", ".join(f"'{kind}'" for kind in kinds)
+    with op.batch_alter_table("assets") as assets:
+        assets.drop_constraint(op.f("ck_assets_kind"), type_="check")
+        assets.create_check_constraint("kind", f"kind IN ({names})")
