@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -16,6 +16,7 @@ from tests.apps.conftest import PASSWORD
 from tests.apps.test_demo import run
 from tests.apps.test_up import up
 from tests.media_factory import make_clip
+from tests.servers.media_host import file, media_host
 
 EMAIL = "ada@example.com"
 
@@ -24,6 +25,7 @@ EMAIL = "ada@example.com"
 def api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REGISTRATION", "open")
+        patch.setenv("IMPORT_NETWORKS", "127.0.0.2/32")
         with up(tmp_path_factory.mktemp("up")) as (_, url):
             httpx.post(f"{url}/auth/register", json={"email": EMAIL, "password": PASSWORD}).raise_for_status()
             yield url
@@ -172,3 +174,44 @@ def test_the_commands_upload_list_and_sign(client: Client, api_url: str, tmp_pat
     assert refused.returncode == 1
     assert "401" in refused.stderr
     assert "made_up" not in refused.stderr
+
+
+def test_a_url_is_imported_by_both_clients_and_by_the_command(client: Client, api_url: str, tmp_path: Path) -> None:
+    body = b"\x00\x00\x00\x18ftypisom" + os.urandom(100_000)
+    with media_host() as host:
+        url = host.put("/film.mp4", file(body))
+        missing = host.url + "/missing.mp4"
+        told: list[tuple[int, int]] = []
+        done = client.wait_for_import(client.import_url(url).id, progress=lambda *each: told.append(each))
+        assert (done.state, done.received, done.duplicate) == ("done", len(body), False)
+        assert told[-1] == (len(body), len(body))
+        assert done.asset_id is not None
+        [version] = client.versions(done.asset_id)
+        assert (version.id, version.sha256) == (done.version_id, hashlib.sha256(body).hexdigest())
+
+        async def alike() -> None:
+            async with AsyncClient(api_url) as other:
+                await other.log_in(EMAIL, PASSWORD)
+                known = await other.import_url(url, skip_known=True)
+                assert (await other.wait_for_import(known.id)).duplicate
+                failed = await other.wait_for_import((await other.import_url(missing)).id)
+                assert (failed.state, failed.failure_code) == ("failed", "apps.import_refused")
+                with pytest.raises(ApiError):
+                    await other.cancel_import(failed.id)
+
+        asyncio.run(alike())
+        made = httpx.post(
+            f"{api_url}/auth/api-keys",
+            json={"name": "import", "scopes": ["asset.create", "asset.read", "asset.update"]},
+            headers=client._credentials.header(),
+        ).json()
+        more: dict[str, Any] = {"env": os.environ | {"API_URL": api_url, "MAMKIT_TOKEN": made["api_key"]}}
+        command = run("import", "--skip-known", "-", cwd=tmp_path, input=f"{url}\n{missing}\n", **more)
+        assert command.stdout == f"{done.asset_id} {done.version_id}\n"
+        assert command.returncode == 1
+        assert command.stderr.splitlines()[-2:] == [
+            "mamkit: URL 2: its host answered 404",
+            "Error: 1 of 2 were not imported",
+        ]
+        detached = run("import", "--detach", url, cwd=tmp_path, **more)
+        assert client.get_import(UUID(detached.stdout.strip())).state in {"waiting", "running", "storing", "done"}

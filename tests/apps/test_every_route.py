@@ -21,6 +21,7 @@ from mamkit.catalog import Asset, Version
 from mamkit.catalog.collection_items import put_asset
 from mamkit.catalog.collections import create_collection
 from mamkit.catalog.event_models import WebhookEndpoint
+from mamkit.catalog.import_models import Import
 from mamkit.catalog.imports import add_import
 from mamkit.catalog.models import PreviewStatus
 from mamkit.catalog.share_links import add_share_link
@@ -96,6 +97,7 @@ class World:
             rights=["comment", "download"],
         )
         self.tokens["link"] = made.token
+        await session.execute(delete(Import))  # a user has few under way
         fetched, _ = await add_import(
             session, user_id=self.users["editor"], workspace_id=self.studio, kind="url", source="example.com",
             title="", filename="a.mp4", origin=uuid4().hex,

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from mamkit.catalog.event_models import Event
 from mamkit.catalog.import_models import Import
-from mamkit.storage import LocalStore
+from mamkit.clock import utc_now
+from mamkit.storage import LocalStore, StorageUnavailableError
 from mamkit_apps.api.imports import fetching, importer
 from mamkit_apps.api.imports.importer import Importer
 from tests.apps.people import Person, Site, open_site
@@ -493,3 +494,54 @@ def test_a_name_is_only_a_name(site: Site, ada: Person, host: MediaHost) -> None
         done = outcome(site, ada, host.put("/it.mp4", file(BODY, content_disposition=disposition)))
         title = ada.call("GET", f"/api/assets/{done['asset_id']}").json()["title"]
         assert title == name if name else len(title) <= 255
+
+
+def test_an_outage_of_ours_costs_no_attempt(
+    site: Site, ada: Person, host: MediaHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is away for longer than there are attempts."""
+    store = site.parts.zones.staging
+    outages = iter(range(12))
+    upload = LocalStore.put_part
+
+    def away(self: LocalStore, *arguments: Any) -> None:
+        if next(outages, None) is not None:
+            raise StorageUnavailableError("uploads", "it does not answer")
+        upload(self, *arguments)
+
+    assert isinstance(store, LocalStore)
+    monkeypatch.setattr(LocalStore, "put_part", away)
+    done = outcome(site, ada, host.put("/a.mp4", file(BODY)))
+    assert (done["state"], done["attempts"]) == ("done", 0)
+    assert len(host.asked) == 13
+
+
+def test_what_takes_too_long_is_given_up(site: Site, ada: Person, host: MediaHost) -> None:
+    begun = begin(ada, host.put("/a.mp4", lambda request: request.answer(503)))
+
+    async def long_ago() -> None:
+        async with site.parts.catalog.begin() as session:
+            row = await session.get_one(Import, _id(begun))
+            row.started_at = utc_now() - timedelta(hours=1)
+
+    assert site.client.blocking_portal is not None
+    site.client.blocking_portal.call(long_ago)
+    work(site)
+    assert look(ada, begun)["failure_code"] == "apps.import_time"
+    assert host.asked == []
+
+
+def test_a_process_that_works_by_itself_is_woken_and_hands_back_what_it_has(tmp_path: Path, host: MediaHost) -> None:
+    """An import begins at once, and one that is under way when its process ends is the next one's."""
+    settings: dict[str, Any] = {"import_networks": "127.0.0.2/32", "import_slots": 1}
+    with open_site(tmp_path, **settings) as site:
+        ada = site.person()
+        begun = begin(ada, host.put("/a.mp4", silent))
+        while not host.asked:
+            time.sleep(0.01)
+    host.put("/a.mp4", file(BODY))
+    with open_site(tmp_path, **settings) as site:
+        again = Person(site, ada.email, {"access_token": ada.access, "refresh_token": ada.refresh})
+        while (found := look(again, begun))["state"] in {"waiting", "running", "storing"}:
+            time.sleep(0.01)
+    assert (found["state"], found["attempts"]) == ("done", 0)

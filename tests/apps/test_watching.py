@@ -1,7 +1,6 @@
 """Watched folders and buckets: each file once, whole, and nothing that is outside."""
 
 import asyncio
-import contextlib
 import json
 import os
 import socket
@@ -9,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -19,12 +19,12 @@ from mamkit_apps.api.imports import bucket as buckets
 from mamkit_apps.api.imports.bucket import Bucket, BucketBringer
 from mamkit_apps.api.imports.folder import Folder
 from mamkit_apps.api.imports.importer import Importer
-from mamkit_apps.api.imports.watching import Watcher
+from mamkit_apps.api.imports.watching import Watcher, origin_of
 from mamkit_apps.settings import SettingsError
 from tests.apps.people import Person, Site, open_site
 from tests.s3_servers import store_on
 
-BODY = b"\x00\x00\x00\x18ftypisom" + os.urandom(3 << 20)
+BODY = b"\x00\x00\x00\x18ftypisom" + os.urandom(1 << 20)
 
 
 class Clock:
@@ -71,9 +71,11 @@ class Place:
         return sorted(str(each.relative_to(self.path)) for each in self.path.rglob("*") if not each.is_dir())
 
     def imports(self) -> list[Import]:
+        query = sa.select(Import).where(Import.user_id == UUID(self.ada.id)).order_by(Import.id)
+
         async def read() -> list[Import]:
             async with self.site.parts.catalog.read() as session:
-                return list(await session.scalars(sa.select(Import).order_by(Import.id)))
+                return list(await session.scalars(query))
 
         assert self.site.client.blocking_portal is not None
         found: list[Import] = self.site.client.blocking_portal.call(read)
@@ -83,18 +85,23 @@ class Place:
         return sorted(each["title"] for each in self.ada.call("GET", "/api/assets").json()["items"])
 
 
-@contextlib.contextmanager
-def open_place(tmp_path: Path, *, move: bool = True) -> Iterator[Place]:
-    inbox = tmp_path / "inbox"
-    inbox.mkdir()
-    with open_site(tmp_path / "site", watch_folder=str(inbox), watch_owner="watch@example.org") as site:
-        yield Place(site, inbox, site.person("watch@example.org"), move=move)
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    with open_site(folder, watch_folder=str(folder), watch_owner="watch@example.org") as site:
+        yield site
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    with open_place(tmp_path) as place:
-        yield place
+def inbox(tmp_path: Path) -> Path:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    return inbox
+
+
+@pytest.fixture
+def place(site: Site, inbox: Path) -> Place:
+    return Place(site, inbox, site.person())
 
 
 def test_files_are_imported_and_put_away(place: Place) -> None:
@@ -213,19 +220,19 @@ def test_two_who_watch_one_folder_import_each_file_once(place: Place) -> None:
     assert place.left() == [f"done/{number}.mp4" for number in range(10)]
 
 
-def test_what_is_left_where_it_is_is_imported_once_and_again_when_it_changes(tmp_path: Path) -> None:
-    with open_place(tmp_path, move=False) as place:
-        path = place.path / "a.mp4"
-        path.write_bytes(BODY)
-        assert place.look() == 1
-        for _ in range(2):
-            place.folder._pending.clear()  # as in a process that was started anew
-            place.watcher._known.clear()
-            assert place.look() == 0
-        path.write_bytes(BODY + b"\0")
-        assert place.look() == 1
-        assert place.titles() == ["a", "a"]
-        assert place.left() == ["a.mp4"]
+def test_what_is_left_where_it_is_is_imported_once_and_again_when_it_changes(site: Site, inbox: Path) -> None:
+    place = Place(site, inbox, site.person(), move=False)
+    path = place.path / "a.mp4"
+    path.write_bytes(BODY)
+    assert place.look() == 1
+    for _ in range(2):
+        place.folder._pending.clear()  # as in a process that was started anew
+        place.watcher._known.clear()
+        assert place.look() == 0
+    path.write_bytes(BODY + b"\0")
+    assert place.look() == 1
+    assert place.titles() == ["a", "a"]
+    assert place.left() == ["a.mp4"]
 
 
 def test_nobody_is_to_watch_for_nobody(tmp_path: Path) -> None:
@@ -254,10 +261,11 @@ def source(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
             yield store
 
 
-def test_objects_are_imported_and_put_away(place: Place, source: ObjectStore) -> None:
+def test_objects_are_imported_and_put_away(place: Place, source: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     inbox = Bucket(source, "inbox/")
     watcher = place.watching(inbox, move=True)
-    place.importer._bringers = {"bucket": BucketBringer(inbox, place.site.parts.zones.staging, most=len(BODY) + 5)}
+    bringer = BucketBringer(inbox, place.site.parts.zones.staging, most=len(BODY) + 5)
+    monkeypatch.setattr(place.importer, "_bringers", {"bucket": bringer})
     for key in ("inbox/a.mp4", "inbox/reel/b.mp4", "outbox/c.mp4"):
         source.put(key, BODY + key.encode()[-5:])
     source.put("inbox/large.mp4", BODY + bytes(100))
@@ -309,7 +317,5 @@ def test_a_look_at_a_large_bucket_costs_no_more_than_at_a_small_one(
 
 
 def test_origins_are_told_apart() -> None:
-    from mamkit_apps.api.imports.watching import origin_of
-
     told = [("folder", "a", 1, 2), ("folder", "a", 12), ("bucket", "a", 1, 2), ("folder", json.dumps(["a", 1]), 2)]
     assert len({origin_of(*each) for each in told}) == len(told)  # type: ignore[arg-type]

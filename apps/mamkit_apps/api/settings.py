@@ -70,8 +70,8 @@ class ApiSettings(ServiceSettings):
     """Largest upload that is presigned."""
     import_slots: Annotated[int, Field(ge=0, le=64)] = 2
     """Imports that this process works on at once; 0 leaves them to others."""
-    import_hours: Annotated[int, Field(ge=1, le=720)] = 24
-    """Hours within which an import has to be done, counted from its first try."""
+    import_hours: Annotated[int, Field(ge=1, le=144)] = 24
+    """Hours within which an import has to be done, counted from its first try; what is staged is kept for 7 days."""
     import_networks: Networks = ()
     """Networks, `10.1.0.0/16`, that imports may read from although they are not public; none unless they are named."""
     watch_folder: Path | None = None

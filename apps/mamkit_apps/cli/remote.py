@@ -1,7 +1,8 @@
-"""`mamkit upload`, `ls`, `open`: an installation, from wherever it can be reached."""
+"""`mamkit upload`, `import`, `ls`, `open`: an installation, from wherever it can be reached."""
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from uuid import UUID
 import click
 
 if TYPE_CHECKING:
-    from mamkit.client import Client, Version
+    from mamkit.client import Client, Import, Version
 
 __all__ = ["commands"]
 
@@ -91,6 +92,65 @@ def _upload(client: "Client", path: Path, *, title: str, asset: UUID | None) -> 
         )  # fmt: skip
 
 
+@click.command("import")
+@click.argument("urls", nargs=-1, required=True, metavar="URL…")
+@click.option("--title", default="", help="Of the asset; its file's name if it is not given.")
+@click.option("--asset", type=click.UUID, help="Asset of which the file is a new version.")
+@click.option("--workspace", type=click.UUID, help="Where a new asset belongs; the personal one if not given.")
+@click.option("--skip-known", is_flag=True, help="Make no version of bytes that are there already, and name where.")
+@click.option("--detach", is_flag=True, help="Do not wait; print the ids of the imports.")
+@_connection_options
+def import_urls(
+    *,
+    urls: tuple[str, ...],
+    title: str,
+    asset: UUID | None,
+    workspace: UUID | None,
+    skip_known: bool,
+    detach: bool,
+    api_url: str,
+    token_file: Path | None,
+) -> None:
+    """Let the installation fetch URLs by itself. Prints one line each: asset and version. Ctrl-C leaves them under way.
+
+    A URL may be a secret by itself, and other users of a machine see arguments: `-` reads URLs from standard input.
+    """
+    if urls == ("-",):
+        urls = tuple(line.strip() for line in sys.stdin if line.strip())
+    if len(urls) > 1 and (title or asset):
+        raise click.UsageError("--title and --asset are for one URL")
+    failures = 0
+    with _connected(api_url, token_file) as client:
+        begun = [
+            client.import_url(url, title=title, asset_id=asset, workspace_id=workspace, skip_known=skip_known)
+            for url in urls
+        ]
+        for number, each in enumerate(begun, 1):
+            if detach:
+                click.echo(str(each.id))
+                continue
+            found = _wait_for_import(client, each.id)
+            if found.state == "done":
+                click.echo(f"{found.asset_id} {found.version_id}")
+            else:
+                failures += 1
+                click.echo(f"mamkit: URL {number}: {found.failure or 'it was cancelled'}", err=True)
+    if failures:
+        raise click.ClickException(f"{failures} of {len(urls)} were not imported")
+
+
+def _wait_for_import(client: "Client", import_id: UUID) -> "Import":
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("import", total=None)
+        return client.wait_for_import(
+            import_id, progress=lambda received, size: bar.update(task, completed=received, total=size)
+        )
+
+
 @click.command("ls")
 @click.argument("asset", required=False, type=click.UUID)
 @click.option("--mine", is_flag=True, help="Only those of the key's owner.")
@@ -122,4 +182,4 @@ def open_asset(*, asset: UUID, seconds: int | None, show: bool, api_url: str, to
         click.echo(url)
 
 
-commands = [upload, list_assets, open_asset]
+commands = [upload, import_urls, list_assets, open_asset]

@@ -19,6 +19,7 @@ ImportState = Literal["waiting", "running", "storing", "done", "failed", "cancel
 """`storing` is past the last moment at which it can be cancelled."""
 
 _SHA256 = String(64)  # hexadecimal
+_LEFT = text("transfer IS NOT NULL AND ended_at IS NOT NULL")
 _UNSETTLED = text("origin IS NOT NULL AND ended_at IS NOT NULL")
 
 
@@ -32,8 +33,9 @@ class Import(Base):
         Index(None, "workspace_id", "id"),
         Index(None, "user_id", "state"),
         Index(None, "user_id", "sha256"),
-        Index(None, "state", "due_at"),
+        Index(None, "kind", "state", "due_at"),
         Index(None, "ended_at"),
+        Index("ix_imports_left", "id", postgresql_where=_LEFT, sqlite_where=_LEFT),
         Index("ix_imports_unsettled", "kind", "id", postgresql_where=_UNSETTLED, sqlite_where=_UNSETTLED),
     )
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -39,18 +39,24 @@ MAX_ATTEMPTS = 8
 
 _TELL_EVERY = timedelta(seconds=1)  # more often nobody looks
 _AT_WORK = ("running", "storing")
+_LONGEST = 500  # imports of a kind that have waited longest: more than a user may have, so that nobody is passed over
 
 
 async def imports_are_due(session: AsyncSession, kinds: Collection[ImportKind]) -> bool:
     """Return whether an import can be claimed; cheap to ask for often."""
-    return await session.scalar(select(Import.id).where(*_claimable(kinds, now(session))).limit(1)) is not None
+    moment = now(session)
+    for conditions in (_left(moment), *(_due(kind, moment) for kind in kinds)):
+        if await session.scalar(select(Import.id).where(*conditions).limit(1)) is not None:
+            return True
+    return False
 
 
 async def claim_import(session: AsyncSession, kinds: Collection[ImportKind], *, lease: timedelta) -> Import | None:
     """Take the right to work on an import, and return it; None if there is none to work on.
 
-    Users take turns: whoever has the fewest under way comes next. An import that is over already is handed out as well,
-    while something of it lies in the store that is to be removed: see `clear_import`.
+    Users take turns: of those imports that have waited longest, the next one is of whoever has the fewest under way.
+    An import that is over already is handed out as well, while something of it lies in the store that is to be removed:
+    see `clear_import`.
 
     Args:
         session: Of `Catalog.begin`, without a scope.
@@ -58,12 +64,21 @@ async def claim_import(session: AsyncSession, kinds: Collection[ImportKind], *, 
         lease: For how long, unless it is renewed.
     """
     moment = now(session)
-    others = aliased(Import)
-    at_work = select(func.count()).where(
-        others.user_id == Import.user_id, others.state.in_(_AT_WORK), others.lease_until > moment
-    )
-    query = select(Import).where(*_claimable(kinds, moment)).order_by(at_work.scalar_subquery(), Import.id)
-    row = await session.scalar(query.limit(1).with_for_update(skip_locked=True, of=Import))
+    # Whatever an import is of, what is left of it can be removed by everybody.
+    row = await _first(session, select(Import).where(*_left(moment)))
+    if row is None and kinds:
+        longest = (
+            select(Import.id).where(*_due(kind, moment)).order_by(Import.due_at).limit(_LONGEST) for kind in kinds
+        )
+        others = aliased(Import)
+        at_work = select(func.count()).where(
+            others.user_id == Import.user_id, others.state.in_(_AT_WORK), others.lease_until > moment
+        )
+        candidates = union_all(*(select(each.subquery().c.id) for each in longest)).subquery()
+        query = select(Import).where(
+            Import.id.in_(select(candidates.c.id)), _is_free(moment), Import.state.not_in(OVER)
+        )
+        row = await _first(session, query.order_by(at_work.scalar_subquery(), Import.due_at, Import.id))
     if row is None:
         return None
     row.lease, row.lease_until = uuid7(), moment + lease
@@ -220,12 +235,22 @@ async def settle_origin(session: AsyncSession, import_id: UUID) -> None:
         await session.flush()
 
 
-def _claimable(kinds: Collection[ImportKind], moment: datetime) -> tuple[ColumnElement[bool], ...]:
-    left = and_(Import.state.in_(sorted(OVER)), Import.transfer.is_not(None))
-    wanted = and_(Import.state == "waiting", Import.due_at <= moment)
-    free = or_(Import.lease_until.is_(None), Import.lease_until <= moment)
-    # Whatever an import is of, what is left of it can be removed by everybody.
-    return free, or_(left, and_(or_(wanted, Import.state.in_(_AT_WORK)), Import.kind.in_(sorted(kinds))))
+async def _first(session: AsyncSession, query: Select[Import]) -> Import | None:
+    return await session.scalar(query.limit(1).with_for_update(skip_locked=True, of=Import))
+
+
+def _is_free(moment: datetime) -> ColumnElement[bool]:
+    return or_(Import.lease_until.is_(None), Import.lease_until <= moment)
+
+
+def _due(kind: ImportKind, moment: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of an import that is to be worked on; `due_at` is past while somebody is at it, too."""
+    return Import.kind == kind, Import.state.in_(("waiting", *_AT_WORK)), Import.due_at <= moment, _is_free(moment)
+
+
+def _left(moment: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of an import that is over, and of which something lies in the store."""
+    return Import.ended_at.is_not(None), Import.transfer.is_not(None), _is_free(moment)
 
 
 async def _held(session: AsyncSession, claimed: Import) -> Import | None:

@@ -9,7 +9,7 @@
 """
 
 from mamkit.client.errors import ApiError, ApiUnavailableError, ClientError, FileChangedError, UploadBrokenError
-from mamkit.client.models import Asset, PlaybackUrl, Preview, User, Version
+from mamkit.client.models import Asset, Import, PlaybackUrl, Preview, User, Version
 from mamkit.client.steps import Progress
 from mamkit.client.uploads import UploadState
 
@@ -21,6 +21,7 @@ __all__ = [
     "Client",
     "ClientError",
     "FileChangedError",
+    "Import",
     "PlaybackUrl",
     "Preview",
     "Progress",

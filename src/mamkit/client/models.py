@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-__all__ = ["Asset", "PlaybackUrl", "Preview", "User", "Version"]
+__all__ = ["Asset", "Import", "PlaybackUrl", "Preview", "User", "Version"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +74,44 @@ class Version:
             size=found["size"],
             sha256=found["sha256"],
             created_at=datetime.fromisoformat(found["created_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """Something that the service fetches by itself."""
+
+    id: UUID
+    state: Literal["waiting", "running", "storing", "done", "failed", "cancelled"]
+    """`storing` is past the last moment at which it can be cancelled."""
+    received: int
+    """Bytes."""
+    size: int | None
+    """Bytes of the whole; None where the source has not said."""
+    failure_code: str | None
+    """Why the last attempt failed, as a stable code; None if none did."""
+    failure: str | None
+    asset_id: UUID | None
+    """None while a new asset is not made yet."""
+    version_id: UUID | None
+    """None until it is done."""
+    duplicate: bool
+    """Whether that version was there before."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it does not change any more."""
+        return self.state in {"done", "failed", "cancelled"}
+
+    @classmethod
+    def read(cls, found: Mapping[str, Any]) -> "Import":
+        """Return the value of a document."""
+        asset_id, version_id = (
+            None if found[name] is None else UUID(found[name]) for name in ("asset_id", "version_id")
+        )
+        same = ("state", "received", "size", "failure_code", "failure", "duplicate")
+        return cls(
+            id=UUID(found["id"]), asset_id=asset_id, version_id=version_id, **{name: found[name] for name in same}
         )
 
 

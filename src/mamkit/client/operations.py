@@ -3,10 +3,25 @@
 from typing import Any
 from uuid import UUID
 
-from mamkit.client.models import Asset, PlaybackUrl, Preview, User, Version
-from mamkit.client.steps import Credentials, Pause, Steps, api
+from mamkit.client.models import Asset, Import, PlaybackUrl, Preview, User, Version
+from mamkit.client.steps import Credentials, Pause, Progress, Steps, api
+from mamkit.ids import uuid7
 
-__all__ = ["assets_page", "duplicates", "get_asset", "get_preview", "log_in", "me", "sign", "versions", "wait"]
+__all__ = [
+    "assets_page",
+    "cancel_import",
+    "duplicates",
+    "get_asset",
+    "get_import",
+    "get_preview",
+    "import_url",
+    "log_in",
+    "me",
+    "sign",
+    "versions",
+    "wait",
+    "wait_for_import",
+]
 
 LOOK_EVERY = 1.0  # seconds between two looks at a preview
 
@@ -45,6 +60,42 @@ def duplicates(credentials: Credentials, sha256: str) -> Steps[list[Version]]:
     """Return the versions of this user's assets that have just these bytes."""
     found = yield from api(credentials, "GET", "/api/uploads/duplicates", params={"sha256": sha256})
     return [Version.read(each) for each in found]
+
+
+def import_url(
+    credentials: Credentials,
+    url: str,
+    *,
+    title: str,
+    asset_id: UUID | None,
+    workspace_id: UUID | None,
+    skip_known: bool,
+) -> Steps[Import]:
+    """Let the service fetch what is at a URL."""
+    body: dict[str, Any] = {"url": url, "title": title, "skip_known": skip_known}
+    body |= {"asset_id": asset_id and str(asset_id), "workspace_id": workspace_id and str(workspace_id)}
+    return Import.read((yield from api(credentials, "POST", "/api/imports", body, key=uuid7().hex)))
+
+
+def get_import(credentials: Credentials, import_id: UUID) -> Steps[Import]:
+    """Return how far an import is."""
+    return Import.read((yield from api(credentials, "GET", f"/api/imports/{import_id}")))
+
+
+def cancel_import(credentials: Credentials, import_id: UUID) -> Steps[Import]:
+    """Give an import up."""
+    return Import.read((yield from api(credentials, "POST", f"/api/imports/{import_id}/cancel")))
+
+
+def wait_for_import(credentials: Credentials, import_id: UUID, progress: Progress | None) -> Steps[Import]:
+    """Return an import once it is over."""
+    while True:
+        found = yield from get_import(credentials, import_id)
+        if progress is not None and found.size is not None:
+            progress(found.received, found.size)
+        if found.is_over:
+            return found
+        yield Pause(seconds=LOOK_EVERY)
 
 
 def get_preview(credentials: Credentials, version_id: UUID) -> Steps[Preview]:

@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from mamkit.client import operations
-from mamkit.client.models import Asset, PlaybackUrl, Preview, User, Version
+from mamkit.client.models import Asset, Import, PlaybackUrl, Preview, User, Version
 from mamkit.client.steps import Answer, Call, Credentials, FileRange, Lost, Pause, Progress, Run, Steps
 from mamkit.client.uploads import upload
 from mamkit.errors import MissingExtraError
@@ -124,6 +124,48 @@ class Client:
             self._credentials, path, title=title or path.name, asset_id=asset_id, state=state, progress=progress
         )
         return self._run(steps)
+
+    def import_url(
+        self,
+        url: str,
+        *,
+        title: str = "",
+        asset_id: UUID | None = None,
+        workspace_id: UUID | None = None,
+        skip_known: bool = False,
+    ) -> Import:
+        """Let the service fetch what is at a URL, and make it a master; it is under way when this returns.
+
+        Args:
+            url: http or https, at a public address; the service keeps it sealed.
+            title: Of a new asset; the file's name if it is empty.
+            asset_id: An asset of which it is a new version; None makes a new one.
+            workspace_id: Where a new asset belongs; None is this user's personal workspace.
+            skip_known: Whether bytes that are in an asset of this user already make no new version.
+        """
+        return self._run(
+            operations.import_url(
+                self._credentials, url, title=title, asset_id=asset_id, workspace_id=workspace_id,
+                skip_known=skip_known,
+            )
+        )  # fmt: skip
+
+    def get_import(self, import_id: UUID) -> Import:
+        """Return how far an import is."""
+        return self._run(operations.get_import(self._credentials, import_id))
+
+    def cancel_import(self, import_id: UUID) -> Import:
+        """Give an import up; refused once its bytes are being made a version."""
+        return self._run(operations.cancel_import(self._credentials, import_id))
+
+    def wait_for_import(self, import_id: UUID, *, progress: Progress | None = None) -> Import:
+        """Return an import once it is done, has failed or was cancelled, however long that takes.
+
+        Args:
+            import_id: Which.
+            progress: Is called with the bytes that are here and the bytes of the whole, where these are known.
+        """
+        return self._run(operations.wait_for_import(self._credentials, import_id, progress))
 
     def preview(self, version_id: UUID) -> Preview:
         """Return how far the preview of a version is."""

@@ -43,7 +43,8 @@ __all__ = ["Bringer", "Importer"]
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 1.0  # seconds; what this process adds is seen at once
+LOOK_EVERY = 1.0  # seconds; what this process adds is seen sooner
+LOOK_AGAIN = 0.1  # seconds at least, however much this process tells of
 FIRST_PAUSE = timedelta(seconds=5)  # after the first failure
 LONGEST_PAUSE = timedelta(minutes=10)
 OUTAGE = timedelta(seconds=30)  # until an outage of ours is looked at again; it counts for nothing
@@ -143,6 +144,7 @@ class Importer:
         return count
 
     async def _rest(self, *, full: bool) -> None:
+        await asyncio.sleep(LOOK_AGAIN)
         try:
             async with asyncio.timeout(LOOK_EVERY):
                 await (asyncio.sleep(LOOK_EVERY) if full else self._kick.wait())

@@ -63,10 +63,12 @@ def upgrade() -> None:
         ["workspace_id", "id"],
         ["user_id", "state"],
         ["user_id", "sha256"],
-        ["state", "due_at"],
+        ["kind", "state", "due_at"],
         ["ended_at"],
     ):
         op.create_index(op.f(f"ix_imports_{'_'.join(columns)}"), "imports", columns)
+    left = sa.text("transfer IS NOT NULL AND ended_at IS NOT NULL")
+    op.create_index("ix_imports_left", "imports", ["id"], postgresql_where=left, sqlite_where=left)
     unsettled = sa.text("origin IS NOT NULL AND ended_at IS NOT NULL")
     op.create_index(
         "ix_imports_unsettled", "imports", ["kind", "id"], postgresql_where=unsettled, sqlite_where=unsettled
