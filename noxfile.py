@@ -38,7 +38,7 @@ SERVED_BY = {
     "previews": "mamkit.previews",
     "testing": "mamkit.testing.jobs",
     "apps": "mamkit_apps.cli",
-    "telemetry": "mamkit_apps.tracing.tracing",
+    "telemetry": "mamkit_apps.tracing.outbox",
 }
 SERVED = "apps,postgres,redis,s3,telemetry"  # what a server has, of a site that is more than one machine
 BARE = ["mamkit.storage", "mamkit.signing", "mamkit.jobs", "mamkit.testing"]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from litestar.testing import TestClient
 
@@ -14,6 +15,8 @@ from mamkit_apps.demo.client import Client, sha256_of_file, upload
 from mamkit_apps.demo.clip import make_clip
 from mamkit_apps.settings import SettingsError
 from mamkit_apps.supervisor import Services
+from tests.apps.test_up import free_port
+from tests.deploy.test_observability import ON_PAGE, families_of, parsed
 from tests.redis_server import RedisServer
 from tests.servers.otlp import Receiver, Told, receiver
 
@@ -62,6 +65,7 @@ def test_a_preview_is_one_trace_from_the_promotion_to_the_published_playlist(
     settings = {
         "REGISTRATION": "open",
         "LOG_FORMAT": "json",
+        "METRICS_PORT": str(free_port()),
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_EXPORTER_OTLP_HEADERS": "x-key=a%20key",
         "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=tests",
@@ -73,6 +77,16 @@ def test_a_preview_is_one_trace_from_the_promotion_to_the_published_playlist(
     with Services(tmp_path / "data", api_port=0, edge_port=0, logs=logs, fresh=True, settings=settings) as services:
         version = make_preview(services.api_url, tmp_path)
         pids = {services.pid(name) for name in ("api", "worker")}
+        urls = {
+            "api": services.api_url,
+            "edge": services.edge_url,
+            "worker": f"http://127.0.0.1:{settings['METRICS_PORT']}",
+        }
+        numbers = {name: parsed(httpx.get(f"{url}/metrics").text) for name, url in urls.items()}
+    assert set().union(*map(families_of, numbers.values())) == ON_PAGE, (
+        "processes say what alerts and dashboard ask for"
+    )
+    assert families_of(numbers["api"]) > {"mamkit_queue_oldest_seconds"}, "also where there is no worker"
     # Nothing was waited for: the processes have sent what they had before they ended.
     spans = collector.spans
     [promotion] = [span for span in spans if span.name == "POST /api/promote"]

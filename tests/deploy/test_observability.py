@@ -139,10 +139,17 @@ def test_the_look_for_metrics_finds_them() -> None:
     assert asked == [("a_bucket", {"b": "c"}), ("d", {}), ("e", {})]
 
 
+def families_of(samples: Samples) -> set[str]:
+    """Return the names of the metrics."""
+    return {re.sub(r"_(bucket|sum|count)$", "", name) for name in samples}
+
+
+ON_PAGE = set(re.findall(r"`(mamkit_\w+)`", PAGE.partition("## Numbers")[2].partition("## Logs")[0]))
+
+
 def test_every_number_stands_on_the_page_and_is_looked_at(said: Samples) -> None:
-    families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in said}
-    on_page = set(re.findall(r"`(mamkit_\w+)`", PAGE.partition("## Numbers")[2].partition("## Logs")[0]))
-    assert on_page == families
+    families = families_of(said)
+    assert families == ON_PAGE
     looked_at = {re.sub(r"_(bucket|sum|count)$", "", name) for each in EXPRESSIONS for name, _ in selectors(each)}
     assert looked_at - {"up"} == families
 
