@@ -1,5 +1,6 @@
 """Connections to a server of S3: kept, looked at before they are used again, and given up when they break."""
 
+import gc
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -92,6 +93,16 @@ def test_one_connection_takes_one_request_after_another() -> None:
             assert asked(lines) == b"bytes"
     assert wrong == []
     assert heads == [b"GET /a?b=c HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"] * 3
+
+
+def test_a_pool_that_is_forgotten_closes_its_connections() -> None:
+    """Or each of them would warn of itself, as of a file that nobody closed, and fail this test."""
+    with server(answering(OK)) as (port, wrong):
+        lines = Lines(f"http://localhost:{port}", connect=5, keep=4)
+        assert asked(lines) == b"bytes"
+        del lines
+        gc.collect()
+    assert wrong == []
 
 
 def test_a_connection_that_the_server_has_closed_is_not_used_again() -> None:

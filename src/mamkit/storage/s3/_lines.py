@@ -7,6 +7,7 @@ included, and answers are read by the standard library's `HTTPResponse`.
 import select
 import socket
 import ssl
+import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from http.client import HTTPException, HTTPResponse
@@ -38,6 +39,7 @@ class Lines:
         self._connect = connect
         self._keep = keep
         self._idle: list[socket.socket] = []  # the one that was used last is used next
+        weakref.finalize(self, _close_all, self._idle)  # a store need not be closed
 
     def ask(
         self,
@@ -81,8 +83,7 @@ class Lines:
     def close(self) -> None:
         """Close the connections that are idle, and those in use when they are given back."""
         self._keep = 0
-        while self._idle:
-            self._idle.pop().close()
+        _close_all(self._idle)
 
     def give_back(self, line: socket.socket) -> None:
         """Take a connection over which nothing is on its way any more."""
@@ -186,6 +187,12 @@ class Reply:
         if not found and wanted != 0 and self._response.length:
             self.close()
             raise BrokenLineError(f"the connection ended with {self._response.length} bytes to come")
+
+
+def _close_all(idle: list[socket.socket]) -> None:
+    with suppress(IndexError):
+        while True:
+            idle.pop().close()
 
 
 def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
