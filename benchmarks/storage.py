@@ -1,11 +1,13 @@
 """Stores beside their peers: boto3's transfer manager, obstore and bare boto3 on SeaweedFS, `shutil.copyfile` on disk.
 
-Every transfer of ours computes SHA-256, which none of the peers does of a download or of a file: the rows named after a
-peer "and SHA-256" give it the same work, and two rows without a target say what no verified transfer of this machine
-can beat: "SHA-256 alone", and "copyfile and SHA-256 at once", the kernel's copy with another thread that hashes.
+Every transfer of ours computes SHA-256, but for those named "unverified", and none of the peers does of a download or
+of a file: the rows whose peer is named "and SHA-256" give it the same work. No verified copy of this machine can beat
+"copyfile and SHA-256 at once", the kernel's copy with another thread that hashes, so files are held against that, and
+against `copyfile` alone where nobody hashes; a row without a target says how far a verified copy is from `copyfile`.
 
 All that send small objects do so from the same eight threads, each through its blocking interface and its own pool of
-connections, which holds as many. No store syncs to the disk, as `copyfile` does not.
+connections, which holds as many. No store syncs to the disk, as `copyfile` does not, but the one named "durable", whose
+peer does so too.
 
 `--memory` puts, promotes and gets one object of 4 GiB (256 MiB with `--quick`) on local disk and on S3, and prints by
 how much the memory of the process grows.
@@ -32,7 +34,17 @@ import boto3
 from botocore.config import Config
 
 from benchmarks._harness import Row, main, median, rounds_of
-from mamkit.storage import Expected, LocalStore, ObjectStore, Zones, download_file, promote, read_ahead, upload_file
+from mamkit.storage import (
+    Expected,
+    LocalStore,
+    ObjectStore,
+    Zones,
+    download_file,
+    download_unverified,
+    promote,
+    read_ahead,
+    upload_file,
+)
 from mamkit.storage.s3 import S3Store
 from tests.s3_servers import ACCESS_KEY, SECRET_KEY, store_on, weed_server
 
@@ -76,7 +88,7 @@ class Race:
     rounds: int
     fresh: Callable[[], object] = bool
 
-    def rows(self, name: str, contestants: Contestants, targets: dict[str, float]) -> list[Row]:
+    def rows(self, name: str, contestants: Contestants, targets: dict[str, float | None]) -> list[Row]:
         """Return a row a peer: work done a second, medians, and the median of the ratios of each round."""
         found = rounds_of({who: partial(self._speed, act) for who, act in contestants.items()}, self.rounds)
         rows = [
@@ -87,15 +99,13 @@ class Race:
                 peer=peer,
                 peer_value=median(found[peer]) if peer in found else None,
                 paired=median(map(operator.truediv, found["ours"], found[peer])) if peer in found else None,
-                target=f">= {target}",
+                target="" if target is None else f">= {target}",
             )
             for peer, target in targets.items()
         ]
-        return rows + [
-            Row(name=f"{name}: {floor}", ours=median(found[floor]), unit=self.unit, peer="")
-            for floor in (FLOOR, BOTH)
-            if floor in found
-        ]
+        if FLOOR in found:
+            rows.append(Row(name=f"{name}: {FLOOR}", ours=median(found[FLOOR]), unit=self.unit, peer=""))
+        return rows
 
     def _speed(self, act: Callable[[], object]) -> float:
         self.fresh()
@@ -115,6 +125,12 @@ def _copied_and_hashed(source: Path, target: Path) -> None:
         digest = pool.submit(_hashed, source)
         shutil.copyfile(source, target)
         digest.result()
+
+
+def _copied_to_the_disk(source: Path, target: Path) -> None:
+    _copied_and_hashed(source, target)
+    with target.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _on_s3(home: Path, endpoint: str, *, quick: bool) -> list[Row]:
@@ -172,11 +188,14 @@ def _large(home: Path, store: S3Store, client: Any, peer: Any, *, rounds: int, s
 
         get["obstore"] = stream
         get["obstore and SHA-256"] = lambda: stream(hashlib.sha256())
-    targets = {"boto3": 1.0, "obstore": 0.8}
+    targets: dict[str, float | None] = {"boto3": 1.0, "obstore": 0.8}
     equals = {f"{who} and SHA-256": target for who, target in targets.items()}
+    plain = {who: act for who, act in get.items() if who in targets}
+    plain["ours"] = lambda: download_unverified(store, "boto3", target)
     name = f"{size // MIB} MiB"
     race = Race(unit="MiB/s", work=size / MIB, rounds=rounds, fresh=lambda: target.unlink(missing_ok=True))
-    return race.rows(f"put of {name}", put, targets) + race.rows(f"get of {name}", get, targets | equals)
+    rows = race.rows(f"put of {name}", put, targets) + race.rows(f"get of {name}", get, targets | equals)
+    return rows + race.rows(f"get of {name}, unverified", plain, targets)
 
 
 def _small(store: S3Store, client: Any, peer: Any, *, rounds: int, count: int) -> list[Row]:
@@ -201,7 +220,7 @@ def _small(store: S3Store, client: Any, peer: Any, *, rounds: int, count: int) -
         if peer is not None:
             put["obstore"] = each(lambda number: obstore.put(peer, f"obstore/{number}", data))
             get["obstore"] = each(lambda number: obstore.get(peer, f"ours/{number}").bytes())
-        targets = {"boto3": 1.0, "obstore": 0.8}
+        targets: dict[str, float | None] = {"boto3": 1.0, "obstore": 0.8}
         race = Race(unit="objects/s", work=count, rounds=rounds)
         rows = race.rows(f"put of {count} of 64 KiB each", put, targets)
         return rows + race.rows(f"get of {count} of 64 KiB each", get, targets)
@@ -236,16 +255,29 @@ def _on_disk(home: Path, *, quick: bool) -> list[Row]:
     }
     put: Contestants = {"ours": lambda: upload_file(store, source, "new"), **peers}
     get: Contestants = {"ours": lambda: download_file(store, "a", target), **peers}
-    targets = {"copyfile": 0.8, "copyfile and SHA-256": 0.8}
+    plain: Contestants = {"ours": lambda: download_unverified(store, "a", target), "copyfile": peers["copyfile"]}
+    safe = LocalStore(home / "durable")
+    synced = "copyfile and SHA-256 at once, then fsync"
+    durable: Contestants = {
+        "ours": lambda: upload_file(safe, source, "new"),
+        synced: lambda: _copied_to_the_disk(source, target),
+    }
+    targets = {BOTH: 0.8, "copyfile and SHA-256": 0.8, "copyfile": None}
     upload_file(store, source, "a")
 
     def fresh() -> None:
         store.delete("new")
+        safe.delete("new")
         target.unlink(missing_ok=True)
 
     race = Race(unit="MiB/s", work=size / MIB, rounds=rounds, fresh=fresh)
     name = f"{size // MIB} MiB"
-    return race.rows(f"local put of {name}", put, targets) + race.rows(f"local get of {name}", get, targets)
+    return [
+        *race.rows(f"local put of {name}", put, targets),
+        *race.rows(f"local put of {name}, durable", durable, {synced: 0.8}),
+        *race.rows(f"local get of {name}", get, targets),
+        *race.rows(f"local get of {name}, unverified", plain, {"copyfile": 0.8}),
+    ]
 
 
 def memory(size: int) -> None:

@@ -1,19 +1,14 @@
 """An object of S3 opened for reading, which reads on where a connection broke."""
 
 from collections.abc import Callable
-from contextlib import suppress
-from http.client import HTTPException, HTTPResponse
-from typing import TYPE_CHECKING, TypeVar
-
-from urllib3.exceptions import HTTPError
+from typing import TypeVar
 
 from mamkit.storage._body import BlockBody
 from mamkit.storage.errors import StorageUnavailableError
 from mamkit.storage.models import ByteRange, ObjectInfo
 from mamkit.storage.s3._http import Answer, Patience
-
-if TYPE_CHECKING:
-    from urllib3.response import BaseHTTPResponse
+from mamkit.storage.s3._lines import Reply
+from mamkit.storage.s3._wire import BrokenLineError
 
 __all__ = ["S3Body"]
 
@@ -52,29 +47,27 @@ class S3Body(BlockBody):
         """Give the connection back; may be called twice."""
         raw, self._raw = self._raw, None
         if raw is not None:
-            if self._left:
-                raw.close()  # what is still to come is not waited for
-            raw.release_conn()
+            raw.release()  # which does not wait for what is still to come
 
     def _block(self, size: int) -> bytes:
         size = min(size, self._left)
         return self._next(lambda raw: raw.read(size), len) if size > 0 else b""
 
     def _fill(self, target: memoryview) -> int:
-        return self._next(lambda raw: _read_into(raw, target), int)
+        return self._next(lambda raw: raw.readinto(target[:_AT_ONCE]), int)
 
-    def _next(self, read: "Callable[[BaseHTTPResponse], Found]", size_of: "Callable[[Found], int]") -> "Found":
+    def _next(self, read: Callable[[Reply], Found], size_of: Callable[[Found], int]) -> Found:
         """Return what is read of the connection, or of another one if it breaks."""
         while True:
             try:
                 if self._raw is None:
                     self._raw = self._resume(self._stop - self._left).raw
                 found = None if self._raw is None else read(self._raw)
-            except (HTTPError, HTTPException, OSError) as error:
+            except BrokenLineError as error:
                 self._break(error)
                 continue
             if found is None or not size_of(found):
-                self._break(EOFError("the connection ended early"))
+                self._break(BrokenLineError("the connection ended early"))
                 continue
             self._left -= size_of(found)
             self._failures = 0
@@ -86,20 +79,9 @@ class S3Body(BlockBody):
         """Drop the connection, wait, and let the next read open another."""
         raw, self._raw = self._raw, None
         if raw is not None:
-            with suppress(HTTPError, OSError):
-                raw.close()
+            raw.close()
         self._failures += 1
         if self._failures >= self._patience.attempts:
             reason = f"the connection broke {self._failures} times with {self._left} bytes to come"
             raise StorageUnavailableError(self._info.key, reason) from error
         self._patience.pause(self._failures)
-
-
-def _read_into(raw: "BaseHTTPResponse", target: memoryview) -> int:
-    """Read into a buffer what is at hand; urllib3 itself would make a `bytes` of it first."""
-    inner = getattr(raw, "_fp", None)
-    if isinstance(inner, HTTPResponse):
-        return inner.readinto(target[:_AT_ONCE])
-    block = raw.read(min(len(target), _AT_ONCE))
-    target[: len(block)] = block
-    return len(block)

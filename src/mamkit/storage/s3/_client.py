@@ -188,7 +188,9 @@ class S3Client:
         def blocks() -> Iterator[bytes]:
             raw = self.get(gathered.key, etag=gathered.etag).raw
             if raw is not None:
-                yield from raw.stream(BLOCK_SIZE, decode_content=False)
+                while block := raw.read(BLOCK_SIZE):
+                    yield block
+                raw.release()
 
         return self.pour(wanted, blocks, gathered.size)
 

@@ -5,23 +5,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from mamkit.clock import Clock
-from mamkit.errors import MissingExtraError
 from mamkit.storage.errors import StorageUnavailableError
+from mamkit.storage.s3._lines import Lines, Reply
 from mamkit.storage.s3._sigv4 import EMPTY_SHA256, Signer, encode_path
-from mamkit.storage.s3._wire import RefusalError, parse_xml, text_of
-
-try:
-    import urllib3
-    from urllib3.exceptions import HTTPError
-except ImportError as error:
-    raise MissingExtraError("s3", package="urllib3") from error
-
-if TYPE_CHECKING:
-    from urllib3.response import BaseHTTPResponse
+from mamkit.storage.s3._wire import BrokenLineError, RefusalError, parse_xml, text_of
 
 __all__ = ["Answer", "Bucket", "Patience", "Transport"]
 
@@ -97,7 +87,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     data: bytes
-    raw: "BaseHTTPResponse | None" = None
+    raw: Reply | None = None
     again: bool = False
 
 
@@ -127,14 +117,8 @@ class Transport:
         self._signer = signer
         self._clock = clock
         self.patience = patience
-        self._pool = urllib3.connection_from_url(
-            bucket.origin,
-            maxsize=connections,
-            retries=False,
-            **({"ca_certs": ca_bundle} if ca_bundle is not None else {}),
-        )
+        self._lines = Lines(bucket.origin, connect=patience.connect, keep=connections, ca_bundle=ca_bundle)
         self._host = bucket.host
-        self._timeout = urllib3.Timeout(connect=patience.connect, read=patience.read)
 
     def request(
         self,
@@ -170,8 +154,8 @@ class Transport:
                 answer = self._attempt(
                     method, key, query or {}, headers or {}, body=body, payload=payload, stream=stream, at_work=at_work
                 )
-            except (HTTPError, OSError) as error:
-                reason = _reason(error)
+            except BrokenLineError as error:
+                reason = error.reason
                 cause: Exception = error
             else:
                 if answer.status < HTTPStatus.MULTIPLE_CHOICES and not _failed_after_all(answer):
@@ -187,12 +171,7 @@ class Transport:
 
     def close(self) -> None:
         """Close the connections that are idle."""
-        self._pool.close()
-
-    def _time_for(self, size: int) -> urllib3.Timeout:
-        """Return how long a server may be silent that copies so many bytes."""
-        patience = self.patience
-        return urllib3.Timeout(connect=patience.connect, read=patience.read + size / _SLOWEST_COPY)
+        self._lines.close()
 
     def _attempt(
         self,
@@ -213,31 +192,25 @@ class Transport:
         signed["accept-encoding"] = "identity"
         if query:
             path += "?" + "&".join(f"{quote(n, safe='-._~')}={quote(v, safe='-._~')}" for n, v in query.items())
-        content = body() if callable(body) else body
         if not callable(body) and method in {"PUT", "POST"}:
             signed["content-length"] = str(len(body))
-        response = self._pool.urlopen(
+        reply = self._lines.ask(
             method,
             path,
-            body=content or None,  # type: ignore[arg-type]  # a view has all that is asked of bytes
-            headers=signed,
-            timeout=self._timeout if at_work == 0 else self._time_for(at_work),
-            redirect=False,
-            assert_same_host=False,
-            preload_content=False,
-            decode_content=False,
+            signed,
+            body() if callable(body) else body,
+            patience=self.patience.read + at_work / _SLOWEST_COPY,
         )
-        found = {name.lower(): value for name, value in response.headers.items()}
-        if stream and response.status < HTTPStatus.MULTIPLE_CHOICES:
-            return Answer(response.status, found, b"", response)
+        success = reply.status < HTTPStatus.MULTIPLE_CHOICES
+        if stream and success:
+            return Answer(reply.status, reply.headers, b"", reply)
         try:
-            success = response.status < HTTPStatus.MULTIPLE_CHOICES
-            data = response.read() if success else response.read(_MOST_OF_AN_ERROR)
-            return Answer(response.status, found, data)
+            data = reply.read() if success else reply.read(_MOST_OF_AN_ERROR)
+            if not success:
+                reply.close()  # the server may have left a body of ours unread: the connection is of no more use
+            return Answer(reply.status, reply.headers, data)
         finally:
-            if response.status >= HTTPStatus.MULTIPLE_CHOICES:
-                response.close()  # the server may have left a body of ours unread: the connection is of no more use
-            response.release_conn()
+            reply.release()
 
 
 def _failed_after_all(answer: Answer) -> bool:
@@ -253,15 +226,3 @@ def _refusal(answer: Answer, *, again: bool) -> RefusalError:
         code, message = "", ""
     status = answer.status if answer.status >= HTTPStatus.MULTIPLE_CHOICES else HTTPStatus.INTERNAL_SERVER_ERROR
     return RefusalError(status, code, message, answer.headers, again=again)
-
-
-def _reason(error: Exception) -> str:
-    """Return what happened to a connection, without addresses of objects and without URLs."""
-    kind = type(error).__name__
-    return {
-        "ReadTimeoutError": "it does not answer in time",
-        "ConnectTimeoutError": "it cannot be reached in time",
-        "NewConnectionError": "it cannot be reached",
-        "NameResolutionError": "its name is not known",
-        "SSLError": "its certificate is not trusted",
-    }.get(kind, f"the connection broke ({kind})")

@@ -20,6 +20,7 @@ from mamkit.storage.models import ObjectInfo
 
 __all__ = [
     "OWN_METADATA",
+    "BrokenLineError",
     "RefusalError",
     "base64_digest",
     "info_from_headers",
@@ -58,6 +59,20 @@ class RefusalError(StorageError):
         self.message = message
         self.headers = headers
         self.again = again
+
+
+class BrokenLineError(StorageError):
+    """A connection that cannot be opened, or broke; the transport tries another, and says so if none does.
+
+    Args:
+        reason: What happened to it.
+    """
+
+    code = "storage.s3_line"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def parse_xml(data: bytes) -> ET.Element:
