@@ -66,7 +66,9 @@ async def _found(folder: Path, version_id: UUID) -> tuple[str, list[str]]:
     return status, [line for line in lines if line.endswith((".m4s", "ENDLIST"))]
 
 
-def test_killed_before_any_step_it_is_published_whole_and_leaves_nothing(template: tuple[Path, UUID], tmp_path: Path) -> None:
+def test_killed_before_any_step_it_is_published_whole_and_leaves_nothing(
+    template: tuple[Path, UUID], tmp_path: Path
+) -> None:
     template_folder, version_id = template
     context = get_context("forkserver")
     context.set_forkserver_preload(["tests.faults.dying"])
