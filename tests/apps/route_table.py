@@ -10,7 +10,10 @@ stranger owns another workspace; `link` sends the token of a share link, and `re
 
 @dataclass(frozen=True)
 class Row:
-    """One route: its statuses in the order of `EVERYBODY`, and what is sent."""
+    """One route: its statuses in the order of `EVERYBODY`, and what is sent.
+
+    Of a WebSocket they are 101 for whoever is let in, and else the code with which it is closed.
+    """
 
     says: str
     body: Any = field(default_factory=dict)
@@ -227,7 +230,8 @@ PREVIEWS = {
 WEBHOOK = "/api/workspaces/{workspace_id}/webhooks/{webhook_id}"
 EVENTS = {
     "GET /api/events": logged_in(200, query="?follow=false"),
-    "GET /api/events/ws": anybody(426),  # without an upgrade; who may open it stands in test_every_route
+    "GET /api/events/ws": anybody(426),  # without an upgrade
+    "WEBSOCKET /api/events/ws": Row("4401 101 101 101 101 101 101 4401 4401"),
     "GET /api/notifications": logged_in(200),
     "POST /api/notifications/read": logged_in(204),
     "GET /api/notifications/settings": logged_in(200),

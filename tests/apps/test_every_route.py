@@ -12,7 +12,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from litestar import Litestar
+from litestar import Litestar, WebSocket, put, websocket
+from litestar.exceptions import WebSocketDisconnect
+from litestar.routes import WebSocketRoute
 from sqlalchemy import delete
 
 from mamkit import catalog as db
@@ -178,6 +180,8 @@ class World:
             **self.things,
             **{name: self.things[other] for name, other in row.instead.items()},
         }
+        if method == "WEBSOCKET":
+            return self._open(path, who)
         url = path.format(**{"name": "none", "role": "viewer", **dict.fromkeys(UNKNOWN, uuid4()), **things})
         answer = self.site.client.request(
             method,
@@ -190,6 +194,15 @@ class World:
         if answer.is_success and method != "GET":  # the next one finds things and people as they were
             self.things, self.tokens = {}, {}
         return answer.status_code
+
+    def _open(self, path: str, who: str) -> int:
+        """Open a WebSocket, log in as its first message does, and return what becomes of it."""
+        try:
+            with self.site.client.websocket_connect(path) as socket:
+                socket.send_json({"type": "login", "token": self.token(who)})
+                return 101 if socket.receive_json()["type"] == "hello" else 0
+        except WebSocketDisconnect as closed:
+            return int(closed.code)
 
 
 UNKNOWN = ("session_id", "passkey_id", "key_id", "identity_id")
@@ -215,15 +228,37 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def routes(app: Litestar) -> Iterator[str]:
-    """Yield `METHOD /path/{name}` of everything that the application answers, but the pages made by Litestar."""
+    """Yield `METHOD /path/{name}` of everything that the application answers, but the pages made by Litestar.
+
+    What is no WebSocket and has no methods either is of every method: it would have no row, and be found so.
+    """
     for route in app.routes:
         if not route.path.startswith("/schema"):
             path = re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path)
-            yield from (f"{method} {path}" for method in getattr(route, "methods", ()) if method != "OPTIONS")
+            methods = {"WEBSOCKET"} if isinstance(route, WebSocketRoute) else getattr(route, "methods", {"ANY"})
+            yield from (f"{method} {path}" for method in methods if method != "OPTIONS")
 
 
 def test_every_route_has_a_row_and_every_row_a_route(tmp_path: Path) -> None:
     assert set(routes(create_app(ApiSettings.load(data_dir=tmp_path)))) == TABLE.keys()
+
+
+def test_a_new_route_without_a_row_is_found(tmp_path: Path) -> None:
+    """Whatever it is: a method of a path that is there, a path, a WebSocket."""
+
+    @put("/api/assets")
+    async def replace_all() -> None:
+        """Replace everything."""
+
+    @websocket("/api/assets/ws")
+    async def listen(socket: WebSocket[Any, Any, Any]) -> None:
+        """Say nothing."""
+        await socket.close()
+
+    app = create_app(ApiSettings.load(data_dir=tmp_path))
+    app.register(replace_all)
+    app.register(listen)
+    assert set(routes(app)) - TABLE.keys() == {"PUT /api/assets", "WEBSOCKET /api/assets/ws"}
 
 
 def test_every_row_says_what_everybody_gets() -> None:

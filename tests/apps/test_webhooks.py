@@ -19,6 +19,7 @@ from mamkit.catalog.events import tell
 from mamkit.clock import utc_now
 from mamkit_apps.api.events.delivering import Deliverer, sealed_in
 from mamkit_apps.api.events.hub import Hub
+from mamkit_apps.api.events.messages import EventMessage
 from tests.apps.people import Person, Site, open_site
 from tests.servers.postgres import Postgres
 
@@ -141,6 +142,9 @@ def test_what_is_not_asked_for_and_progress_are_not_sent(site: Site, receiver: R
         receiver.wait()
     assert [each["type"] for each in some.deliveries()] == ["asset.created"]
     assert [each["type"] for each in everything.deliveries()] == ["asset.created", "asset.trashed"]
+    hook = everything.call("POST", "/test").json()
+    for body in (hook["body"], *(each["body"] for each in everything.deliveries())):
+        EventMessage.model_validate_json(body)  # as the OpenAPI document says
 
 
 def test_a_secret_is_changed_without_a_gap(site: Site, receiver: Receiver) -> None:

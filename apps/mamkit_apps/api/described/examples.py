@@ -37,7 +37,7 @@ MEMBERS: Mapping[str, Any] = {
     "subject": f"user:{ID}",
     "title": "A film",
     "uri": "otpauth://totp/mamkit:ada@example.com?secret=…",
-    "url": "https://edge.example.com/s/mks1.k1.c2lnbmVk/film.mp4",
+    "url": "https://edge.example.com/s/v1.2026a.c2lnbmVk/previews/a/index.m3u8",
 }
 """What members of these names hold, wherever their schema lets them."""
 

@@ -41,7 +41,7 @@ HEADERS: Mapping[str, Any] = {
         "schema": {"type": "integer", "minimum": 0, "examples": [3]},
     },
     "Set-Cookie": {
-        "description": "The right to play, where `carrier` is `cookie`.",
+        "description": "For the browser that asks: the right to play (`carrier`), or which login it has begun.",
         "schema": {"type": "string", "examples": ["mamkit_grant=…; Path=/s/; HttpOnly; Secure; SameSite=None"]},
     },
     "WWW-Authenticate": {
