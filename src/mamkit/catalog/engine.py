@@ -16,8 +16,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import ORMExecuteState, Session
 
+from mamkit.catalog._asking import ask_at_once, wording_of
 from mamkit.catalog.errors import CatalogUnavailableError, DatabaseUrlError, ReadOnlyError
-from mamkit.catalog.questions import Question, ask_at_once, wording_of
+from mamkit.catalog.questions import Question
 from mamkit.catalog.scope import EVERYTHING, SETTINGS, Scope, criteria, narrow
 from mamkit.clock import Clock, utc_now
 from mamkit.errors import MissingExtraError
@@ -27,7 +28,7 @@ __all__ = ["Catalog", "now", "sync_engine"]
 Columns = TypeVarTuple("Columns")
 
 BUSY_TIMEOUT = 10.0  # seconds a writer waits for SQLite's write lock; our transactions hold it for milliseconds
-_BEGIN = "mamkit_begin"  # execution option: the statement that begins a transaction; empty: there is none
+_BEGIN = "mamkit_begin"  # execution option: the statement that begins a transaction
 _BEGIN_WRITING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
 _BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}  # of one state
 
@@ -134,15 +135,14 @@ class Catalog:
         Args:
             question: Made once.
             scope: What it sees; None: everything.
-            given: The question's parameters.
+            given: The question's parameters: ids, numbers, text, and times with their zone.
 
         Raises:
             CatalogUnavailableError: The database does not answer.
         """
         if self._kind == "postgresql":
-            moment = self._clock
-            wording = wording_of(question, scope, moment, self._engine.dialect)
-            settings = None if scope is None else list(scope.settings(moment()).values())
+            wording = wording_of(question, scope, self._clock, self._engine.dialect)
+            settings = None if scope is None else list(scope.settings(self._clock()).values())
             with suppress(self._engine.dialect.loaded_dbapi.Error), _translated():
                 return await ask_at_once(self._engine.sync_engine, wording, given, settings)
         # SQLite, where a transaction costs nothing; or the connection was gone, or the statement refused, and a session
@@ -309,8 +309,7 @@ def _beginning_explicitly(engine: sa.Engine) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        if statement := connection.get_execution_options().get(_BEGIN, default):
-            connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, default))
 
     return engine
 

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from mamkit import catalog as db
 from mamkit.catalog import Asset, AssetNotFoundError, Catalog, CatalogUnavailableError, Scope, User
-from mamkit.catalog.questions import Question, wording_of
+from mamkit.catalog._asking import wording_of
+from mamkit.catalog.questions import Question
 from tests.servers.postgres import Postgres
 from tests.unit.catalog.manual_clock import Clock
 
