@@ -79,6 +79,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
 
     Raises:
         SettingsError: A setting cannot be used.
+        MissingExtraError: Traces are asked for, and the extra `telemetry` is not installed.
     """
     settings = settings or ApiSettings.load()
     tracing = open_tracing(settings, "mamkit-api")

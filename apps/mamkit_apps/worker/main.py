@@ -94,6 +94,7 @@ def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> N
     Raises:
         SettingsError: A setting cannot be used.
         UnsupportedServerError: The Redis of the queue answers and cannot keep a queue.
+        MissingExtraError: Traces are asked for, and the extra `telemetry` is not installed.
     """
     with Orders(settings.grace) as orders:
         _run(settings, orders, listener)

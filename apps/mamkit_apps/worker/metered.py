@@ -41,10 +41,10 @@ class Numbers:
     """How long all jobs that were done took, by kind."""
     part_seconds: Counter[str] = field(default_factory=Counter)
     """How long all parts that were made took, by what they are of: `video`, `audio`, `subtitles`, `artwork`."""
-    errors: Counter[str] = field(default_factory=Counter)
-    """How many tries of jobs failed, by the code of the error."""
     media_seconds: Counter[str] = field(default_factory=Counter)
     """How long they play: over `part_seconds`, how fast this worker encodes."""
+    errors: Counter[str] = field(default_factory=Counter)
+    """How many tries of jobs failed, by the code of the error."""
 
 
 class MeteredQueue:
