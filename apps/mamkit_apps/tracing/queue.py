@@ -1,18 +1,15 @@
 """A queue through which traces go on: its jobs carry where in a trace they were put in, and say how they ended."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from opentelemetry.trace import SpanKind
 
 from mamkit.jobs import FinishedState, Job, JobState, Lease, NewJob, Queue, QueueDepth
 from mamkit_apps.tracing.entries import current_entry
-
-if TYPE_CHECKING:
-    from mamkit_apps.tracing.tracing import Tracing
 
 __all__ = ["TracedQueue"]
 
@@ -24,12 +21,20 @@ class TracedQueue:
 
     Args:
         queue: Does the work.
-        tracing: Tells.
+        step: Tells of a step while a block runs: `Tracing.step`.
+        traceparent: Returns where this is in a trace: `Tracing.traceparent`.
     """
 
-    def __init__(self, queue: Queue, tracing: "Tracing") -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        *,
+        step: Callable[..., AbstractContextManager[object]],
+        traceparent: Callable[[], str | None],
+    ) -> None:
         self._queue = queue
-        self._tracing = tracing
+        self._step = step
+        self._traceparent = traceparent
 
     def enqueue(self, *jobs: NewJob) -> list[UUID]:
         """See `Queue.enqueue`."""
@@ -38,8 +43,8 @@ class TracedQueue:
             "messaging.operation.type": "send",
             "messaging.batch.message_count": len(jobs),
         }
-        with self._tracing.step(f"send {' '.join(kinds)}".strip(), SpanKind.PRODUCER, attributes=attributes):
-            trace = self._tracing.traceparent()
+        with self._step(f"send {' '.join(kinds)}".strip(), SpanKind.PRODUCER, attributes=attributes):
+            trace = self._traceparent()
             return self._queue.enqueue(*(job if job.traceparent else replace(job, traceparent=trace) for job in jobs))
 
     def claim(

@@ -97,11 +97,11 @@ class Tracing:
 
     def zones(self, zones: Zones) -> Zones:
         """Return zones that tell of what is asked of them."""
-        return traced_zones(zones, self)
+        return traced_zones(zones, self.detail)
 
     def queue(self, queue: Queue) -> Queue:
         """Return a queue whose jobs go on with the trace in which they are put in."""
-        return TracedQueue(queue, self)
+        return TracedQueue(queue, step=self.step, traceparent=self.traceparent)
 
     def begin(
         self,
