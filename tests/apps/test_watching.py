@@ -16,10 +16,12 @@ import sqlalchemy as sa
 from mamkit.catalog.import_models import Import
 from mamkit.storage import LocalStore, MemoryStore, ObjectStore
 from mamkit_apps.api.imports import bucket as buckets
+from mamkit_apps.api.imports import importer
 from mamkit_apps.api.imports.bucket import Bucket, BucketBringer
 from mamkit_apps.api.imports.folder import Folder
 from mamkit_apps.api.imports.importer import Importer
 from mamkit_apps.api.imports.watching import Watcher, origin_of
+from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.settings import SettingsError
 from tests.apps.people import Person, Site, open_site
 from tests.s3_servers import store_on
@@ -88,8 +90,15 @@ class Place:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    with open_site(folder, watch_folder=str(folder), watch_owner="watch@example.org") as site:
+    with open_site(folder / "data", watch_folder=str(folder / "unused"), watch_owner="watch@example.org") as site:
         yield site
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails on a busy machine is tried again at once."""
+    monkeypatch.setattr(importer, "FIRST_PAUSE", timedelta(0))
+    monkeypatch.setattr(importer, "OUTAGE", timedelta(0))
 
 
 @pytest.fixture
@@ -215,6 +224,7 @@ def test_two_who_watch_one_folder_import_each_file_once(place: Place) -> None:
     place.clock.now = other_clock.now = 10
     assert sum(place.run(*[place.watcher.look, other.look] * 2)) == 10
     place.run(*[place.importer.work_off] * 3)
+    assert [(row.state, row.failure) for row in place.imports()] == [("done", None)] * 10
     place.run(place.watcher.look, other.look)
     assert place.titles() == [str(number) for number in range(10)]
     assert place.left() == [f"done/{number}.mp4" for number in range(10)]
@@ -235,9 +245,22 @@ def test_what_is_left_where_it_is_is_imported_once_and_again_when_it_changes(sit
     assert place.left() == ["a.mp4"]
 
 
+def test_what_we_keep_ourselves_is_not_watched(tmp_path: Path) -> None:
+    """It would be imported, and moved away."""
+    own: dict[str, Any] = {"data_dir": tmp_path / "data", "watch_owner": "ada@example.org"}
+    for folder in (tmp_path, tmp_path / "data", tmp_path / "data" / "objects", tmp_path / "data" / ".." / "data"):
+        with pytest.raises(SettingsError, match="within each other"):
+            ApiSettings.load(**own, watch_folder=folder)
+    buckets_of_ours = {f"{zone}_bucket": zone for zone in ("staging", "masters", "previews")}
+    for zone in ("staging", "masters", "previews"):
+        with pytest.raises(SettingsError, match="must be another"):
+            ApiSettings.load(**own, **buckets_of_ours, watch_bucket=zone)
+    assert ApiSettings.load(**own, watch_folder=tmp_path / "inbox").watch_after == "move"
+
+
 def test_nobody_is_to_watch_for_nobody(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="WATCH_OWNER"), open_site(tmp_path, watch_folder=str(tmp_path)):
-        pass
+    with pytest.raises(SettingsError, match="WATCH_OWNER"):
+        ApiSettings.load(data_dir=tmp_path / "data", watch_folder=tmp_path / "inbox")
 
 
 def test_without_its_account_or_its_folder_nothing_is_imported(place: Place) -> None:

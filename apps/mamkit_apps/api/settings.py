@@ -127,6 +127,13 @@ class ApiSettings(ServiceSettings):
             raise ValueError(
                 "WATCH_OWNER must be set with WATCH_FOLDER or WATCH_BUCKET: somebody owns what is imported"
             )
+        # Otherwise our own objects would be imported, and moved away.
+        if self.watch_bucket and self.watch_bucket in {self.staging_bucket, self.masters_bucket, self.previews_bucket}:
+            raise ValueError("WATCH_BUCKET must be another than STAGING_BUCKET, MASTERS_BUCKET and PREVIEWS_BUCKET")
+        if self.watch_folder:
+            watched, own = self.watch_folder.resolve(), self.data_dir.resolve()
+            if watched.is_relative_to(own) or own.is_relative_to(watched):
+                raise ValueError("WATCH_FOLDER and DATA_DIR must not lie within each other")
         return self
 
     @field_validator("smtp_url")
