@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from http.client import HTTPException, HTTPResponse
 from urllib.parse import urlsplit
 
-from mamkit.storage.errors import InvalidMetadataError
+from mamkit.storage.errors import InvalidMetadataError, StorageError
 from mamkit.storage.s3._wire import BrokenLineError
 
 __all__ = ["Lines", "Reply"]
@@ -75,6 +75,8 @@ class Lines:
                 broken.callback(response.close)
                 response.begin()
                 _check_head(response)
+            except StorageError:  # of what the body is read from; some of them are an `OSError` too
+                raise
             except (HTTPException, OSError) as error:
                 raise BrokenLineError(_reason(error)) from error
             broken.pop_all()
