@@ -105,6 +105,19 @@ def test_a_pool_that_is_forgotten_closes_its_connections() -> None:
     assert wrong == []
 
 
+def test_an_answer_that_is_forgotten_closes_its_connection() -> None:
+    def serve(line: socket.socket) -> None:
+        head_of(line)
+        line.sendall(OK)
+        with suppress(ConnectionResetError):
+            assert line.recv(1) == b""
+
+    with server(serve) as (port, wrong), lines_to(port) as lines:
+        lines.ask("GET", "/", {}, b"", patience=10)
+        gc.collect()
+    assert wrong == []
+
+
 def test_a_connection_that_the_server_has_closed_is_not_used_again() -> None:
     with server(answering(OK), answering(OK)) as (port, _), lines_to(port) as lines:
         assert asked(lines) == b"bytes"

@@ -138,6 +138,9 @@ class Reply:
         self.status = response.status
         self.headers = {name.lower(): value for name, value in response.headers.items()}
 
+    def __del__(self) -> None:
+        self.close()  # somebody opened an object and forgot it
+
     def read(self, size: int | None = None) -> bytes:
         """Return the next bytes, at most `size`; all that remain if it is None; none at the end.
 
