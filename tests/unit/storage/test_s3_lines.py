@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from mamkit.storage import InvalidMetadataError
+from mamkit.storage import InvalidMetadataError, ObjectNotFoundError
 from mamkit.storage.s3._lines import Lines
 from mamkit.storage.s3._wire import BrokenLineError
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: one\r\n\r\nbytes"
-Serve = Callable[[socket.socket], None]
+Serve = Callable[[socket.socket], object]
 
 
 @contextmanager
@@ -105,6 +105,19 @@ def test_a_pool_that_is_forgotten_closes_its_connections() -> None:
     assert wrong == []
 
 
+def test_an_answer_that_is_forgotten_closes_its_connection() -> None:
+    def serve(line: socket.socket) -> None:
+        head_of(line)
+        line.sendall(OK)
+        with suppress(ConnectionResetError):
+            assert line.recv(1) == b""
+
+    with server(serve) as (port, wrong), lines_to(port) as lines:
+        lines.ask("GET", "/", {}, b"", patience=10)
+        gc.collect()
+    assert wrong == []
+
+
 def test_a_connection_that_the_server_has_closed_is_not_used_again() -> None:
     with server(answering(OK), answering(OK)) as (port, _), lines_to(port) as lines:
         assert asked(lines) == b"bytes"
@@ -181,6 +194,17 @@ def test_a_refusal_before_the_body_was_read_is_heard() -> None:
         reply = lines.ask("PUT", "/", {"content-length": "3000000"}, bytes(3_000_000), patience=10)
         assert (reply.status, reply.read()) == (403, b"no")
         reply.close()
+
+
+def test_a_source_that_goes_away_meanwhile_is_no_broken_connection() -> None:
+    """Though its error is an `OSError`: it would be asked for again and again."""
+
+    def blocks() -> Iterator[bytes]:
+        yield b"by"
+        raise ObjectNotFoundError("source")
+
+    with server(head_of) as (port, _), lines_to(port) as lines, pytest.raises(ObjectNotFoundError):
+        lines.ask("PUT", "/", {"content-length": "5"}, blocks(), patience=10)
 
 
 @pytest.mark.parametrize("value", ["a\r\nx-amz-acl: public-read", "a\nb", "a\rb", "a\0b", "ö"])

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from http.client import HTTPException, HTTPResponse
 from urllib.parse import urlsplit
 
-from mamkit.storage.errors import InvalidMetadataError
+from mamkit.storage.errors import InvalidMetadataError, StorageError
 from mamkit.storage.s3._wire import BrokenLineError
 
 __all__ = ["Lines", "Reply"]
@@ -75,6 +75,8 @@ class Lines:
                 broken.callback(response.close)
                 response.begin()
                 _check_head(response)
+            except StorageError:  # of what the body is read from; some of them are an `OSError` too
+                raise
             except (HTTPException, OSError) as error:
                 raise BrokenLineError(_reason(error)) from error
             broken.pop_all()
@@ -135,6 +137,9 @@ class Reply:
         self._lines = lines
         self.status = response.status
         self.headers = {name.lower(): value for name, value in response.headers.items()}
+
+    def __del__(self) -> None:
+        self.close()  # somebody opened an object and forgot it
 
     def read(self, size: int | None = None) -> bytes:
         """Return the next bytes, at most `size`; all that remain if it is None; none at the end.
