@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from functools import partial
 from typing import NamedTuple
@@ -106,7 +106,8 @@ def encode_video(
 def _behind_others(work: Callable[[], None]) -> None:
     """Do the work of one thread when others of this process have nothing to do, or not much later."""
     if sys.platform == "linux":  # where threads have a priority of their own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BEHIND)
+        with suppress(OSError):  # some sandboxes know no priorities
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BEHIND)
     work()
 
 
