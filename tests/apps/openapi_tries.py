@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.apps.api_process import PATIENCE
 from tests.apps.openapi_things import Things
 
 __all__ = ["QUICK", "WHOLE", "Kind", "Tries"]
@@ -83,7 +84,9 @@ class Tries:
             if sensible and case.operation.path == "/api/events":
                 case.query = {**(case.query or {}), "follow": "false"}  # the stream would go on for ever
             headers = self._headers(operation) if login else None
-            answer = case.call(base_url=self.url, headers=headers, session=self._session, allow_redirects=False)
+            answer = case.call(
+                base_url=self.url, headers=headers, session=self._session, allow_redirects=False, timeout=PATIENCE
+            )
             self.answers[answer.status_code] += 1
             try:
                 case.validate_response(answer, checks=CHECKS)
