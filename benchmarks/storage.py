@@ -262,7 +262,7 @@ def _on_disk(home: Path, *, quick: bool) -> list[Row]:
         "ours": lambda: upload_file(safe, source, "new"),
         synced: lambda: _copied_to_the_disk(source, target),
     }
-    targets = {BOTH: 0.8, "copyfile and SHA-256": 0.8, "copyfile": 0.8}
+    targets: dict[str, float | None] = {BOTH: 0.8, "copyfile and SHA-256": 0.8, "copyfile": 0.8}
     upload_file(store, source, "a")
 
     def fresh() -> None:
