@@ -2,25 +2,23 @@
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from threading import Lock
 from uuid import UUID
 
 from mamkit.jobs import (
-    FinishedState,
     Job,
     JobState,
     Lease,
     LeaseLostError,
-    NewJob,
     Queue,
-    QueueDepth,
     QueueUnavailableError,
 )
 from mamkit.previews import Finished
+from mamkit_apps.queues import QueueWrapper
 
 __all__ = ["BUCKETS", "MeteredQueue", "Numbers"]
 
@@ -47,7 +45,7 @@ class Numbers:
     """How many tries of jobs failed, by the code of the error."""
 
 
-class MeteredQueue:
+class MeteredQueue(QueueWrapper):
     """The queue of one worker, with its numbers.
 
     Args:
@@ -55,7 +53,7 @@ class MeteredQueue:
     """
 
     def __init__(self, queue: Queue) -> None:
-        self._queue = queue
+        super().__init__(queue)
         self._numbers = Numbers()
         # When each lease in hand began, on the monotonic clock, and for what it is.
         self._held: dict[tuple[UUID, int], tuple[float, Job]] = {}
@@ -130,42 +128,6 @@ class MeteredQueue:
         with self._losing(lease, last=True):
             self._queue.bury(lease, reason=reason)
         self._end(lease, "dead", reason)
-
-    def enqueue(self, *jobs: NewJob) -> list[UUID]:
-        """See `Queue.enqueue`."""
-        return self._queue.enqueue(*jobs)
-
-    def holds(self, job_id: UUID, fence: int) -> bool:
-        """See `Queue.holds`."""
-        return self._queue.holds(job_id, fence)
-
-    def cancel(self, job_id: UUID) -> None:
-        """See `Queue.cancel`."""
-        self._queue.cancel(job_id)
-
-    def requeue(self, job_id: UUID) -> None:
-        """See `Queue.requeue`."""
-        self._queue.requeue(job_id)
-
-    def drop(self, job_id: UUID) -> None:
-        """See `Queue.drop`."""
-        self._queue.drop(job_id)
-
-    def get(self, job_id: UUID) -> Job:
-        """See `Queue.get`."""
-        return self._queue.get(job_id)
-
-    def list(self, *, state: JobState | None = None, limit: int = 100, before: UUID | None = None) -> list[Job]:
-        """See `Queue.list`."""
-        return self._queue.list(state=state, limit=limit, before=before)
-
-    def depth(self) -> QueueDepth:
-        """See `Queue.depth`."""
-        return self._queue.depth()
-
-    def purge(self, *, finished_before: datetime, states: Collection[FinishedState] = ("done", "cancelled")) -> int:
-        """See `Queue.purge`."""
-        return self._queue.purge(finished_before=finished_before, states=states)
 
     @contextmanager
     def _losing(self, lease: Lease, *, last: bool = False) -> Iterator[None]:
