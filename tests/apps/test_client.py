@@ -207,7 +207,7 @@ def test_a_url_is_imported_by_both_clients_and_by_the_command(client: Client, ap
         ).json()
         more: dict[str, Any] = {"env": os.environ | {"API_URL": api_url, "MAMKIT_TOKEN": made["api_key"]}}
         command = run("import", "--skip-known", "-", cwd=tmp_path, input=f"{url}\n{missing}\n", **more)
-        assert command.stdout == f"{done.asset_id} {done.version_id}\n"
+        assert command.stdout == f"{done.asset_id} {done.version_id}\n", command.stderr
         assert command.returncode == 1
         assert command.stderr.splitlines()[-2:] == [
             "mamkit: URL 2: its host answered 404",

@@ -359,7 +359,7 @@ def test_an_issuer_that_is_gone_is_found(look: Look) -> None:
 
 def test_an_encoder_that_cannot_start_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that may have no memory."""
-    monkeypatch.setattr("mamkit.transcode.containment.contain.COMMAND", ("/bin/false",))
+    monkeypatch.setattr("mamkit.transcode.containment.children.COMMAND", ("/bin/false",))
     [finding] = [each for each in examine(Patient.load()) if each.check == "encoder"]
     assert finding.state == "failed"
 

@@ -173,7 +173,7 @@ def test_a_token_of_a_link_opens_no_route_of_users_and_a_login_none_of_visitors(
 
 NAMES = (
     "session_id", "passkey_id", "key_id", "identity_id", "user_id", "comment_id", "collection_id", "link_id",
-    "webhook_id", "delivery_id", "job_id",
+    "webhook_id", "delivery_id", "job_id", "import_id",
 )  # fmt: skip
 
 

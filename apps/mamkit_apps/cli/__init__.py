@@ -26,7 +26,7 @@ _MODULES = {
     "operate": ("db", "user"),
     "doctor": ("doctor",),
     "backup": ("backup", "restore"),
-    "remote": ("upload", "ls", "open"),
+    "remote": ("upload", "import", "ls", "open"),
     "secrets": ("secrets",),
     "signing": ("sign", "verify"),
     "storage": ("storage",),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mamkit.transcode import (
     ChildProtocolError,
     EmptyFileError,
-    MediaUnsupportedError,
+    MediaUnreadableError,
     NoMediaError,
     Part,
     encode_part,
@@ -118,7 +118,7 @@ def test_errors_name_the_source() -> None:
         probe_here(Ranges(b""))
     with pytest.raises(NoMediaError, match=r"'notes\.txt'"):
         probe_here(Ranges(b"just words " * 100, "notes.txt"))
-    with pytest.raises(MediaUnsupportedError, match="still image"):
+    with pytest.raises(MediaUnreadableError, match=r"'film\.mp4' is an image that is cut short"):
         probe_here(Ranges(b"\x89PNG\r\n\x1a\n" + bytes(100)))
 
 

@@ -27,6 +27,7 @@ TAGS: Mapping[str, str] = {
     "comments": "What people say about a moment, a range or the whole.",
     "events": "What happens, as it happens.",
     "health": "How the service is.",
+    "imports": "Media that the service brings in itself: from URLs, a watched folder or a watched bucket.",
     "notifications": "What concerns somebody.",
     "previews": "Building, following and playing them.",
     "shared": "What somebody sees and does who comes by a share link.",

@@ -21,6 +21,7 @@ MEANINGS: Mapping[str, str] = {
     "follow": "Whether the stream goes on; if not, it ends with what has happened up to now.",
     "format": "What it is for: a spreadsheet, DaVinci Resolve, Final Cut Pro or Premiere.",
     "identity_id": "Of a linked login.",
+    "import_id": "Of an import.",
     "job_id": "Of a job.",
     "key_id": "Of an API key.",
     "kind": "Only assets of this kind.",
