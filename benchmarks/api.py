@@ -162,15 +162,15 @@ async def _measure(quick: bool) -> list[Row]:
         if "growth" in wanted:
             for name, request in REQUESTS.items():
                 rows.append(await _growth(f"PostgreSQL: {name}", request, (few, many), rounds=rounds, times=times))
-        if "sqlite" in wanted:
+        if "load" in wanted:
+            rows += await _under_load(many, seconds=3.0 if quick else 15.0)
+        if "sqlite" in wanted:  # last, since an application that is open looks around now and then
             pair = [
                 await stack.enter_async_context(_site(folder, f"sqlite:///{folder}/{count}.db", count))
                 for count in (small, embedded)
             ]
             for name, request in REQUESTS.items():
                 rows.append(await _growth(f"SQLite: {name}", request, (pair[0], pair[1]), rounds=rounds, times=times))
-        if "load" in wanted:
-            rows += await _under_load(many, seconds=3.0 if quick else 15.0)
     return rows
 
 

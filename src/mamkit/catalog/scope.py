@@ -9,11 +9,11 @@ that go past the ORM.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, exists, or_, select
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 
 from mamkit.catalog.collection_models import Collection, CollectionItem
@@ -61,13 +61,13 @@ def criteria(scope: Scope, clock: Clock) -> tuple[Any, ...]:
     moment: BindParameter[datetime] = bindparam("moment", callable_=clock, unique=True)
     workspaces = sorted(scope.workspaces)
     asset = _within(scope, moment, Asset.workspace_id, Asset.id)
-    assets = select(Asset.id).where(asset)
-    versions = select(Version.id).where(Version.asset_id.in_(assets))
+    of_asset = partial(_of_asset, scope, moment)
+    versions = select(Version.id).where(of_asset(Version.asset_id))
     collections = select(Collection.id).where(Collection.workspace_id.in_(workspaces))
     links = select(ShareLink.id).where(ShareLink.workspace_id.in_(workspaces))
     # By their own columns, since the asset may be gone: events of one that was removed are still seen in its workspace.
     events = _within(scope, moment, Event.workspace_id, Event.asset_id)
-    seen = _Seen(workspaces, asset, assets, versions, events, collections, links)
+    seen = _Seen(workspaces, asset, of_asset, versions, events, collections, links)
     return tuple(with_loader_criteria(model, see(seen), include_aliases=True) for model, see in SCOPED.items())
 
 
@@ -83,7 +83,7 @@ class _Seen(NamedTuple):
 
     workspaces: list[UUID]
     asset: ColumnElement[bool]
-    assets: Select[UUID]
+    of_asset: Callable[[Any], ColumnElement[bool]]
     versions: Select[UUID]
     events: ColumnElement[bool]
     collections: Select[UUID]
@@ -94,11 +94,11 @@ SCOPED: Mapping[type[Base], Callable[[_Seen], ColumnElement[bool]]] = {
     Workspace: lambda seen: Workspace.id.in_(seen.workspaces),
     Membership: lambda seen: Membership.workspace_id.in_(seen.workspaces),
     Asset: lambda seen: seen.asset,
-    AssetTag: lambda seen: AssetTag.asset_id.in_(seen.assets),
-    Version: lambda seen: Version.asset_id.in_(seen.assets),
+    AssetTag: lambda seen: seen.of_asset(AssetTag.asset_id),
+    Version: lambda seen: seen.of_asset(Version.asset_id),
     Preview: lambda seen: Preview.version_id.in_(seen.versions),
     PreviewPart: lambda seen: PreviewPart.version_id.in_(seen.versions),
-    Comment: lambda seen: Comment.asset_id.in_(seen.assets),
+    Comment: lambda seen: seen.of_asset(Comment.asset_id),
     Event: lambda seen: seen.events,
     WebhookEndpoint: lambda seen: WebhookEndpoint.workspace_id.in_(seen.workspaces),
     WebhookDelivery: lambda seen: WebhookDelivery.workspace_id.in_(seen.workspaces),
@@ -109,6 +109,17 @@ SCOPED: Mapping[type[Base], Callable[[_Seen], ColumnElement[bool]]] = {
     ShareUse: lambda seen: ShareUse.link_id.in_(seen.links),
 }
 """What a scoped session sees of each table that belongs to workspaces."""
+
+
+def _of_asset(scope: Scope, moment: BindParameter[datetime], asset_id: Any) -> ColumnElement[bool]:
+    """Return the condition that the asset with an id is seen.
+
+    Asked of each row, which costs one look at an index: SQLite would make a list of all assets that are seen of `IN`,
+    for whatever few rows it is held against.
+    """
+    assets = Asset.__table__.alias()
+    seen = _within(scope, moment, assets.c.workspace_id, assets.c.id)
+    return exists(assets.c.id).where(assets.c.id == asset_id, seen).correlate_except(assets)
 
 
 def _within(scope: Scope, moment: BindParameter[datetime], workspace_id: Any, asset_id: Any) -> ColumnElement[bool]:

@@ -1,8 +1,9 @@
-"""What PostgreSQL reads for one request does not grow with the library: counted in rows, as the server counts them."""
+"""What a database reads for one request does not grow with the library: counted in rows, or in steps, by itself."""
 
 import base64
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import psycopg
 import pytest
@@ -113,3 +114,39 @@ async def test_the_index_of_words_is_asked_for_rare_words_alone(url: str) -> Non
             query = AssetQuery(workspace_id=ADA, text=text)
             found = await db.find_assets(session, query, limit=1000)
             assert {asset.id for asset in found.assets} == {asset_id(number) for number in numbers}
+
+
+async def steps_of(url: str, name: str) -> int:
+    """Return how many instructions of SQLite's machine a request takes."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    async with Catalog(url) as catalog:
+        await REQUESTS[name](catalog)
+
+        @sa.event.listens_for(catalog._engine.sync_engine, "checkout")
+        def connected(connection: Any, *_: object) -> None:
+            connection.run_async(lambda driver: driver.set_progress_handler(count, 1))
+
+        await REQUESTS[name](catalog)
+    return steps
+
+
+@pytest.mark.parametrize(
+    "name", sorted(REQUESTS.keys() - {"list, a page from the middle", "search, a word of one asset"})
+)
+async def test_on_sqlite_a_request_takes_as_many_steps_however_large_the_library_is(
+    name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    taken = []
+    for count in (1_000, 10_000):
+        url = f"sqlite:///{tmp_path_factory.mktemp('library')}/{count}.db"
+        db.upgrade(url)
+        seed(url, count)
+        taken.append(await steps_of(url, name))
+    assert taken[0] > 0
+    assert taken[1] <= 1.3 * taken[0], taken
