@@ -62,12 +62,11 @@ def criteria(scope: Scope, clock: Clock) -> tuple[Any, ...]:
     workspaces = sorted(scope.workspaces)
     asset = _within(scope, moment, Asset.workspace_id, Asset.id)
     of_asset = partial(_of_asset, scope, moment)
-    versions = select(Version.id).where(of_asset(Version.asset_id))
     collections = select(Collection.id).where(Collection.workspace_id.in_(workspaces))
     links = select(ShareLink.id).where(ShareLink.workspace_id.in_(workspaces))
     # By their own columns, since the asset may be gone: events of one that was removed are still seen in its workspace.
     events = _within(scope, moment, Event.workspace_id, Event.asset_id)
-    seen = _Seen(workspaces, asset, of_asset, versions, events, collections, links)
+    seen = _Seen(workspaces, asset, of_asset, partial(_of_version, of_asset), events, collections, links)
     return tuple(with_loader_criteria(model, see(seen), include_aliases=True) for model, see in SCOPED.items())
 
 
@@ -84,7 +83,7 @@ class _Seen(NamedTuple):
     workspaces: list[UUID]
     asset: ColumnElement[bool]
     of_asset: Callable[[Any], ColumnElement[bool]]
-    versions: Select[UUID]
+    of_version: Callable[[Any], ColumnElement[bool]]
     events: ColumnElement[bool]
     collections: Select[UUID]
     links: Select[UUID]
@@ -96,8 +95,8 @@ SCOPED: Mapping[type[Base], Callable[[_Seen], ColumnElement[bool]]] = {
     Asset: lambda seen: seen.asset,
     AssetTag: lambda seen: seen.of_asset(AssetTag.asset_id),
     Version: lambda seen: seen.of_asset(Version.asset_id),
-    Preview: lambda seen: Preview.version_id.in_(seen.versions),
-    PreviewPart: lambda seen: PreviewPart.version_id.in_(seen.versions),
+    Preview: lambda seen: seen.of_version(Preview.version_id),
+    PreviewPart: lambda seen: seen.of_version(PreviewPart.version_id),
     Comment: lambda seen: seen.of_asset(Comment.asset_id),
     Event: lambda seen: seen.events,
     WebhookEndpoint: lambda seen: WebhookEndpoint.workspace_id.in_(seen.workspaces),
@@ -120,6 +119,13 @@ def _of_asset(scope: Scope, moment: BindParameter[datetime], asset_id: Any) -> C
     assets = Asset.__table__.alias()
     seen = _within(scope, moment, assets.c.workspace_id, assets.c.id)
     return exists(assets.c.id).where(assets.c.id == asset_id, seen).correlate_except(assets)
+
+
+def _of_version(of_asset: Callable[[Any], ColumnElement[bool]], version_id: Any) -> ColumnElement[bool]:
+    """Return the condition that the version with an id is seen, as that of its asset."""
+    versions = Version.__table__.alias()
+    seen = of_asset(versions.c.asset_id)
+    return exists(versions.c.id).where(versions.c.id == version_id, seen).correlate_except(versions)
 
 
 def _within(scope: Scope, moment: BindParameter[datetime], workspace_id: Any, asset_id: Any) -> ColumnElement[bool]:

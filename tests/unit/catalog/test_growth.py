@@ -57,6 +57,11 @@ async def version(catalog: Catalog) -> None:
         await db.asset_by_id(session, found.asset_id)
 
 
+async def preview(catalog: Catalog) -> None:
+    async with catalog.read(SEEN) as session:
+        await db.preview_of(session, version_id(7))
+
+
 async def asset(catalog: Catalog) -> None:
     await db.asset_with_tags(catalog, asset_id(7), SEEN)
     await db.standing_of(catalog, ADA)
@@ -70,6 +75,7 @@ REQUESTS: Mapping[str, Callable[[Catalog], Awaitable[None]]] = {
     "get": asset,
     "comment": comment,
     "sign": version,
+    "preview": preview,
 }
 
 

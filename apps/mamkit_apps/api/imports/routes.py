@@ -5,7 +5,7 @@ import hmac
 import json
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -170,9 +170,9 @@ async def cancel(import_id: FromPath[UUID], principal: Caller, parts: Wired) -> 
     """Give up an import; 409 once its bytes are being made a version, or it is over."""
     async with parts.catalog.begin(scope_of(principal)) as session:
         row = await _allowed(session, principal, import_id)
-        before: Literal[True, False] = row.state != "cancelled"
+        goes_on = row.state != "cancelled"
         row = await store.cancel_import(session, import_id)
-        if before:
+        if goes_on:
             await _record(session, principal, "import.cancelled", row, {})
     return ImportView.of(row)
 
