@@ -1,6 +1,8 @@
 """Video parts: encoded apart, read back in one piece."""
 
 import itertools
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
@@ -352,3 +354,22 @@ def test_a_part_of_pictures_needs_a_plan_with_pictures(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.m4a", seconds=1, video=False)
     with pytest.raises(ValueError, match="no video"):
         encode(clip, plan_for(clip), [Part(index=0, kind="video", start=0, stop=1)])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+def test_sizes_that_stand_behind_the_largest_do_so_from_the_priority_that_was_given() -> None:
+    found: list[int] = []
+
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def work() -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), priority() + 3)
+        found.append(priority())
+        video._behind_others(lambda: found.append(priority()))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    given, behind = found
+    assert behind == min(given + 5, 19)

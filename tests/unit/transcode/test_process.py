@@ -88,7 +88,8 @@ def test_a_child_has_no_environment_and_no_files(tmp_path: Path) -> None:
         )
         with child(script) as running:
             names, folder, leads, descriptors = next(running.messages()).body
-    assert set(names) <= {"LC_CTYPE", "__CF_USER_TEXT_ENCODING", "SVT_LOG"}  # Python and macOS set the first two
+    # Python and macOS set the first two.
+    assert set(names) <= {"LC_CTYPE", "__CF_USER_TEXT_ENCODING", "SVT_LOG", "PYDANTIC_DISABLE_PLUGINS"}
     assert folder == "/"
     assert leads
     assert descriptors <= 3 + 2  # its pipes; `out`; the folder that is being listed

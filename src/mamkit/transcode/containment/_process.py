@@ -29,11 +29,15 @@ _LAST_WORDS = 8_192  # bytes of standard error that are kept
 _QUOTED_LINES = 5  # of them in an error
 _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # of the object that logs a line, in FFmpeg's words
 _STARVED = re.compile(rb"Cannot allocate memory|get_buffer\(\) failed")  # FFmpeg goes on, and calls the file broken
+_ENVIRONMENT = {
+    "SVT_LOG": "1",  # of SVT-AV1: errors only
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",  # they would be looked for among all that is installed, and be run
+}
 _GRACE = 5.0  # seconds that a child which has closed its output may take to be gone
 
 
 def start_process(command: Sequence[str]) -> "subprocess.Popen[bytes]":
-    """Start a process in a session of its own, with an empty environment and with no files but three pipes.
+    """Start a process in a session of its own, with nothing of this one's environment and no files but three pipes.
 
     Raises:
         ContainmentError: The system starts no more processes.
@@ -47,7 +51,7 @@ def start_process(command: Sequence[str]) -> "subprocess.Popen[bytes]":
             stderr=pipe,
             bufsize=0,
             cwd="/",
-            env={"SVT_LOG": "1"},  # of SVT-AV1: errors only
+            env=_ENVIRONMENT,
             start_new_session=True,
         )
     except OSError as error:

@@ -107,7 +107,8 @@ def _behind_others(work: Callable[[], None]) -> None:
     """Do the work of one thread when others of this process have nothing to do, or not much later."""
     if sys.platform == "linux":  # where threads have a priority of their own
         with suppress(OSError):  # some sandboxes know no priorities
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BEHIND)
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _BEHIND)
     work()
 
 
