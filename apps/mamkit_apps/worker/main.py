@@ -29,11 +29,11 @@ from mamkit.previews import (
 from mamkit.previews.messages import PART_JOB, PLAN_JOB
 from mamkit.signing import WebhookSigner
 from mamkit.transcode import Limits
+from mamkit.transcode.machine import at_once, memory, processors
 from mamkit_apps.bell import answering
 from mamkit_apps.settings import ServiceSettings
 from mamkit_apps.tracing import open_tracing
 from mamkit_apps.wiring import open_queue, open_zones
-from mamkit_apps.worker.machine import at_once, memory, processors, slots_of
 from mamkit_apps.worker.metered import MeteredQueue
 from mamkit_apps.worker.monitor import monitor
 from mamkit_apps.worker.orders import Orders
@@ -130,7 +130,7 @@ def _run(settings: WorkerSettings, orders: Orders, listener: socket.socket | Non
             policy=settings.policy,
             room=room,
         )
-        for slot in range(settings.worker_slots or slots_of(processors()))
+        for slot in range(settings.worker_slots or _slots_of(processors()))
     ]
     desk = _Desk(queue, orders, room)
     with (
@@ -221,6 +221,15 @@ class _Desk:
         with self._bell:
             self._rung += 1
             self._bell.notify_all()
+
+
+def _slots_of(count: int) -> int:
+    """Return how many jobs are best done at once on so many processors.
+
+    One for every two, which an encode keeps at work; two where there are two or three, so that the sound that playback
+    waits for is made beside the first picture.
+    """
+    return max(min(count, 2), at_once(count))
 
 
 def _room(settings: WorkerSettings) -> Room:

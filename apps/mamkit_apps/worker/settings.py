@@ -27,7 +27,7 @@ class WorkerSettings(ServiceSettings):
     grace_seconds: Annotated[int, Field(ge=0)] = 0
     """How long the job in hand may go on after SIGTERM before it is handed back."""
     worker_slots: Annotated[int, Field(ge=0, le=256)] = 0
-    """Jobs that are done at once; 0: one for every four processors, and two where there are two or three."""
+    """Jobs that are done at once; 0: one for every two processors, and two where there are two or three."""
     worker_memory_bytes: Annotated[int, Field(ge=0)] = 0
     """Memory that all child processes together may take; 0: three quarters of the machine's, or of the container's."""
     preview_codecs: Names = ("h264",)

@@ -12,16 +12,10 @@ from threading import Condition
 from mamkit.errors import MamkitError
 from mamkit.previews._precedence import Precedence
 from mamkit.previews._stills import is_of_still
-from mamkit.transcode import Cancellation, Codec, Limits, Part, Plan
+from mamkit.transcode import Cancellation, Limits, Part, Plan, machine
 
 __all__ = ["NoRoomError", "Room", "memory_of"]
 
-_PROCESS = 120 << 20  # bytes of a child that has opened a file: Python, FFmpeg and pydantic
-_PICTURE = 3 / 2  # bytes a pixel in 4:2:0 at 8 bits
-_DECODED = 70  # pictures as large as the largest rendition that are decoded: 17 of a source four times as large
-# Pictures that an encoder holds: those that it looks ahead at, those that it refers to, and one a thread. Measured as
-# resident memory of a child on two processors; see docs/decisions/0053-slots-by-cores-and-memory.md.
-_HELD: dict[Codec, int] = {"h264": 60, "hevc": 110, "av1": 160}
 _STILL = 6 << 26  # bytes: of the largest image, as it is decoded and as it is scaled from
 _TICK = 0.2  # seconds between two looks whether to stop
 
@@ -48,18 +42,8 @@ def memory_of(plan: Plan | None = None, part: Part | None = None) -> int:
         part: What of it.
     """
     if part is not None and is_of_still(part):
-        return _PROCESS + _STILL
-    if plan is None or part is None or part.kind in {"audio", "subtitles"} or not plan.video:
-        return _PROCESS
-    largest = max(rendition.width * rendition.height for rendition in plan.video)
-    pictures: float = _DECODED * largest
-    if part.kind == "video":
-        pictures += sum(
-            _HELD[rendition.codec] * rendition.width * rendition.height
-            for rendition in plan.video
-            if not rendition.copied
-        )
-    return _PROCESS + round(pictures * _PICTURE)
+        return machine.memory_of() + _STILL
+    return machine.memory_of(plan, part)
 
 
 class Room:

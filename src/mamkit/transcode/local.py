@@ -1,6 +1,5 @@
 """The whole job in one call and one folder: for scripts, and for `mamkit transcode`."""
 
-import os
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +13,7 @@ from mamkit.transcode.containment.children import Children
 from mamkit.transcode.containment.contain import Cancellation, choose_devices, make_thumbnails, probe
 from mamkit.transcode.errors import ContainmentError, DestinationNotEmptyError, EncodeError
 from mamkit.transcode.limits import Limits
+from mamkit.transcode.machine import at_once, memory, memory_of, processors
 from mamkit.transcode.models import ArtFile, Codec, Container, Init, MediaInfo, Plan, Segment
 from mamkit.transcode.packaging.playlists import INDEX_NAME, rendition_names
 from mamkit.transcode.planning.ladder import DEFAULT_LADDER, Ladder
@@ -21,8 +21,6 @@ from mamkit.transcode.planning.plan import make_plan
 from mamkit.transcode.reading.source import Source
 
 __all__ = ["Report", "thumbnails", "transcode"]
-
-_PROCESSORS = 6  # that one child process keeps busy: half of its work is the largest of four sizes, in one thread
 
 
 class Report(BaseModel):
@@ -80,7 +78,7 @@ def transcode(
         resume: Whether `dest` may have what an earlier call with the same arguments left that was killed, to go on
             with: segments that are whole are not made again. And if the work fails, what is finished stays.
         workers: How many child processes encode pictures at the same time, each with memory of its own; None for one
-            for every six processors, because one of them keeps about as many busy.
+            for every two processors, which it keeps busy, as far as they fit into three quarters of the memory.
         limits: What the file may ask for; `Limits()` if None. `Limits.time` is for a part as `make_plan` cuts them.
         on_progress: Told how much is done, from 0 to 1, never less than before; by any thread, but by one at a time.
         cancelled: Ends the work when set.
@@ -91,8 +89,7 @@ def transcode(
         ValueError: `workers` is less than 1, or as for `make_plan`.
         OSError: The folder cannot be written.
     """
-    workers = max(1, (os.cpu_count() or 1) // _PROCESSORS) if workers is None else workers
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise ValueError(f"a film needs at least one worker, not {workers}")
     folder = Path(dest)
     limits, source = limits or Limits(), in_turn(source)
@@ -104,7 +101,9 @@ def transcode(
         wanted = {rendition.codec for rendition in plan.video if not rendition.copied}
         devices, notes = choose_devices(encoder, sorted(wanted), limits=limits)
         with Destination(folder, source, plan, devices, resume=resume, on_progress=on_progress) as destination:
-            work = Work(source, plan, destination, limits=limits, cancelled=cancelled, workers=workers)
+            work = Work(
+                source, plan, destination, limits=limits, cancelled=cancelled, workers=workers or _workers(plan)
+            )
             if destination.segments:
                 whole = len(rendition_names(plan)) * plan.segment_count
                 notes = (*notes, f"{len(destination.segments)} of {whole} segments were there already")
@@ -129,6 +128,14 @@ def transcode(
         size=sum(segment.size for segment in segments),
         notes=(*plan.notes, *notes, *work.notes),
     )
+
+
+def _workers(plan: Plan) -> int:
+    """Return how many child processes are best for the pictures of a film on this machine."""
+    pictures = next((part for part in plan.parts if part.kind == "video"), None)
+    room = memory()
+    fit = at_once(processors()) if room is None else min(at_once(processors()), room // memory_of(plan, pictures))
+    return max(1, fit)
 
 
 def thumbnails(
