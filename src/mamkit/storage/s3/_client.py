@@ -20,7 +20,7 @@ from mamkit.storage.errors import (
     UnsupportedOperationError,
 )
 from mamkit.storage.keys import check_key
-from mamkit.storage.models import ObjectInfo
+from mamkit.storage.models import ByteRange, ObjectInfo
 from mamkit.storage.s3._http import Answer, Transport
 from mamkit.storage.s3._options import S3Features, S3Options
 from mamkit.storage.s3._sigv4 import UNSIGNED
@@ -29,12 +29,14 @@ from mamkit.storage.s3._wire import (
     OWN_METADATA,
     RefusalError,
     base64_digest,
+    etag_of,
     full_sha256,
     info_from_headers,
     modified_at,
     parse_xml,
     text_of,
     to_error,
+    whole_size,
 )
 
 __all__ = ["RESERVED", "S3Client", "check_own_key"]
@@ -77,11 +79,12 @@ class S3Client:
         """Ask for the facts of an object."""
         return self.transport.request("HEAD", key, headers={"x-amz-checksum-mode": "ENABLED"})
 
-    def get(self, key: str, *, span: str | None = None, etag: str | None = None) -> Answer:
-        """Ask for the bytes of an object, `span` as in `Range`, of this ETag and no other."""
+    def get(self, key: str, byte_range: ByteRange | None = None, *, etag: str | None = None) -> Answer:
+        """Ask for the bytes of an object, or a run of them, of this ETag and no other."""
         headers = {"x-amz-checksum-mode": "ENABLED"}
-        if span is not None:
-            headers["range"] = span
+        if byte_range is not None:  # with the last byte included (RFC 9110 section 14.1.2)
+            stop = "" if byte_range.stop is None else byte_range.stop - 1
+            headers["range"] = f"bytes={byte_range.start}-{stop}"
         if etag is not None:
             headers["if-match"] = f'"{etag}"'
         return self.transport.request("GET", key, headers=headers, stream=True)
@@ -245,7 +248,7 @@ class S3Client:
             headers = self.head(key).headers
         except RefusalError as refusal:
             raise to_error(refusal, key) from refusal
-        return info_from_headers(key, headers, size=int(headers.get("content-length", "0")))
+        return info_from_headers(key, headers, size=whole_size(key, headers))
 
     def _facts(self, wanted: Wanted) -> dict[str, str]:
         """Return the headers of a write that say what the object is."""
@@ -278,7 +281,7 @@ class S3Client:
         return ObjectInfo(
             key=wanted.key,
             size=size,
-            etag=answer.headers.get("etag", "").strip('"'),
+            etag=etag_of(answer.headers),
             modified_at=modified_at(answer.headers.get("date")),
             content_type=wanted.content_type,
             sha256=full_sha256(answer.headers),
