@@ -64,6 +64,7 @@ class S3Client:
         encryption = options.encryption
         self._encryption = {} if encryption is None else {"x-amz-server-side-encryption": encryption}
         self._features = options.features
+        self._named_seaweed: bool | None = None
 
     @property
     def features(self) -> S3Features:
@@ -120,7 +121,7 @@ class S3Client:
         aside = wanted.if_absent and not self.features.conditional_complete
         key = f"{RESERVED}parts/{token}" if aside else wanted.key
         headers = self._facts(wanted) | {_TOKEN: token}
-        if checksums:
+        if checksums and self._declares_checksums():
             headers["x-amz-checksum-algorithm"] = "SHA256"
         try:
             answer = self.transport.request("POST", key, query={"uploads": ""}, headers=headers)
@@ -142,7 +143,8 @@ class S3Client:
             answer = self.transport.request("PUT", parts.key, query=query, headers=headers, body=data, payload=sha256)
         except RefusalError as refusal:
             raise to_error(refusal, parts.wanted.key) from refusal
-        return f"{answer.headers.get('etag', '')} {base64_digest(sha256)}"
+        etag = answer.headers.get("etag", "")
+        return f"{etag} {base64_digest(sha256)}" if self._declares_checksums() else etag
 
     def finish_parts(self, parts: Parts, etags: Sequence[str]) -> ObjectInfo:
         """Make the parts an object.
@@ -302,6 +304,21 @@ class S3Client:
         except RefusalError:
             return False
 
+    def _declares_checksums(self) -> bool:
+        """Return whether an upload in parts is begun with its algorithm, asking no more than the server's name for it.
+
+        Finding out everything writes an object, which who may only write to some keys must not.
+        """
+        if self._features is not None:
+            return self._features.declared_checksums
+        if self._named_seaweed is None:
+            try:
+                headers = self.head(_PROBE).headers
+            except RefusalError as refusal:
+                headers = refusal.headers
+            self._named_seaweed = _is_seaweed(headers)
+        return not self._named_seaweed
+
     def _find_out(self) -> S3Features:
         """Try on an object of our own what the server does; where it does everything, nothing more is written."""
         data = b"what can this server do?"
@@ -334,6 +351,7 @@ class S3Client:
             conditional_copy=refused({**source, "if-none-match": "*"}),
             conditional_complete=not _is_seaweed(found) and self._refuses_to_complete(data),
             copy_source_match=refused({**source, "x-amz-copy-source-if-match": f'"{"0" * 32}"'}),
+            declared_checksums=not _is_seaweed(found),
             large_copy=_is_seaweed(found),
         )
 
@@ -381,9 +399,11 @@ def check_own_key(key: str) -> str:
 
 
 def _is_seaweed(headers: Mapping[str, str]) -> bool:
-    """Return whether this is a server with two ways of its own.
+    """Return whether this is a server with three ways of its own.
 
-    It honours the condition of a completion, but not among several at once; and it copies objects of any size.
+    It honours the condition of a completion, but not among several at once; it copies objects of any size; and of an
+    upload that is begun with SHA-256 declared it hashes each part twice, tells none of the digests, and refuses a
+    completion that does not repeat them.
     """
     return headers.get("server", "").startswith("SeaweedFS")
 
