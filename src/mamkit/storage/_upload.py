@@ -32,6 +32,7 @@ class CheckedUpload(ABC):
         self._size = 0
         self._digest = hashlib.sha256()
         self._open = False
+        self._buffer = memoryview(b"")
 
     def __enter__(self) -> Self:
         self._begin()
@@ -61,9 +62,8 @@ class CheckedUpload(ABC):
                 for block in _blocks(data):
                     self._take(memoryview(block).cast("B"))
                 return
-            buffer = buffer_of(BLOCK_SIZE)
-            while read := readinto(buffer):
-                self._take(buffer[:read])
+            while self._read(readinto):
+                pass
         except BaseException:
             self._end()
             raise
@@ -88,6 +88,13 @@ class CheckedUpload(ABC):
         self._size += more
         if self._expected.size is not None and self._size > self._expected.size:
             raise UploadRejectedError("size", expected=self._expected.size, actual=self._size, key=self._key)
+
+    def _read(self, readinto: Callable[[memoryview], int | None]) -> int:
+        """Take the next bytes by what reads them into a buffer; return how many, 0 at the end."""
+        self._buffer = self._buffer or buffer_of(BLOCK_SIZE)
+        count = readinto(self._buffer) or 0
+        self._take(self._buffer[:count])
+        return count
 
     def _hash(self, block: memoryview) -> None:
         """Make a block part of the digest; called before `_append` of it."""
@@ -117,6 +124,7 @@ class CheckedUpload(ABC):
     def _end(self) -> None:
         if self._open:
             self._open = False
+            self._buffer = memoryview(b"")
             self._discard()
 
     @abstractmethod

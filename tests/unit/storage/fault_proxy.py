@@ -11,6 +11,8 @@ from typing import Self
 __all__ = ["FAULTS", "FaultProxy"]
 
 FAULTS = ("reset", "stall", "500", "503", "truncate", "drip")
+"""Beside them `flip`, after which one bit of what a client sends is another, in the body of a request as a rule."""
+_HEAD = 2000  # bytes; more than the head of a request has
 _BLOCK = 16 * 1024  # bytes that are passed on at once
 _SLOW = b"<?xml version='1.0'?><Error><Code>%s</Code><Message>a fault of the test</Message></Error>"
 
@@ -62,6 +64,8 @@ class FaultProxy:
                 return "", "", 0
             fault = self._random.choice(self._faults)
             self.made.append(fault)
+            if fault == "flip":
+                return fault, "up", self._random.randrange(_HEAD, self._most)
             return fault, self._random.choice(("up", "down")), self._random.randrange(self._most)
 
     def _accept(self) -> None:
@@ -113,6 +117,9 @@ class FaultProxy:
             for start in range(0, len(rest), 1024):
                 target.sendall(rest[start : start + 1024])
                 time.sleep(0.002)
+            return False
+        if fault == "flip":
+            target.sendall(bytes([rest[0] ^ 1]) + rest[1:])
             return False
         if fault == "stall":
             self._closed.wait(self._stall)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mamkit.storage import ObjectNotFoundError, StorageError, read_ahead
+from mamkit.storage import Expected, ObjectNotFoundError, StorageError, StorageUnavailableError, read_ahead
 from mamkit.storage.s3 import Patience, S3Store
 from tests.s3_servers import options_for, store_on
 from tests.unit.storage.fault_proxy import FAULTS, FaultProxy
@@ -103,3 +103,36 @@ def transfer(store: S3Store, work: str, key: str, data: bytes) -> str:
     else:
         store.put(key, data, if_absent=work == "if absent")
     return hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("server", ["weed", "ceph"])
+def test_a_bit_that_changes_on_the_way_is_found_by_the_server(server: str, request: pytest.FixtureRequest) -> None:
+    """Whichever digest it looks at: of an object, of a part, of a part that this process writes for a plan."""
+    endpoint = request.getfixturevalue(server)
+    small, large = random.Random(1).randbytes(100_000), random.Random(2).randbytes(PART + 1)
+    ends: Counter[str] = Counter()
+    flipped = 0
+    with FaultProxy(urlsplit(endpoint).port or 0, stall=0.6) as proxy, store_on(endpoint, "faults") as direct:
+        for turn in range(6):
+            data, plan = (small, large, large)[turn % 3], None
+            if turn % 3 == 2:
+                plan = direct.begin_parts("film", content_type="a/b", expected=Expected(size=PART + 1), part_size=PART)
+                direct.put_part(plan, 2, large[PART:])
+            proxy.plan(turn, ("flip",), 0.7, len(small))
+            try:
+                with behind(proxy, direct) as store:
+                    if plan is None:
+                        store.put("film", data)
+                    else:
+                        store.put_part(plan, 1, data[:PART])
+                        direct.complete_parts(plan)
+                ends["whole"] += 1
+            except StorageUnavailableError:
+                ends["refused"] += 1
+            flipped += len(proxy.made)
+            assert find(direct, "film") in {data, None}
+            direct.delete("film")
+            if plan is not None:
+                direct.abort_parts(plan)
+    assert ends["whole"] > 0
+    assert flipped > ends["refused"]

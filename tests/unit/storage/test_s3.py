@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import urllib3
 
 from mamkit.storage import (
     Expected,
@@ -94,6 +96,39 @@ def test_a_server_that_copies_any_size_at_once_is_let_do_it(weed: str) -> None:
             store.copy("film", "master", if_absent=True)
         assert store.put("other", LARGE, if_absent=True).size == len(LARGE)
         assert [key for key in raw_keys(store) if "parts/" in key] == []
+
+
+def test_parts_of_strangers_with_checksums_are_joined(store: S3Store) -> None:
+    """Though SeaweedFS tells none of the digests that a completion would have to repeat; a wrong part it refuses."""
+    plan = store.begin_parts(
+        "film", content_type="a/b", expected=Expected(size=len(LARGE)), part_size=PART, checksums=True
+    )
+    for number in range(1, plan.count + 1):
+        part = LARGE[plan.range_of(number).start : plan.range_of(number).stop]
+        digest = hashlib.sha256(part).hexdigest()
+        signed = store.sign_part(plan, number, sha256=digest, expires_in=timedelta(hours=1))
+        if store.features.checksums:
+            wrong = urllib3.request("PUT", signed.url, body=part[::-1], headers=dict(signed.headers), retries=False)
+            assert wrong.status == 400
+        assert urllib3.request("PUT", signed.url, body=part, headers=dict(signed.headers), retries=False).status == 200
+    assert store.complete_parts(plan).size == len(LARGE)
+    with store.get("film") as body:
+        assert body.read() == LARGE
+
+
+@pytest.mark.parametrize("size", [PART, PART + 1, 2 * PART])
+def test_files_of_whole_parts_and_a_byte_more_or_less_arrive(weed: str, tmp_path: Path, size: int) -> None:
+    """Known by their size, or not; with a digest of the whole, or not; what fits into one request is sent in one."""
+    data = (LARGE * 2)[:size]
+    (tmp_path / "film").write_bytes(data)
+    with store_on(weed, "own", part_size=PART) as store:
+        emptied(store)
+        for expected in (None, Expected(size=size), Expected(sha256=hashlib.sha256(data).hexdigest())):
+            with (tmp_path / "film").open("rb") as file:
+                written = store.put("film", file, expected=expected)
+            assert (written.size, written.sha256 is None) == (size, size > PART)
+            with store.get("film") as body:
+                assert body.read() == data
 
 
 def test_a_large_upload_that_is_refused_leaves_nothing(store: S3Store) -> None:

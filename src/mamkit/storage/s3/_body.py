@@ -7,7 +7,7 @@ from mamkit.storage._body import BlockBody
 from mamkit.storage.errors import StorageUnavailableError
 from mamkit.storage.models import ByteRange, ObjectInfo
 from mamkit.storage.s3._http import Answer, Patience
-from mamkit.storage.s3._lines import Reply
+from mamkit.storage.s3._reply import Reply
 from mamkit.storage.s3._wire import BrokenLineError
 
 __all__ = ["S3Body"]

@@ -20,7 +20,7 @@ from mamkit.storage.errors import (
     UnsupportedOperationError,
 )
 from mamkit.storage.keys import check_key
-from mamkit.storage.models import ObjectInfo
+from mamkit.storage.models import ByteRange, ObjectInfo
 from mamkit.storage.s3._http import Answer, Transport
 from mamkit.storage.s3._options import S3Features, S3Options
 from mamkit.storage.s3._sigv4 import UNSIGNED
@@ -29,12 +29,14 @@ from mamkit.storage.s3._wire import (
     OWN_METADATA,
     RefusalError,
     base64_digest,
+    etag_of,
     full_sha256,
     info_from_headers,
     modified_at,
     parse_xml,
     text_of,
     to_error,
+    whole_size,
 )
 
 __all__ = ["RESERVED", "S3Client", "check_own_key"]
@@ -62,6 +64,7 @@ class S3Client:
         encryption = options.encryption
         self._encryption = {} if encryption is None else {"x-amz-server-side-encryption": encryption}
         self._features = options.features
+        self._named_seaweed: bool | None = None
 
     @property
     def features(self) -> S3Features:
@@ -77,11 +80,12 @@ class S3Client:
         """Ask for the facts of an object."""
         return self.transport.request("HEAD", key, headers={"x-amz-checksum-mode": "ENABLED"})
 
-    def get(self, key: str, *, span: str | None = None, etag: str | None = None) -> Answer:
-        """Ask for the bytes of an object, `span` as in `Range`, of this ETag and no other."""
+    def get(self, key: str, byte_range: ByteRange | None = None, *, etag: str | None = None) -> Answer:
+        """Ask for the bytes of an object, or a run of them, of this ETag and no other."""
         headers = {"x-amz-checksum-mode": "ENABLED"}
-        if span is not None:
-            headers["range"] = span
+        if byte_range is not None:  # with the last byte included (RFC 9110 section 14.1.2)
+            stop = "" if byte_range.stop is None else byte_range.stop - 1
+            headers["range"] = f"bytes={byte_range.start}-{stop}"
         if etag is not None:
             headers["if-match"] = f'"{etag}"'
         return self.transport.request("GET", key, headers=headers, stream=True)
@@ -117,7 +121,7 @@ class S3Client:
         aside = wanted.if_absent and not self.features.conditional_complete
         key = f"{RESERVED}parts/{token}" if aside else wanted.key
         headers = self._facts(wanted) | {_TOKEN: token}
-        if checksums:
+        if checksums and self._declares_checksums():
             headers["x-amz-checksum-algorithm"] = "SHA256"
         try:
             answer = self.transport.request("POST", key, query={"uploads": ""}, headers=headers)
@@ -139,7 +143,8 @@ class S3Client:
             answer = self.transport.request("PUT", parts.key, query=query, headers=headers, body=data, payload=sha256)
         except RefusalError as refusal:
             raise to_error(refusal, parts.wanted.key) from refusal
-        return f"{answer.headers.get('etag', '')} {base64_digest(sha256)}"
+        etag = answer.headers.get("etag", "")
+        return f"{etag} {base64_digest(sha256)}" if self._declares_checksums() else etag
 
     def finish_parts(self, parts: Parts, etags: Sequence[str]) -> ObjectInfo:
         """Make the parts an object.
@@ -245,7 +250,7 @@ class S3Client:
             headers = self.head(key).headers
         except RefusalError as refusal:
             raise to_error(refusal, key) from refusal
-        return info_from_headers(key, headers, size=int(headers.get("content-length", "0")))
+        return info_from_headers(key, headers, size=whole_size(key, headers))
 
     def _facts(self, wanted: Wanted) -> dict[str, str]:
         """Return the headers of a write that say what the object is."""
@@ -278,7 +283,7 @@ class S3Client:
         return ObjectInfo(
             key=wanted.key,
             size=size,
-            etag=answer.headers.get("etag", "").strip('"'),
+            etag=etag_of(answer.headers),
             modified_at=modified_at(answer.headers.get("date")),
             content_type=wanted.content_type,
             sha256=full_sha256(answer.headers),
@@ -298,6 +303,21 @@ class S3Client:
             return self.head(key).headers.get(_TOKEN) == token
         except RefusalError:
             return False
+
+    def _declares_checksums(self) -> bool:
+        """Return whether an upload in parts is begun with its algorithm, asking no more than the server's name for it.
+
+        Finding out everything writes an object, which who may only write to some keys must not.
+        """
+        if self._features is not None:
+            return self._features.declared_checksums
+        if self._named_seaweed is None:
+            try:
+                headers = self.head(_PROBE).headers
+            except RefusalError as refusal:
+                headers = refusal.headers
+            self._named_seaweed = _is_seaweed(headers)
+        return not self._named_seaweed
 
     def _find_out(self) -> S3Features:
         """Try on an object of our own what the server does; where it does everything, nothing more is written."""
@@ -331,6 +351,7 @@ class S3Client:
             conditional_copy=refused({**source, "if-none-match": "*"}),
             conditional_complete=not _is_seaweed(found) and self._refuses_to_complete(data),
             copy_source_match=refused({**source, "x-amz-copy-source-if-match": f'"{"0" * 32}"'}),
+            declared_checksums=not _is_seaweed(found),
             large_copy=_is_seaweed(found),
         )
 
@@ -378,9 +399,11 @@ def check_own_key(key: str) -> str:
 
 
 def _is_seaweed(headers: Mapping[str, str]) -> bool:
-    """Return whether this is a server with two ways of its own.
+    """Return whether this is a server with three ways of its own.
 
-    It honours the condition of a completion, but not among several at once; and it copies objects of any size.
+    It honours the condition of a completion, but not among several at once; it copies objects of any size; and of an
+    upload that is begun with SHA-256 declared it hashes each part twice, tells none of the digests, and refuses a
+    completion that does not repeat them.
     """
     return headers.get("server", "").startswith("SeaweedFS")
 

@@ -9,7 +9,8 @@ from urllib.parse import quote, urlsplit
 
 from mamkit.clock import Clock
 from mamkit.storage.errors import StorageUnavailableError
-from mamkit.storage.s3._lines import Lines, Reply
+from mamkit.storage.s3._lines import Lines
+from mamkit.storage.s3._reply import Reply
 from mamkit.storage.s3._sigv4 import EMPTY_SHA256, Signer, encode_path
 from mamkit.storage.s3._wire import BrokenLineError, RefusalError, parse_xml, text_of
 

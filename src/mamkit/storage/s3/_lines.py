@@ -1,7 +1,7 @@
 """Connections to one server over which one request after another goes: HTTP/1.1, kept open, asked when they are idle.
 
-Less than a general client does, at a third of its processor time a request: a request leaves in one system call, body
-included, and answers are read by the standard library's `HTTPResponse`.
+Less than a general client does, at a fraction of its processor time: a request leaves in one system call, body
+included, and of answers those are read that `_head` and `_reply` understand.
 """
 
 import select
@@ -9,14 +9,14 @@ import socket
 import ssl
 import weakref
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack, suppress
-from http.client import HTTPException, HTTPResponse
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from mamkit.storage.errors import InvalidMetadataError, StorageError
+from mamkit.storage.s3._reply import Reply, broken, reply_to
 from mamkit.storage.s3._wire import BrokenLineError
 
-__all__ = ["Lines", "Reply"]
+__all__ = ["Lines"]
 
 _SENT = 256 * 1024  # bytes handed to the socket at once, for which the time limit is
 
@@ -49,7 +49,7 @@ class Lines:
         body: bytes | memoryview | Iterable[bytes],
         *,
         patience: float,
-    ) -> "Reply":
+    ) -> Reply:
         """Send a request and return the head of the answer.
 
         Args:
@@ -65,22 +65,18 @@ class Lines:
         """
         head = _head(method, target, headers)
         line = self._take()
-        with ExitStack() as broken:
-            broken.callback(line.close)
-            try:
+        try:
+            if line.gettimeout() != patience:
                 line.settimeout(patience)
-                with suppress(BrokenPipeError):  # who refuses a body does not read all of it; the answer may be there
-                    _send(line, head, body)
-                response = HTTPResponse(line, method=method)
-                broken.callback(response.close)
-                response.begin()
-                _check_head(response)
-            except StorageError:  # of what the body is read from; some of them are an `OSError` too
-                raise
-            except (HTTPException, OSError) as error:
-                raise BrokenLineError(_reason(error)) from error
-            broken.pop_all()
-        return Reply(response, line, self)
+            with suppress(BrokenPipeError):  # who refuses a body does not read all of it; the answer may be there
+                _send(line, head, body)
+            return reply_to(method, line, self.give_back)
+        except BaseException as error:
+            line.close()
+            # An error of what the body is read from may be an `OSError` too, and says nothing about the connection.
+            if isinstance(error, OSError) and not isinstance(error, StorageError):
+                raise broken(error) from error
+            raise
 
     def close(self) -> None:
         """Close the connections that are idle, and those in use when they are given back."""
@@ -119,79 +115,7 @@ class Lines:
         except OSError as error:
             line.close()
             trusted = not isinstance(error, ssl.SSLCertVerificationError)
-            raise BrokenLineError(_reason(error) if trusted else "its certificate is not trusted") from error
-
-
-class Reply:
-    """An answer whose body is still to be read, and then to be given back or closed.
-
-    Args:
-        response: Of which the head has been read.
-        line: The connection.
-        lines: Takes it back.
-    """
-
-    def __init__(self, response: HTTPResponse, line: socket.socket, lines: Lines) -> None:
-        self._response = response
-        self._line: socket.socket | None = line
-        self._lines = lines
-        self.status = response.status
-        self.headers = {name.lower(): value for name, value in response.headers.items()}
-
-    def __del__(self) -> None:
-        self.close()  # somebody opened an object and forgot it
-
-    def read(self, size: int | None = None) -> bytes:
-        """Return the next bytes, at most `size`; all that remain if it is None; none at the end.
-
-        Raises:
-            BrokenLineError: The connection broke, or ended before the body.
-        """
-        try:
-            block = self._response.read(size)
-        except (HTTPException, OSError) as error:
-            self.close()
-            raise BrokenLineError(_reason(error)) from error
-        self._check_end(len(block), size)
-        return block
-
-    def readinto(self, target: memoryview) -> int:
-        """Read the next bytes into a buffer and return how many; 0 at the end.
-
-        Raises:
-            BrokenLineError: The connection broke, or ended before the body.
-        """
-        try:
-            count = self._response.readinto(target)
-        except (HTTPException, OSError) as error:
-            self.close()
-            raise BrokenLineError(_reason(error)) from error
-        self._check_end(count, len(target))
-        return count
-
-    def release(self) -> None:
-        """Give the connection back, if the body was read to its end; else close it. May be called twice."""
-        line, self._line = self._line, None
-        if line is None:
-            return
-        whole = (self._response.isclosed() or self._response.length == 0) and not self._response.will_close
-        self._response.close()
-        if whole:
-            self._lines.give_back(line)
-        else:
-            line.close()
-
-    def close(self) -> None:
-        """Close the connection, if it was not given back; what is still to come is not waited for."""
-        line, self._line = self._line, None
-        if line is not None:
-            self._response.close()
-            line.close()
-
-    def _check_end(self, found: int, wanted: int | None) -> None:
-        if not found and wanted != 0 and self._response.length:
-            self.close()
-            raise BrokenLineError(f"the connection ended with {self._response.length} bytes to come")
+            raise (broken(error) if trusted else BrokenLineError("its certificate is not trusted")) from error
 
 
 def _close_all(idle: list[socket.socket]) -> None:
@@ -211,18 +135,6 @@ def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
             raise InvalidMetadataError(name, "a header is one line of ASCII")
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("ascii")
-
-
-def _check_head(response: HTTPResponse) -> None:
-    """Do nothing if the head of an answer is whole, as far as can be told; `HTTPResponse` lets it end anywhere.
-
-    Raises:
-        BrokenLineError: It says neither how long the body is nor that it goes on to the end (RFC 9112 section 6.3).
-    """
-    until_the_end = response.length is None and not response.chunked
-    said = "close" in response.headers.get("connection", "").lower() or response.version == 10
-    if until_the_end and not said:
-        raise BrokenLineError("the connection ended within the head of an answer")
 
 
 def _send(line: socket.socket, head: bytes, body: bytes | memoryview | Iterable[bytes]) -> None:
@@ -249,10 +161,3 @@ def _has_ended(line: socket.socket) -> bool:
     poll = select.poll()
     poll.register(line, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def _reason(error: Exception) -> str:
-    """Return what happened to a connection, without addresses of objects and without URLs."""
-    if isinstance(error, TimeoutError):
-        return "it does not answer in time"
-    return f"the connection broke ({type(error).__name__})"

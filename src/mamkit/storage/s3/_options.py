@@ -39,6 +39,9 @@ class S3Features:
     """It honours `If-None-Match: *` where an upload in parts is completed, also among several at once."""
     copy_source_match: bool
     """It honours `x-amz-copy-source-if-match`."""
+    declared_checksums: bool = True
+    """Its uploads in parts may be begun with SHA-256 declared, and it then tells those of the parts, which a completion
+    repeats. Where not, each part carries its own all the same."""
     large_copy: bool = False
     """It copies an object of any size in one request, which S3 does up to 5 GB."""
 

@@ -1,5 +1,6 @@
 """What a store on S3 signs for others: reading, writing, forms, parts."""
 
+import base64
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -126,11 +127,18 @@ class S3Signing:
     def put_part(self, plan: PartsPlan, number: int, data: bytes | bytearray) -> None:
         """Write one part."""
         plan.check_data(number, data)
-        sha256 = hashlib.sha256(data).hexdigest()
         query = {"partNumber": str(number), "uploadId": plan.upload_id}
+        # An upload that was begun without checksums takes none of its parts; and the digest that the signature covers
+        # is one that SeaweedFS does not look at. This one every server does.
+        md5 = hashlib.md5(data, usedforsecurity=False).digest()
         try:
             self._client.transport.request(
-                "PUT", self._check(plan.key), query=query, body=memoryview(data), payload=sha256
+                "PUT",
+                self._check(plan.key),
+                query=query,
+                headers={"content-md5": base64.b64encode(md5).decode()},
+                body=memoryview(data),
+                payload=hashlib.sha256(data).hexdigest(),
             )
         except RefusalError as refusal:
             raise _refused(refusal, plan) from refusal

@@ -5,12 +5,13 @@ and hashed as for every store. Nothing is visible under the key before the one r
 """
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from mamkit.storage._body import BLOCK_SIZE
 from mamkit.storage._buffers import buffer_of
 from mamkit.storage._upload import CheckedUpload
 from mamkit.storage.errors import StorageError, StorageFullError
@@ -104,16 +105,17 @@ class S3Upload(CheckedUpload):
         self._part_size = part_size if size is None else part_size_for(size, part_size)
         # The digest of the whole is wanted if somebody gave one, or if one request takes it all.
         self._hashes_all = self._expected.sha256 is not None
+        self._may_be_small = size is None or size <= self._part_size
         self._part: bytearray | memoryview = bytearray()
         self._filled = 0
-        self._free: list[bytearray | memoryview] = []
+        self._free: list[memoryview] = []
         self._upload: Parts | None = None
         self._pending: dict[Future[str], bytearray | memoryview] = {}
         self._parts: list[Future[str]] = []
 
     def _begin(self) -> None:
-        self._part, self._filled, self._free = bytearray(), 0, []
-        self._upload, self._pending, self._parts = None, {}, []
+        self._part, self._filled = bytearray() if self._may_be_small else buffer_of(self._part_size), 0
+        self._free, self._upload, self._pending, self._parts = [], None, {}, []
 
     def _append(self, block: memoryview) -> None:
         while block:
@@ -127,14 +129,28 @@ class S3Upload(CheckedUpload):
                 self._part[self._filled : end] = block[:count]
             self._filled, block = end, block[count:]
 
+    def _read(self, readinto: Callable[[memoryview], int | None]) -> int:
+        """Read into the part itself, where there is memory for a whole one."""
+        if isinstance(self._part, bytearray):
+            return super()._read(readinto)
+        if self._filled == self._part_size:
+            self._send()
+        room = memoryview(self._part)[self._filled : self._filled + BLOCK_SIZE]
+        count = readinto(room) or 0
+        self._count(count)
+        self._hash(room[:count])
+        self._filled += count
+        return count
+
     def _hash(self, block: memoryview) -> None:
-        if self._hashes_all or self._upload is None:
+        if self._hashes_all or (self._may_be_small and self._upload is None):
             super()._hash(block)
 
     def _publish(self, sha256: str) -> ObjectInfo:
         if self._upload is None:
-            return self._sink.put_whole(self._wanted, bytes(self._part), sha256)
-        self._send()
+            return self._sink.put_whole(self._wanted, bytes(memoryview(self._part)[: self._filled]), sha256)
+        if self._filled:
+            self._send()
         etags = [part.result() for part in self._parts]
         info = self._sink.finish_parts(self._upload, etags)
         self._upload = None  # it is an object now, and no longer to be dropped
@@ -159,7 +175,9 @@ class S3Upload(CheckedUpload):
         while len(self._pending) >= self._concurrency:
             for part in wait(self._pending, return_when=FIRST_COMPLETED).done:
                 part.result()
-                self._free.append(self._pending.pop(part))
+                buffer = self._pending.pop(part)
+                if isinstance(buffer, memoryview):  # not the first, which is slow to receive into
+                    self._free.append(buffer)
         buffer, filled = self._part, self._filled
         job = self._pool.submit(self._put_part, self._upload, len(self._parts) + 1, buffer, filled)
         self._parts.append(job)

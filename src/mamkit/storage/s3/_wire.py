@@ -3,8 +3,9 @@
 import base64
 import binascii
 import errno
+import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from xml.etree import ElementTree as ET
@@ -23,16 +24,26 @@ __all__ = [
     "BrokenLineError",
     "RefusalError",
     "base64_digest",
+    "etag_of",
+    "full_sha256",
     "info_from_headers",
+    "modified_at",
     "parse_xml",
     "refusals",
     "text_of",
     "to_error",
+    "whole_size",
 ]
 
 OWN_METADATA = "mamkit-"
 """What the names of metadata start with that the store writes for itself; callers never see it."""
 
+# RFC 9110 sections 14.4 and 5.6.7 ("IMF-fixdate").
+_SPAN = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})").fullmatch
+_HTTP_DATE = re.compile(
+    r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
+).fullmatch
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "EntityTooLarge"}
 _KEY_TOO_LONG = {"KeyTooLongError", "KeyTooLong", "XMinioInvalidObjectName"}
 
@@ -111,7 +122,7 @@ def info_from_headers(key: str, headers: Mapping[str, str], *, size: int) -> Obj
     return ObjectInfo(
         key=key,
         size=size,
-        etag=headers.get("etag", "").strip('"'),
+        etag=etag_of(headers),
         modified_at=modified_at(headers.get("last-modified")),
         content_type=headers.get("content-type", "application/octet-stream"),
         sha256=full_sha256(headers),
@@ -123,11 +134,47 @@ def info_from_headers(key: str, headers: Mapping[str, str], *, size: int) -> Obj
     )
 
 
+def etag_of(headers: Mapping[str, str]) -> str:
+    """Return the ETag of an answer without its quotes; empty where there is none."""
+    return headers.get("etag", "").strip('"')
+
+
+def whole_size(key: str, headers: Mapping[str, str], start: int | None = None) -> int:
+    """Return how many bytes an object has of which an answer brings all, or a run.
+
+    Args:
+        key: The object.
+        headers: Of the answer to a GET or HEAD, names in lower case.
+        start: Where the run that was asked for begins; None if all was.
+
+    Raises:
+        StorageUnavailableError: The answer does not say, or its run begins elsewhere: with a server that ignores ranges
+            every byte would be another than the one that was asked for.
+    """
+    length, span = headers.get("content-length"), headers.get("content-range")
+    if span is not None:
+        found = _SPAN(span)
+        if found is not None and int(found[1]) == (start or 0):
+            return int(found[2])
+        raise StorageUnavailableError(key, "the server answers with other bytes than those that were asked for")
+    if start:
+        raise StorageUnavailableError(key, "the server ignores which bytes are asked for")
+    if length is None:
+        raise StorageUnavailableError(key, "the server does not say how many bytes there are")
+    return int(length)
+
+
 def modified_at(value: str | None) -> datetime:
     """Return the time in a `Last-Modified` or `Date` header; the epoch where there is none."""
-    if value is None:
-        return datetime.fromtimestamp(0, UTC)
-    return parsedate_to_datetime(value).astimezone(UTC)
+    found = None if value is None else _HTTP_DATE(value)
+    with suppress(ValueError, OverflowError):  # it is no time
+        if found is not None:
+            day, month, year, hour, minute, second = found.groups()
+            number = _MONTHS.index(month) + 1
+            return datetime(int(year), number, int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+        if value is not None:  # an older way to write it, which takes ten times as long to read
+            return parsedate_to_datetime(value).astimezone(UTC)
+    return datetime.fromtimestamp(0, UTC)
 
 
 def full_sha256(headers: Mapping[str, str]) -> str | None:

@@ -50,7 +50,7 @@ from mamkit.storage.s3._rules import S3Rules
 from mamkit.storage.s3._signing import S3Signing
 from mamkit.storage.s3._sigv4 import Credentials, Signer
 from mamkit.storage.s3._upload import S3Upload, Wanted
-from mamkit.storage.s3._wire import RefusalError, info_from_headers, refusals, to_error
+from mamkit.storage.s3._wire import RefusalError, etag_of, info_from_headers, refusals, to_error, whole_size
 
 __all__ = ["S3Store"]
 
@@ -148,14 +148,13 @@ class S3Store:
         check_own_key(key)
         if byte_range is not None and byte_range.stop == 0:
             raise RangeNotSatisfiableError(str(byte_range), self.head(key).size)
-        span = None if byte_range is None else _span(byte_range)
         try:
-            answer = self._client.get(key, span=span)
+            answer = self._client.get(key, byte_range)
         except RefusalError as refusal:
             if refusal.status == 416:
                 raise RangeNotSatisfiableError(str(byte_range), self.head(key).size) from refusal
             raise to_error(refusal, key) from refusal
-        size = _whole_size(answer)
+        size = whole_size(key, answer.headers, None if byte_range is None else byte_range.start)
         info = info_from_headers(key, answer.headers, size=size)
         found = found_range(byte_range, size)
         return S3Body(
@@ -337,14 +336,17 @@ class S3Store:
         self._rules.set_origin_rules(rules)
 
     def _resume(self, info: ObjectInfo, stop: int | None, position: int) -> Answer:
-        span = _span(ByteRange(position, stop))
         try:
-            return self._client.get(info.key, span=span, etag=info.etag)
+            answer = self._client.get(info.key, ByteRange(position, stop), etag=info.etag)
         except RefusalError as refusal:
             if refusal.status in {412, 416}:
                 actual = self.head(info.key).etag
                 raise ObjectChangedError(info.key, expected=info.etag, actual=actual) from refusal
             raise to_error(refusal, info.key) from refusal
+        whole_size(info.key, answer.headers, position)
+        if (actual := etag_of(answer.headers)) != info.etag:  # the server ignores the condition
+            raise ObjectChangedError(info.key, expected=info.etag, actual=actual)
+        return answer
 
     def _shares_server(self, other: "S3Store") -> bool:
         return self is other or (self._endpoint == other._endpoint and self._identity == other._identity)
@@ -356,13 +358,3 @@ class S3Store:
                 raise UnsupportedOperationError(f"{self!r} ignores conditions of writes, so `if_absent` is not safe")
         else:
             self._locks.check_free(wanted.key)
-
-
-def _span(byte_range: ByteRange) -> str:
-    """Return a range as HTTP has it, the last byte included (RFC 9110 section 14.1.2)."""
-    return f"bytes={byte_range.start}-{'' if byte_range.stop is None else byte_range.stop - 1}"
-
-
-def _whole_size(answer: Answer) -> int:
-    total = answer.headers.get("content-range", "").rpartition("/")[2]
-    return int(total or answer.headers.get("content-length", "0"))
