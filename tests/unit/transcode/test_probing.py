@@ -148,6 +148,14 @@ def test_a_film_cut_short_is_as_long_as_what_is_there(tmp_path: Path) -> None:
     assert Fraction(1) < probe_here(path).duration < Fraction(3)
 
 
+def test_pictures_without_times_last_as_long_as_there_are_pictures(tmp_path: Path) -> None:
+    """An elementary stream has no times: each picture follows the one before."""
+    info = probe_here(make_clip(tmp_path / "clip.h264", seconds=3, audio=False, container="h264", b_frames=2))
+    assert info.duration == 3
+    assert info.video[0].frame_rate == 25
+    assert not info.video[0].variable_frame_rate
+
+
 def test_a_film_of_which_no_picture_is_left_is_unreadable(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mp4", seconds=1, audio=False, container_options={"movflags": "faststart"})
     data = path.read_bytes()

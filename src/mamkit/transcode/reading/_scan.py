@@ -39,6 +39,8 @@ class Timing:
     """When the last packet ends, in ticks, as everything that is noted of each of a film's many packets."""
     stamps: list[int] = field(default_factory=list)
     """When the first packets are shown, in ticks, in order of decoding."""
+    counted: bool = True
+    """Whether no packet had a time so far: those of an elementary stream never have one, and are shown in turn."""
 
     @property
     def end(self) -> Fraction | None:
@@ -55,10 +57,15 @@ class Timing:
         return bool(self.stamps) and self.last == max(self.stamps)
 
     def add(self, packet: "av.Packet[Stream]") -> None:
-        """Take note of a packet; those that are only decoded, or have no time, are passed over."""
+        """Take note of a packet; those that are only decoded, or have no time where others have, are passed over."""
         stamp = packet.dts if packet.pts is None else packet.pts
-        if stamp is None or packet.is_discard:
+        if packet.is_discard or (stamp is None and not (self.counted and packet.duration)):
             return
+        if stamp is None:
+            stamp = self.last or 0
+        elif self.counted:
+            self.counted, self.last = False, None
+            self.stamps.clear()
         end = stamp + (packet.duration or 0)
         self.last = end if self.last is None else max(self.last, end)
         if len(self.stamps) < _KEPT_TIMES:
