@@ -106,7 +106,7 @@ def probe_here(file: Source, limits: Limits | None = None) -> MediaInfo:
                 f"{name!r} is cut short or broken: no picture or sound of it can be decoded",
                 detail=next((sample.problem for sample in samples.values() if sample.problem), ""),
             )
-        timings = scan(file, usable)
+        timings = scan(file, usable, source)
         video = tuple(
             _with_copying(file, source, stream, _video(stream, samples[stream.index].pictures, timings[stream.index]))
             for stream in source.streams.video
