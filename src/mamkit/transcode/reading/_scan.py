@@ -15,7 +15,7 @@ import av
 from av.container import InputContainer
 from av.stream import Discard, Stream
 
-from mamkit.transcode.reading._input import open_source
+from mamkit.transcode.reading._input import open_source, packets
 from mamkit.transcode.reading.source import Source, size_of
 
 __all__ = ["Timing", "scan"]
@@ -145,7 +145,7 @@ def _read(source: InputContainer, timings: dict[int, Timing], *, at_most: int | 
     """Read on from where the source stands; a broken place is where the film ends."""
     streams: Sequence[Stream] = [source.streams[index] for index in timings]
     try:
-        for packet in itertools.islice(source.demux(*streams), at_most):
+        for packet in itertools.islice(packets(source, *streams), at_most):
             timings[packet.stream.index].add(packet)
     except MemoryError:
         raise
