@@ -27,7 +27,7 @@ from mamkit.transcode.reading._colour import colour
 from mamkit.transcode.reading._copying import copyable
 from mamkit.transcode.reading._encryption import read_movie_box
 from mamkit.transcode.reading._image import shown_size
-from mamkit.transcode.reading._input import describe, open_source
+from mamkit.transcode.reading._input import describe, open_source, packets
 from mamkit.transcode.reading._joined import find_joins, joined
 from mamkit.transcode.reading._orientation import orientation
 from mamkit.transcode.reading._samples import movie_duration
@@ -47,6 +47,7 @@ _TRUSTED_RATE = Fraction(1, 200)  # a rate from the headers is exact if it is th
 _SLOWEST = Fraction(1, 1000)  # frames per second; a slide for longer than a quarter of an hour is one all the same
 _LONGEST_LAST_PICTURE = Fraction(1, 5)  # seconds that a last picture without a duration of its own is shown
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 8: "7.1"}
+_MOST_SAMPLES_A_SECOND = 1 << 22  # more is a lie: DSD512 comes out of its decoder at 2.8 million
 _STRANGEST_PIXEL = 16  # a sample aspect ratio beyond this, or below its inverse, is a mistake
 
 
@@ -68,7 +69,12 @@ class _Sample:
             self.problem = describe(error)
             return
         self.pictures += [frame for frame in frames if isinstance(frame, av.VideoFrame)]
-        self.sounds += [frame for frame in frames if isinstance(frame, av.AudioFrame)]
+        for frame in frames:
+            if isinstance(frame, av.AudioFrame):
+                if frame.sample_rate <= _MOST_SAMPLES_A_SECOND:
+                    self.sounds.append(frame)
+                else:
+                    self.problem = f"it has {frame.sample_rate} samples per second"
 
     def __len__(self) -> int:
         return len(self.pictures) + len(self.sounds)
@@ -106,7 +112,7 @@ def probe_here(file: Source, limits: Limits | None = None) -> MediaInfo:
                 f"{name!r} is cut short or broken: no picture or sound of it can be decoded",
                 detail=next((sample.problem for sample in samples.values() if sample.problem), ""),
             )
-        timings = scan(file, usable)
+        timings = scan(file, usable, source)
         video = tuple(
             _with_copying(file, source, stream, _video(stream, samples[stream.index].pictures, timings[stream.index]))
             for stream in source.streams.video
@@ -174,10 +180,10 @@ def _decode_first_frames(source: InputContainer, streams: list[av.VideoStream | 
     for stream in streams:
         stream.codec_context.thread_count = 1  # the first frames come at once
     read = 0
-    packets = source.demux(*streams)
+    found = packets(source, *streams)
     for _ in range(_MOST_PACKETS):
         try:
-            packet = next(packets, None)
+            packet = next(found, None)
         except MemoryError:
             raise
         except av.FFmpegError:  # a broken place
@@ -203,7 +209,7 @@ def _read_on(
             stream.discard = Discard.all
     for stream in silent:
         try:
-            for packet in itertools.islice(source.demux(stream), _LATE_PACKETS):
+            for packet in itertools.islice(packets(source, stream), _LATE_PACKETS):
                 samples[stream.index].add(packet)
                 if samples[stream.index]:
                     break

@@ -288,4 +288,7 @@ def test_tables_that_lie_are_no_tables(copied: tuple[Path, Plan, Tree], data: st
     for place in places:
         movie[place] = data.draw(st.integers(0, 255))
     table = sample_table(bytes(movie), 1)
-    assert table is None or len(table.composition) == len(table.sizes) == len(table.positions)
+    if table is not None:
+        assert len(table.composition) == len(table.sizes) == len(table.places)
+        assert all(table.places[index] >= 0 for index in range(len(table.sizes)))
+        assert table.places.end() >= 0

@@ -120,6 +120,12 @@ def test_the_largest_picture_is_shown() -> None:
     assert plan.video_stream == 2
 
 
+def test_a_cover_beside_a_film_is_not_shown_however_large_it_is() -> None:
+    """Some containers have covers as picture streams like any other, of one picture."""
+    cover = picture(index=2, width=1000, height=1000, duration=Fraction(1, 25))
+    assert make_plan(film(picture(index=0, width=160, height=90), cover)).video_stream == 0
+
+
 def test_the_output_lasts_as_long_as_the_longest_stream() -> None:
     """The last picture is held under longer sound, and shorter sound changes nothing."""
     assert make_plan(film(picture(duration=Fraction(4)), sound(duration=Fraction(9)))).duration == 9

@@ -1,6 +1,7 @@
 """The facts of films that are known to the frame."""
 
 import struct
+from collections.abc import Iterator
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +20,7 @@ from mamkit.transcode import (
 )
 from mamkit.transcode.probing import probe_here
 from mamkit.transcode.reading import _scan as scan
+from mamkit.transcode.reading._decode import decode_from
 from tests.media_factory import make_clip
 
 FRAME = Fraction(1, 25)
@@ -148,6 +150,14 @@ def test_a_film_cut_short_is_as_long_as_what_is_there(tmp_path: Path) -> None:
     assert Fraction(1) < probe_here(path).duration < Fraction(3)
 
 
+def test_pictures_without_times_last_as_long_as_there_are_pictures(tmp_path: Path) -> None:
+    """An elementary stream has no times: each picture follows the one before."""
+    info = probe_here(make_clip(tmp_path / "clip.h264", seconds=3, audio=False, container="h264", b_frames=2))
+    assert info.duration == 3
+    assert info.video[0].frame_rate == 25
+    assert not info.video[0].variable_frame_rate
+
+
 def test_a_film_of_which_no_picture_is_left_is_unreadable(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mp4", seconds=1, audio=False, container_options={"movflags": "faststart"})
     data = path.read_bytes()
@@ -189,6 +199,18 @@ def test_what_is_beyond_the_limits_is_refused(tmp_path: Path, limits: Limits, qu
         probe_here(path, limits)
     assert (caught.value.quantity, caught.value.value) == (quantity, value)
     assert caught.value.limit < value
+
+
+def test_sound_of_an_unheard_of_rate_is_left_out(tmp_path: Path) -> None:
+    """No resampler can make room for what two thousand million samples a second ask for."""
+    path = make_clip(tmp_path / "sound.wav", seconds=1, video=False, audio_codec="pcm_s16le")
+    data = bytearray(path.read_bytes())
+    rate = data.index(b"fmt ") + 12  # behind the size of the chunk, the format and the number of channels
+    data[rate : rate + 4] = b"\xff\xff\xff\x7f"
+    path.write_bytes(data)
+    with pytest.raises(MediaUnreadableError, match="no picture or sound") as caught:
+        probe_here(path)
+    assert caught.value.detail == "it has 2147483647 samples per second"
 
 
 def test_limits_are_positive() -> None:
@@ -236,6 +258,27 @@ def test_sound_that_comes_after_all_pictures_is_found(tmp_path: Path) -> None:
     info = probe_here(source)
     assert [stream.sample_rate for stream in info.audio] == [8_000]
     assert info.unusable == ()
+
+
+def test_a_stream_that_shows_up_in_the_middle_ends_no_film(tmp_path: Path) -> None:
+    """The header of an FLV need not say that there is sound: it is found when it comes, maybe too late."""
+
+    def tags(data: bytes) -> Iterator[bytes]:
+        at = 9 + 4  # header, and the size of the tag before the first: FLV specification 10.1, annexes E.2 and E.3
+        while at < len(data):
+            size = 11 + int.from_bytes(data[at + 1 : at + 4]) + 4
+            yield data[at : at + size]
+            at += size
+
+    pictures = make_clip(tmp_path / "pictures.flv", seconds=12, rate=10, width=64, height=48, audio=False)
+    sound = make_clip(tmp_path / "sound.flv", seconds=1, video=False)
+    late = b"".join(tag for tag in tags(sound.read_bytes()) if tag[0] == 8)
+    film = tmp_path / "film.flv"
+    film.write_bytes(pictures.read_bytes() + late)
+    info = probe_here(film)
+    assert info.duration == 12
+    assert not info.audio
+    assert len([each for each in decode_from(film, [0], None) if isinstance(each.frame, av.VideoFrame)]) == 120
 
 
 def test_sound_that_an_edit_list_pushes_past_the_end_of_the_movie_is_left_out(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from mamkit.transcode.artwork.files import (
 from mamkit.transcode.models import ArtFile, Part, Plan
 from mamkit.transcode.picture._picture import Standardiser, deinterlaced, scaler
 from mamkit.transcode.reading._decode import decodable, decode_from, seek
-from mamkit.transcode.reading._input import open_source
+from mamkit.transcode.reading._input import open_source, packets
 from mamkit.transcode.reading._orientation import Orientation, orientation
 from mamkit.transcode.reading.source import Source
 
@@ -165,7 +165,7 @@ def _key_frames(source: Source, plan: Plan, board: Storyboard, stream: int) -> I
 def _key_packet(container: av.container.InputContainer, stream: av.VideoStream) -> "av.Packet[av.VideoStream] | None":
     """Return the next key frame, still encoded."""
     try:
-        for packet in itertools.islice(container.demux(stream), _MOST_PACKETS):
+        for packet in itertools.islice(packets(container, stream), _MOST_PACKETS):
             if packet.size and packet.is_keyframe:
                 return packet
     except MemoryError:

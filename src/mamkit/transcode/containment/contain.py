@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 # What FFmpeg says of a picture for which it makes no room; to its caller it is a broken file like others.
-_REFUSED_SIZE = re.compile(r"Picture size (\d{1,9})x(\d{1,9}) (?:exceeds|is invalid)")
+_REFUSED_SIZE = re.compile(r"Picture size ([1-9]\d{0,8})x([1-9]\d{0,8}) (?:exceeds|is invalid)")
 
 
 def probe(

@@ -14,7 +14,7 @@ from mamkit.transcode.models import Plan, VideoRendition
 from mamkit.transcode.packaging.fmp4 import without_delay
 from mamkit.transcode.planning.plan import frame_range
 from mamkit.transcode.reading._decode import decodable, seek
-from mamkit.transcode.reading._input import open_source
+from mamkit.transcode.reading._input import open_source, packets
 from mamkit.transcode.reading._packets import header_units, splitter
 from mamkit.transcode.reading.source import Source, name_of
 
@@ -106,7 +106,7 @@ class PacketSegments:
             unit = stream.time_base or Fraction(1)
             if self._frames.start:
                 seek(container, stream, self._plan.origin + (self._frames.start - self._lead) / self._rate)
-            for packet in container.demux(stream):
+            for packet in packets(container, stream):
                 if packet.size and packet.pts is not None:
                     number = round((packet.pts * unit - self._plan.origin) * self._rate)
                     sample, is_idr = self._kept(packet)

@@ -10,7 +10,7 @@ from mamkit.transcode.models import ArtFile, Part, Plan, Segment
 from mamkit.transcode.packaging.mpegts import START
 from mamkit.transcode.packaging.webvtt import Cue, from_ass, webvtt, whole_name
 from mamkit.transcode.planning.plan import segment_span
-from mamkit.transcode.reading._input import open_source
+from mamkit.transcode.reading._input import open_source, packets
 from mamkit.transcode.reading.source import Source
 
 try:
@@ -65,10 +65,10 @@ def _cues(source: Source, plan: Plan) -> Iterator[tuple[int, Cue] | Fraction]:
         for stream in container.streams:
             if stream.index not in wanted and (tabled or stream.index != plan.video_stream):
                 stream.discard = Discard.all
-        packets = container.demux()
+        found = packets(container)
         for count in range(1 << 62):
             try:
-                packet = next(packets, None)
+                packet = next(found, None)
             except MemoryError:
                 raise
             except av.FFmpegError:  # a broken place

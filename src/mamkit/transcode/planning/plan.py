@@ -43,6 +43,7 @@ _AUDIO_SEGMENTS = 100  # ten minutes
 _EARLY_SOUND = Fraction(1, 4)  # seconds; less is how streams are multiplexed, more is meant to be heard
 _JOINED = {"mpegts", "mpeg"}  # FFmpeg's names of what is broadcast, and recorded from any moment on
 _MISSED = Fraction(5)  # seconds of broadcast without a picture to begin with, at most: ETSI TS 101 154, access points
+_LASTING = Fraction(1, 2)  # of the longest picture stream: what is shorter is no film beside it
 _NO_FRAME_OF_ITS_OWN = Fraction(1, 4)  # of a frame: what an end rounded to milliseconds may be late
 
 # What the last parts of a film are: a share of its segments, such a number of them at most, in parts of such a share of
@@ -65,11 +66,11 @@ def make_plan(
 ) -> Plan:
     """Return the plan for a source.
 
-    The largest picture stream is shown, and every sound stream becomes a track. The output lasts as long as the longest
-    of them: the last picture is held, and sound is padded with silence. It begins with the first picture; where sound
-    begins more than a quarter of a second earlier, the first picture is shown as many frames longer. Not so in MPEG
-    transport and program streams, which are cut out of something longer: there the sound of pictures that were missed
-    is left out, 5 s at most.
+    The largest picture stream that lasts is shown, and every sound stream becomes a track. The output lasts as long as
+    the longest of them: the last picture is held, and sound is padded with silence. It begins with the first picture;
+    where sound begins more than a quarter of a second earlier, the first picture is shown as many frames longer. Not so
+    in MPEG transport and program streams, which are cut out of something longer: there the sound of pictures that were
+    missed is left out, 5 s at most.
 
     Args:
         info: The facts of the source.
@@ -98,7 +99,7 @@ def make_plan(
         raise ValueError("a film needs a codec")
     if container == "ts" and (set(codecs) != {"h264"} or hdr):  # HLS Authoring Specification, rule 1.5
         raise ValueError("transport streams hold H.264 alone")
-    shown = max(info.video, key=lambda stream: stream.width * stream.height, default=None)
+    shown = _shown(info)
     audio = tuple(audio_renditions(info.audio, ladder))
     if shown is None:
         return _plan_sound(info, audio, artwork=artwork, container=container)
@@ -202,6 +203,14 @@ def display_size(stream: VideoStream) -> tuple[int, int]:
     """Return width and height of a picture as it is shown: pixels made square by their width, then turned upright."""
     width, height = max(1, round(stream.width * stream.sample_aspect_ratio)), stream.height
     return (height, width) if stream.rotation in (90, 270) else (width, height)
+
+
+def _shown(info: MediaInfo) -> VideoStream | None:
+    """Return the picture stream to show: the largest, but no cover or slide that is over long before another ends."""
+    lengths = [(stream.duration or info.duration, stream) for stream in info.video]
+    longest = max((length for length, _ in lengths), default=Fraction(0))
+    lasting = (stream for length, stream in lengths if length >= _LASTING * longest)
+    return max(lasting, key=lambda stream: stream.width * stream.height, default=None)
 
 
 def _renditions(

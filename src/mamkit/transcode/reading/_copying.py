@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
 from itertools import accumulate, groupby, pairwise
-from operator import add, sub
+from operator import sub
 from typing import BinaryIO
 
 from mamkit.transcode.models import Copyable, VideoStream
@@ -82,7 +82,7 @@ def _listed(file: BinaryIO, size: int, track_id: int, rate: Fraction) -> Frames 
         return "it has no table of all its frames"
     if table.entry[0] != b"avc1":
         return f"it is stored as {table.entry[0].decode('ascii', 'replace')}"
-    if max(map(add, table.positions, table.sizes), default=0) > size:
+    if table.places.end() > size:
         return "it is cut short"
     avcc = _avcc(table.entry[1])
     if avcc is None or not table.composition:
@@ -172,7 +172,7 @@ def _avcc(boxes: bytes) -> bytes | None:
 
 
 def _is_idr(file: BinaryIO, table: SampleTable, length_size: int, index: int) -> bool:
-    file.seek(table.positions[index])
+    file.seek(table.places[index])
     head = file.read(min(table.sizes[index], _HEAD))
     kinds = (unit[0] & 31 for unit in nal_units(head, length_size))
     return next((kind for kind in kinds if kind in _PICTURES), None) == _IDR

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode.reading._input import open_source
+from mamkit.transcode.reading._input import open_source, packets
 from mamkit.transcode.reading.source import Source
 
 try:
@@ -143,7 +143,7 @@ def _packets(
 ) -> Iterator[tuple[AvStream, "av.Packet[Any] | None"]]:
     """Yield packets with their streams, and at the end a None for each stream, to empty its decoder."""
     try:
-        for packet in container.demux(*streams):
+        for packet in packets(container, *streams):
             if packet.size and isinstance(packet.stream, AvStream):
                 yield packet.stream, packet
     except MemoryError:

@@ -4,8 +4,9 @@ FFmpeg would otherwise follow whatever a file says it is: playlists, concat scri
 name other files and hosts, and the `tty` demuxer makes a film of any text.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from mamkit.errors import MissingExtraError
 from mamkit.transcode.errors import (
@@ -24,10 +25,11 @@ from mamkit.transcode.reading.source import Source, name_of, open_bytes, size_of
 try:
     import av
     from av.container import InputContainer
+    from av.stream import Stream
 except ImportError as error:
     raise MissingExtraError("transcode", package="av") from error
 
-__all__ = ["MAX_PIXELS", "describe", "open_image", "open_source"]
+__all__ = ["MAX_PIXELS", "describe", "open_image", "open_source", "packets"]
 
 MAX_PIXELS = 8192 * 4608
 """Pixels of the largest picture that a decoder makes room for: 8K at 16:9."""
@@ -72,6 +74,17 @@ _DEMUXERS = (
     "amr",
     "wv",
     "tta",
+    "rm",
+    "wtv",
+    "loas",
+    "truehd",
+    "mlp",
+    "ape",
+    "tak",
+    "mpc",
+    "mpc8",
+    "dsf",
+    "voc",
 )
 
 # AVFMT_FLAG_GENPTS of libavformat/avformat.h, which PyAV sets: the guesses are wrong where pictures have decode times
@@ -183,6 +196,24 @@ def open_image(source: Source) -> InputContainer:
         raise MediaUnsupportedError(f"{name!r} is an image of several pieces, which is not accepted")
     container.streams.video[0].codec_context.options = {"max_pixels": str(MAX_IMAGE_PIXELS)}
     return container
+
+
+def packets(container: InputContainer, *streams: Stream) -> "Iterator[av.Packet[Any]]":
+    """Yield the packets of some streams from where the container stands, and an empty one for each at the end.
+
+    Args:
+        container: An open source.
+        streams: Which of its streams; all if none is named.
+
+    Raises:
+        av.FFmpegError: There is a broken place.
+    """
+    try:
+        yield from container.demux(*streams)
+    except IndexError:
+        # Some containers have streams that show up in the middle. PyAV 18.1 has none of their packets, but may try to
+        # empty their decoders at the end, and does not find them.
+        return
 
 
 def _handle(source: Source) -> str | BinaryIO:

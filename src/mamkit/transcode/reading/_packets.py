@@ -8,7 +8,7 @@ import av
 
 from mamkit.transcode.reading._decode import decodable
 from mamkit.transcode.reading._frames import Frames
-from mamkit.transcode.reading._input import open_source
+from mamkit.transcode.reading._input import open_source, packets
 from mamkit.transcode.reading.source import Source, size_of
 
 __all__ = ["header_units", "nal_units", "packet_frames", "splitter"]
@@ -78,7 +78,7 @@ def packet_frames(source: Source, index: int) -> Frames | str:
             headers = bytes(stream.codec_context.extradata or b"")
             found = _Found(headers)
             try:
-                problem = next(filter(None, map(found.add, container.demux(stream))), "")
+                problem = next(filter(None, map(found.add, packets(container, stream))), "")
             except av.FFmpegError:
                 problem = "it is damaged in places"
             return problem or Frames(

@@ -4,16 +4,65 @@ The boxes are those of ISO/IEC 14496-12:2022, to which each number here refers.
 """
 
 import struct
+import sys
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, chain, pairwise, repeat
-from operator import add, sub
+from operator import add, mul, sub
 
-__all__ = ["SampleTable", "movie_duration", "sample_table"]
+__all__ = ["Places", "SampleTable", "movie_duration", "sample_table"]
 
 _MOST_SAMPLES = 1 << 20  # 9 hours at 30 frames a second; more would take seconds to look at
 _VISUAL_FIELDS = 8 + 78  # bytes of VisualSampleEntry before its boxes, with its own header: section 12.1.3
+
+
+class Places:
+    """Where the samples of a track lie: chunks, in each of them so many samples behind each other (section 8.7.4).
+
+    A place is worked out when it is asked for: a film of an hour has a hundred thousand, and few of them matter.
+
+    Args:
+        starts: Of each chunk, bytes from the start of the file.
+        first_chunks: Of each run of chunks with equally many samples, counted from 0.
+        lengths: How many samples each chunk of a run has.
+        sizes: Of all samples, bytes.
+
+    Raises:
+        ValueError: The runs are not in order, or the chunks have more samples than there are, or fewer.
+    """
+
+    def __init__(
+        self, starts: Sequence[int], first_chunks: Sequence[int], lengths: Sequence[int], sizes: Sequence[int]
+    ) -> None:
+        bounds = [*first_chunks, len(starts)]
+        if not first_chunks or bounds[0] != 0 or any(first > stop for first, stop in pairwise(bounds)):
+            raise ValueError("the runs of chunks are not in order")
+        self._starts, self._first_chunks, self._lengths, self._sizes = starts, first_chunks, lengths, sizes
+        self._first_samples: list[int] = [0, *accumulate(map(mul, map(sub, bounds[1:], bounds), lengths))]
+        if self._first_samples.pop() != len(sizes):
+            raise ValueError("the chunks have more samples than there are, or fewer")
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __getitem__(self, index: int) -> int:
+        """Return the first byte of a sample, from the start of the file."""
+        run = bisect_right(self._first_samples, index) - 1
+        nth, within = divmod(index - self._first_samples[run], self._lengths[run])
+        return self._starts[self._first_chunks[run] + nth] + sum(self._sizes[index - within : index])
+
+    def end(self) -> int:
+        """Return where the chunk ends that begins last: a file that is shorter than that is cut short."""
+        if not self._sizes:
+            return 0
+        chunk = self._starts.index(max(self._starts))
+        run = bisect_right(self._first_chunks, chunk) - 1
+        length = self._lengths[run]
+        first = self._first_samples[run] + (chunk - self._first_chunks[run]) * length
+        return self._starts[chunk] + sum(self._sizes[first : first + length])
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +73,7 @@ class SampleTable:
         timescale: Ticks per second.
         composition: Composition times, ticks, before any edit.
         sizes: Bytes.
-        positions: Bytes from the start of the file.
+        places: Where they lie.
         sync: Indices of the sync samples.
         entry: Name and boxes of the one sample entry.
         edits: How long each lasts, ticks of the movie's timescale, and at which composition time it begins.
@@ -34,7 +83,7 @@ class SampleTable:
     timescale: int
     composition: Sequence[int]
     sizes: Sequence[int]
-    positions: Sequence[int]
+    places: Places
     sync: Sequence[int]
     entry: tuple[bytes, bytes]
     edits: Sequence[tuple[int, int]]
@@ -88,7 +137,7 @@ def _read(movie: bytes, track: bytes) -> SampleTable:
         timescale=_timescale(_path(media, b"mdhd")),
         composition=composition,
         sizes=sizes,
-        positions=_positions(tables, sizes),
+        places=_places(tables, sizes),
         sync=indices,
         entry=_entry(tables[b"stsd"]),
         edits=_edits(track),
@@ -143,7 +192,11 @@ def _runs(box: bytes) -> Iterator[int]:
     """Yield the value of each sample from a table of runs: `stts` or `ctts` (sections 8.6.1.2 and 8.6.1.3)."""
     (count,) = struct.unpack_from(">I", box, 4)
     # Version 0 of `ctts` is unsigned by the standard, and signed as QuickTime's writers and readers take it.
-    flat = struct.unpack_from(f">{2 * _sane(count)}i", box, 8)
+    flat = array("i", box[8 : 8 + 8 * _sane(count)])
+    if len(flat) < 2 * count:
+        raise ValueError("a table that is cut short")
+    if sys.byteorder == "little":
+        flat.byteswap()
     runs, values = flat[0::2], flat[1::2]
     if min(runs, default=0) < 0:
         raise ValueError("a run of more samples than any track has")
@@ -159,24 +212,14 @@ def _composition(tables: dict[bytes, bytes], count: int) -> Sequence[int]:
     return times
 
 
-def _positions(tables: dict[bytes, bytes], sizes: Sequence[int]) -> Sequence[int]:
+def _places(tables: dict[bytes, bytes], sizes: Sequence[int]) -> Places:
     wide = b"co64" in tables
     offsets = tables[b"co64" if wide else b"stco"]
     (chunks,) = struct.unpack_from(">I", offsets, 4)
     starts = struct.unpack_from(f">{_sane(chunks)}{'Q' if wide else 'I'}", offsets, 8)
     (count,) = struct.unpack_from(">I", tables[b"stsc"], 4)
-    runs = struct.unpack_from(f">{3 * _sane(count)}I", tables[b"stsc"], 8)  # section 8.7.4
-    bounds = [*runs[0::3], chunks + 1]
-    if count == 0 or bounds[0] != 1 or any(first > stop for first, stop in pairwise(bounds)):
-        raise ValueError("the runs of chunks are not in order")
-    lengths = list(chain.from_iterable(map(repeat, runs[1::3], map(sub, bounds[1:], bounds))))  # one for each chunk
-    firsts = [0, *accumulate(lengths)]
-    if firsts.pop() != len(sizes):
-        raise ValueError("the chunks have more samples than there are, or fewer")
-    before = [0, *accumulate(sizes)]
-    # Whole tables at once: a film of an hour has a hundred thousand samples, in about as many chunks.
-    shifts = map(sub, starts, map(before.__getitem__, firsts))
-    return list(map(add, before, chain.from_iterable(map(repeat, shifts, lengths))))
+    runs = struct.unpack_from(f">{3 * _sane(count)}I", tables[b"stsc"], 8)
+    return Places(starts, [number - 1 for number in runs[0::3]], runs[1::3], sizes)
 
 
 def _entry(box: bytes) -> tuple[bytes, bytes]:

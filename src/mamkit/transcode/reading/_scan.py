@@ -7,14 +7,15 @@ found that way.
 import itertools
 import statistics
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 import av
 from av.container import InputContainer
-from av.stream import Stream
+from av.stream import Discard, Stream
 
-from mamkit.transcode.reading._input import open_source
+from mamkit.transcode.reading._input import open_source, packets
 from mamkit.transcode.reading.source import Source, size_of
 
 __all__ = ["Timing", "scan"]
@@ -22,6 +23,7 @@ __all__ = ["Timing", "scan"]
 _READ_THROUGH = 64 << 20  # bytes; read in well under a second
 _READ_THROUGH_BY_TABLE = 4 << 20  # bytes of a film in MP4, where seeking costs no reading
 _HEAD_PACKETS = 2_000  # of all streams: half a minute or more, and enough to measure a rate
+_BEFORE_ALL = -(1 << 40)  # microseconds: before any time that a film begins at
 _TAIL = 10  # seconds before the end that the headers promise
 _KEPT_TIMES = 1_000  # first pictures of which the spacing is looked at
 _JITTER = 0.25  # of a frame
@@ -39,6 +41,8 @@ class Timing:
     """When the last packet ends, in ticks, as everything that is noted of each of a film's many packets."""
     stamps: list[int] = field(default_factory=list)
     """When the first packets are shown, in ticks, in order of decoding."""
+    counted: bool = True
+    """Whether no packet had a time so far: those of an elementary stream never have one, and are shown in turn."""
 
     @property
     def end(self) -> Fraction | None:
@@ -55,10 +59,15 @@ class Timing:
         return bool(self.stamps) and self.last == max(self.stamps)
 
     def add(self, packet: "av.Packet[Stream]") -> None:
-        """Take note of a packet; those that are only decoded, or have no time, are passed over."""
+        """Take note of a packet; those that are only decoded, or have no time where others have, are passed over."""
         stamp = packet.dts if packet.pts is None else packet.pts
-        if stamp is None or packet.is_discard:
+        if packet.is_discard or (stamp is None and not (self.counted and packet.duration)):
             return
+        if stamp is None:
+            stamp = self.last or 0
+        elif self.counted:
+            self.counted, self.last = False, None
+            self.stamps.clear()
         end = stamp + (packet.duration or 0)
         self.last = end if self.last is None else max(self.last, end)
         if len(self.stamps) < _KEPT_TIMES:
@@ -89,15 +98,22 @@ class Timing:
         return [distance for distance in spacing if abs(distance - usual) <= allowed]
 
 
-def scan(file: Source, indices: Iterable[int]) -> dict[int, Timing]:
-    """Return the timing of streams by their index; it has no `end` where a stream has no packet with a time."""
+def scan(file: Source, indices: Iterable[int], opened: InputContainer) -> dict[int, Timing]:
+    """Return the timing of streams by their index; it has no `end` where a stream has no packet with a time.
+
+    Args:
+        file: The source.
+        indices: Of the streams.
+        opened: The source, already open: of a long film in MP4 it takes a while to read the index again. It is left
+            somewhere else.
+    """
     wanted = tuple(indices)
-    with open_source(file) as source:
-        timings = {index: Timing(tick=source.streams[index].time_base or Fraction(1)) for index in wanted}
-        by_table = "mp4" in source.format.name
-        large = size_of(file) > (min(_READ_THROUGH, _READ_THROUGH_BY_TABLE) if by_table else _READ_THROUGH)
+    size, by_table = size_of(file), "mp4" in opened.format.name
+    large = size > (min(_READ_THROUGH, _READ_THROUGH_BY_TABLE) if by_table else _READ_THROUGH)
+    with nullcontext(opened) if large and by_table and _rewound(opened) else open_source(file) as source:
+        timings = _timings(source, wanted)
         _read(source, timings, at_most=_HEAD_PACKETS if large else None)
-        tail = {index: Timing(tick=timing.tick) for index, timing in timings.items()}
+        tail = _timings(source, wanted)
         found = large and _read_tail(source, tail)
     if large:
         if not found:
@@ -108,11 +124,28 @@ def scan(file: Source, indices: Iterable[int]) -> dict[int, Timing]:
     return timings
 
 
+def _timings(source: InputContainer, indices: Iterable[int]) -> dict[int, Timing]:
+    return {index: Timing(tick=source.streams[index].time_base or Fraction(1)) for index in indices}
+
+
+def _rewound(source: InputContainer) -> bool:
+    """Go back to the first packet of every stream; return whether the demuxer can."""
+    for stream in source.streams:
+        stream.discard = Discard.default
+    try:
+        source.seek(_BEFORE_ALL)
+    except MemoryError:
+        raise
+    except av.FFmpegError:
+        return False
+    return True
+
+
 def _read(source: InputContainer, timings: dict[int, Timing], *, at_most: int | None) -> None:
     """Read on from where the source stands; a broken place is where the film ends."""
     streams: Sequence[Stream] = [source.streams[index] for index in timings]
     try:
-        for packet in itertools.islice(source.demux(*streams), at_most):
+        for packet in itertools.islice(packets(source, *streams), at_most):
             timings[packet.stream.index].add(packet)
     except MemoryError:
         raise

@@ -42,6 +42,8 @@ _MEDIA = (
     b"FORM",
     b"caff",
     b"#!AMR",
+    b".RMF",  # RealMedia
+    b".ra\xfd",  # RealAudio
     b"\x47",  # MPEG transport stream sync byte, ISO/IEC 13818-1 section 2.4.3.2
 )
 
