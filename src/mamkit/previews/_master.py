@@ -32,7 +32,8 @@ def open_master(store: ObjectReader, key: str) -> Iterator[Source]:
 class StoredMaster:
     """A `RangeReader` over range reads of a store.
 
-    Where the reading goes straight on, the next range is fetched while this one is being used.
+    Where the reading goes straight on, the next range is fetched while this one is being used. Two are equal where they
+    read the same bytes, through whichever store: the key of a master names its asset, which no two of them share.
 
     Args:
         store: Holds the object.
@@ -51,6 +52,16 @@ class StoredMaster:
         self._expected = 0
         self.name = PurePosixPath(key).name
         self.size = self._info.size
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoredMaster) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[str, str, int]:
+        return self._info.key, self._info.etag, self._info.size
 
     def read(self, start: int, stop: int) -> bytes:
         """See `RangeReader.read`.

@@ -26,6 +26,7 @@ from mamkit.transcode.errors import (
     MediaError,
     MediaTooLargeError,
     MediaUnreadableError,
+    StillImageError,
 )
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import ArtFile, Codec, Device, MediaInfo, Part, PartResult, Plan
@@ -144,7 +145,12 @@ def encode_part(
 
 
 def make_thumbnails(
-    source: Source, sink: Sink, *, limits: Limits | None = None, cancelled: Cancellation | None = None
+    source: Source,
+    sink: Sink,
+    *,
+    limits: Limits | None = None,
+    cancelled: Cancellation | None = None,
+    children: Children | None = None,
 ) -> tuple[ArtFile, ...]:
     """Make poster and thumbnail of a still image, as JPEG: upright, and without anything that stood beside it.
 
@@ -155,6 +161,7 @@ def make_thumbnails(
         sink: Takes the files through `art`.
         limits: Of the child; `Limits()` if None.
         cancelled: Ends the work when set.
+        children: Has a child process ready; None starts one.
 
     Raises:
         SourceUnavailableError: There is no regular file there, or it may not be read.
@@ -165,7 +172,8 @@ def make_thumbnails(
     """
     limits = limits or Limits()
     files: dict[str, ArtFile] = {}
-    with _conversation(_request("thumbnails", source, limits), source, limits, cancelled) as (_, messages):
+    request = _request("thumbnails", source, limits)
+    with _conversation(request, source, limits, cancelled, children) as (_, messages):
         for message in messages:
             if message.kind == "done" and files.keys() == {POSTER_NAME, THUMBNAIL_NAME}:
                 return tuple(files.values())
@@ -241,10 +249,17 @@ def _conversation(
     keep = children is not None and children.keeps
     line = json.dumps(request | {"keep": keep}).encode() + b"\n"
     with Child(process, line, limits=limits, cancelled=cancelled) as child:
-        yield child, _answers(child, source, limits)
-        if children is not None and keep:
-            child.release()
-            children.give_back(process, bounds)
+        answered = False
+        try:
+            yield child, _answers(child, source, limits)
+            answered = True
+        except StillImageError:  # what it is, and no fault
+            answered = True
+            raise
+        finally:
+            if answered and children is not None and keep:
+                child.release()
+                children.give_back(process, bounds)
 
 
 def _answers(child: Child, source: Source, limits: Limits) -> Iterator[Message]:
