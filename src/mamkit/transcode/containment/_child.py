@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from fractions import Fraction
@@ -61,6 +62,13 @@ class _ParentsRanges:
 
     def read(self, start: int, stop: int) -> bytes:
         self._voice.say(Message("read", [start, stop]))
+        return self._answer(start, stop)
+
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        self._voice.say(Message("read_many", list(ranges)))
+        return [self._answer(start, stop) for start, stop in ranges]
+
+    def _answer(self, start: int, stop: int) -> bytes:
         size = int.from_bytes(sys.stdin.buffer.read(8))
         data = sys.stdin.buffer.read(size)
         if len(data) != stop - start:

@@ -30,7 +30,14 @@ from mamkit.transcode.errors import (
 )
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import ArtFile, Codec, Device, MediaInfo, Part, PartResult, Plan
-from mamkit.transcode.reading.source import MOST_AHEAD, RangeReader, Source, name_of
+from mamkit.transcode.reading.source import (
+    MOST_AHEAD,
+    MOST_AT_ONCE,
+    RangeReader,
+    ReadsMany,
+    Source,
+    name_of,
+)
 from mamkit.transcode.sink import Sink
 
 __all__ = [
@@ -266,7 +273,11 @@ def _answers(child: Child, source: Source, limits: Limits) -> Iterator[Message]:
     ranges = None if isinstance(source, (str, Path)) else source
     for message in child.messages():
         if message.kind == "read" and ranges is not None:
-            child.reply(ranges.read(*_range(message, ranges)))
+            child.reply(ranges.read(*_range(message.body, ranges)))
+            continue
+        if message.kind == "read_many" and ranges is not None:
+            for data in _read_many(ranges, _ranges(message.body, ranges)):
+                child.reply(data)
             continue
         if message.kind == "error":
             error = from_wire(message.body)
@@ -339,8 +350,21 @@ def _request(
     }
 
 
-def _range(message: Message, ranges: RangeReader) -> tuple[int, int]:
-    match message.body:
+def _range(body: Any, ranges: RangeReader) -> tuple[int, int]:
+    match body:
         case [int(start), int(stop)] if 0 <= start < stop <= min(ranges.size, start + MOST_AHEAD):
             return start, stop
-    raise ChildProtocolError(f"the child asked for bytes that it must not have: {message.body!r:.100}")
+    raise ChildProtocolError(f"the child asked for bytes that it must not have: {body!r:.100}")
+
+
+def _ranges(body: Any, ranges: RangeReader) -> list[tuple[int, int]]:
+    wanted = [_range(each, ranges) for each in body[: MOST_AT_ONCE + 1]] if isinstance(body, list) else []
+    if not 0 < len(wanted) <= MOST_AT_ONCE or sum(stop - start for start, stop in wanted) > MOST_AHEAD:
+        raise ChildProtocolError(f"the child asked for bytes that it must not have: {body!r:.100}")
+    return wanted
+
+
+def _read_many(ranges: RangeReader, wanted: list[tuple[int, int]]) -> list[bytes]:
+    if isinstance(ranges, ReadsMany):
+        return ranges.read_many(wanted)
+    return [ranges.read(start, stop) for start, stop in wanted]
