@@ -36,7 +36,7 @@ from mamkit.previews.messages import (
 )
 from mamkit.previews.policy import PlanPolicy
 from mamkit.previews.room import NoRoomError, Room, memory_of
-from mamkit.storage import ObjectReader, StorageUnavailableError, Zones
+from mamkit.storage import ObjectReader, StorageFullError, StorageUnavailableError, Zones
 from mamkit.transcode import (
     MediaError,
     Part,
@@ -65,7 +65,7 @@ Raises:
 """
 
 MOST_LEASES = 100  # of one job; with a pause of up to 5 minutes after each, a store may be away for some hours
-_NOT_OF_THE_JOB = (StorageUnavailableError, ApiUnavailableError, InvalidMessageError)
+_NOT_OF_THE_JOB = (StorageUnavailableError, StorageFullError, ApiUnavailableError, InvalidMessageError)
 """What says nothing about the job or its file. A job that is not understood is for a worker of a later version, one of
 which comes when an installation is upgraded."""
 
@@ -176,7 +176,7 @@ class PreviewWorker:
             if not isinstance(error, MamkitError | OSError):
                 log.exception("job %s failed", lease.job.id)
             if isinstance(error, _NOT_OF_THE_JOB) and lease.fence < MOST_LEASES:
-                # However long the API or a store is away, no preview fails for it.
+                # However long the API or a store is away, or full, no preview fails for it.
                 self._queue.release(lease, delay=backoff(lease.fence), reason=_reason(error))
             elif lease.job.attempts >= lease.job.max_attempts:
                 self._give_up(lease, error)
