@@ -363,7 +363,7 @@ def _whatever_the_length(folder: Path, *, quick: bool) -> list[Row]:
 def _first(source: Path) -> float:
     """Return the seconds from the call until the first segment of all renditions has been handed over."""
     start = time.perf_counter()
-    with Children(ahead=False, keep=True) as children:
+    with Children(ahead=False, keep=1) as children:
         plan = make_plan(probe(source, children=children), copy=False)
         encode_part(source, plan, plan.parts[0], Nowhere(), children=children)
         return time.perf_counter() - start

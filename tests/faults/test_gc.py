@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 from datetime import timedelta
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -21,6 +21,7 @@ from mamkit.jobs.sql import SqlQueue
 from mamkit.previews import Orphan, find_orphans, remove_orphan
 from mamkit.storage import staging_key
 from tests.apps.test_demo import run
+from tests.faults.deaths import Work, deaths
 from tests.faults.dying import known, open_parts, take_in
 
 BODY = os.urandom(4096)
@@ -67,25 +68,15 @@ def test_killed_before_any_step_it_can_be_done_again_and_leaves_nothing(
     template: tuple[Path, UUID], tmp_path: Path
 ) -> None:
     template_folder, user_id = template
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.dying"])
-    for fatal in range(1, MOST):
-        folder = tmp_path / str(fatal)
-        shutil.copytree(template_folder, folder)
-        asset_id = upload(folder, user_id)
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=take_in, args=(folder, user_id, asset_id, fatal, sender.send))
-        process.start()
-        sender.close()
-        process.join()
-        if process.exitcode == 0:
-            assert 10 < receiver.recv() < fatal, "every step was tried"
-            break
-        assert process.exitcode == -9
-        asyncio.run(_nobody_comes_back(folder, tmp_path / f"{fatal}-alone"))
-        asyncio.run(_done_again(folder, user_id, asset_id))
-    else:
-        pytest.fail("there are more steps than were tried")
+    uploaded: dict[Path, UUID] = {}
+
+    def begin(folder: Path) -> Work:
+        uploaded[folder] = upload(folder, user_id)
+        return partial(take_in, folder, user_id, uploaded[folder])
+
+    for folder in deaths(template_folder, tmp_path, begin, most=MOST):
+        asyncio.run(_nobody_comes_back(folder, tmp_path / f"{folder.name}-alone"))
+        asyncio.run(_done_again(folder, user_id, uploaded[folder]))
 
 
 async def _done_again(folder: Path, user_id: UUID, asset_id: UUID) -> None:

@@ -2,17 +2,15 @@
 
 import asyncio
 import os
-import shutil
 from collections.abc import Callable
 from datetime import timedelta
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-import pytest
-
 from mamkit.clock import utc_now
 from mamkit.previews import find_orphans, remove_orphan
+from tests.faults.deaths import Work, deaths
 from tests.faults.dying import known
 from tests.faults.importing import PART, ask_for, look, open_importer, work_off
 from tests.faults.test_gc import template
@@ -34,30 +32,17 @@ def test_killed_before_any_step_it_is_gone_on_with_and_leaves_nothing(
 ) -> None:
     """MAMKIT_IMPORT_FAULTS=1 tries every step; the short run every eleventh."""
     template_folder, user_id = template
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.importing"])
-    tried = 0
+    asked: dict[Path, UUID] = {}
     with media_host() as host:
         url = host.put("/film.mp4", file(BODY))
-        for fatal in range(1, MOST, EVERY):
-            folder = tmp_path / str(fatal)
-            shutil.copytree(template_folder, folder)
-            import_id = ask_for(folder, user_id, url)
-            receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=work_off, args=(folder, fatal, sender.send))
-            process.start()
-            sender.close()
-            process.join()
-            if process.exitcode == 0:
-                assert 30 < receiver.recv() < fatal, "every step was tried"
-                break
-            assert process.exitcode == -9
-            tried += 1
-            asyncio.run(_gone_on_with(folder, import_id, host))
-            shutil.rmtree(folder)
-        else:
-            pytest.fail("there are more steps than were tried")
-    figure(f"killed before {tried} steps, of {fatal - 1} or fewer")
+
+        def begin(folder: Path) -> Work:
+            asked[folder] = ask_for(folder, user_id, url)
+            return partial(work_off, folder)
+
+        for folder in deaths(template_folder, tmp_path, begin, most=MOST, least=30, every=EVERY):
+            asyncio.run(_gone_on_with(folder, asked[folder], host))
+    figure(f"killed before {len(asked) - 1} steps")
 
 
 async def _gone_on_with(folder: Path, import_id: UUID, host: MediaHost) -> None:

@@ -5,8 +5,7 @@ MAMKIT_FAULT_ROUNDS=100 tries every step; without it, every fourth one is.
 
 import asyncio
 import os
-import shutil
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -15,6 +14,7 @@ import pytest
 from mamkit import catalog as db
 from mamkit.jobs.sql import SqlQueue
 from mamkit.storage import preview_prefix
+from tests.faults.deaths import deaths
 from tests.faults.dying import build, open_parts
 
 EVERY = 1 if int(os.environ.get("MAMKIT_FAULT_ROUNDS", "2")) >= 100 else 4
@@ -73,24 +73,11 @@ def test_killed_before_any_step_what_plays_is_whole_and_the_rest_is_made_up_for(
     template: tuple[Path, UUID], tmp_path: Path
 ) -> None:
     template_folder, version_id = template
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.dying"])
     seen = set()
-    for fatal in range(1, MOST, EVERY):
-        folder = tmp_path / str(fatal)
-        shutil.copytree(template_folder, folder)
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=build, args=(folder, version_id, fatal, sender.send))
-        process.start()
-        sender.close()
-        process.join()
-        if process.exitcode == 0:
-            assert 10 < receiver.recv() < fatal, "every step was tried"
-            break
-        assert process.exitcode == -9
+    for folder in deaths(
+        template_folder, tmp_path, lambda folder: partial(build, folder, version_id), most=MOST, every=EVERY
+    ):
         seen.add(asyncio.run(playing(folder, version_id)))
         build(folder, version_id, 0, lambda _: None)
         assert asyncio.run(playing(folder, version_id)) == 2
-    else:
-        pytest.fail("there are more steps than were tried")
     assert 1 in seen

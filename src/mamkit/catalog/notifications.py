@@ -19,6 +19,7 @@ from mamkit.catalog._rows import add, is_duplicate
 from mamkit.catalog.engine import now
 from mamkit.catalog.event_models import Event, Incident, Notification, NotificationSettings
 from mamkit.catalog.events import tell
+from mamkit.catalog.import_models import Import
 from mamkit.catalog.models import Asset, Comment, Role, User, UserRole
 from mamkit.catalog.workspace_models import Membership
 
@@ -38,10 +39,18 @@ __all__ = [
     "unread_count",
 ]
 
-NOTIFIED = ("comment.created", "escalated", "member.set", "preview.failed", "storage.failing", "webhook.disabled")
+NOTIFIED = (
+    "comment.created",
+    "escalated",
+    "import.failed",
+    "member.set",
+    "preview.failed",
+    "storage.failing",
+    "webhook.disabled",
+)
 """What people are told of."""
 
-MAILED = ("escalated", "preview.failed", "storage.failing", "webhook.disabled")
+MAILED = ("escalated", "import.failed", "preview.failed", "storage.failing", "webhook.disabled")
 """Of which of these by mail, unless they want something else."""
 
 DIGEST = timedelta(minutes=5)  # what happens within it is one mail
@@ -72,6 +81,9 @@ async def plan_notifications(session: AsyncSession, events: Iterable[Event]) -> 
                 asset_id=event.asset_id,
                 data=event.data,
             )
+        elif event.kind == "import.failed":
+            whose = select(Import.user_id).where(Import.id == UUID(event.data["import_id"]))
+            await _notify(session, await _members(session, event.workspace_id, whose), event)
         elif event.kind == "webhook.disabled":
             await _notify(session, await _owners(session, event.workspace_id), event)
         elif event.kind == "member.set":

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, true, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -166,19 +166,22 @@ async def revision_of(session: AsyncSession, version_id: UUID) -> int:
 
 
 async def unfinished_previews(
-    session: AsyncSession, *, quiet_for: timedelta = timedelta(0), limit: int = 1000
+    session: AsyncSession, *, quiet_for: timedelta = timedelta(0), after: UUID | None = None, limit: int = 1000
 ) -> list[Preview]:
-    """Return previews that are neither ready nor failed, those first that have not changed for longest.
+    """Return previews that are neither ready nor failed, those of the oldest versions first.
 
     Args:
         session: Of `Catalog.read` or `Catalog.begin`.
         quiet_for: Only those that have not changed for so long.
+        after: Only those of versions behind this one, the last of the page before.
         limit: At most so many.
     """
     query = select(Preview).where(
-        Preview.status.in_(["queued", "building", "playable"]), Preview.updated_at <= now(session) - quiet_for
+        Preview.status.in_(["queued", "building", "playable"]),
+        Preview.updated_at <= now(session) - quiet_for,
+        true() if after is None else Preview.version_id > after,
     )
-    return list(await session.scalars(query.order_by(Preview.updated_at).limit(limit)))
+    return list(await session.scalars(query.order_by(Preview.version_id).limit(limit)))
 
 
 async def move_on(session: AsyncSession, preview: Preview, status: PreviewStatus) -> None:

@@ -1,6 +1,6 @@
 """A master that is read where it lies: a worker fetches what its part needs, and keeps nothing on disk."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -10,6 +10,8 @@ from mamkit.storage import ByteRange, HasLocalPath, ObjectChangedError, ObjectRe
 from mamkit.transcode import Source
 
 __all__ = ["StoredMaster", "open_master"]
+
+AT_ONCE = 8  # ranges on their way; a store of one disk, too, has use for as many
 
 
 @contextmanager
@@ -22,7 +24,7 @@ def open_master(store: ObjectReader, key: str) -> Iterator[Source]:
     if isinstance(store, HasLocalPath):
         yield store.local_path(key)
         return
-    ahead = ThreadPoolExecutor(1, thread_name_prefix="master")
+    ahead = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="master")
     try:
         yield StoredMaster(store, key, ahead)
     finally:
@@ -30,9 +32,10 @@ def open_master(store: ObjectReader, key: str) -> Iterator[Source]:
 
 
 class StoredMaster:
-    """A `RangeReader` over range reads of a store.
+    """A `RangeReader` over range reads of a store, which can `ReadsMany`, too.
 
-    Where the reading goes straight on, the next range is fetched while this one is being used.
+    Where the reading goes straight on, the next range is fetched while this one is being used. Two are equal where they
+    read the same bytes, through whichever store: the key of a master names its asset, which no two of them share.
 
     Args:
         store: Holds the object.
@@ -52,6 +55,16 @@ class StoredMaster:
         self.name = PurePosixPath(key).name
         self.size = self._info.size
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoredMaster) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[str, str, int]:
+        return self._info.key, self._info.etag, self._info.size
+
     def read(self, start: int, stop: int) -> bytes:
         """See `RangeReader.read`.
 
@@ -69,6 +82,17 @@ class StoredMaster:
             self._coming = stop, self._ahead.submit(copy_context().run, self._fetch, stop, last)
         self._expected = stop
         return data[: stop - start]
+
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """See `ReadsMany.read_many`.
+
+        Raises:
+            ObjectChangedError: As for `read`.
+            ObjectNotFoundError: As for `read`.
+            StorageUnavailableError: As for `read`.
+        """
+        coming = [self._ahead.submit(copy_context().run, self._fetch, start, stop) for start, stop in ranges]
+        return [each.result() for each in coming]
 
     def _fetch(self, start: int, stop: int) -> bytes:
         with self._store.get(self._info.key, ByteRange(start, stop)) as body:

@@ -13,6 +13,7 @@ __all__ = ["LATER", "in_order", "new_job", "priority_of", "turn", "work_of"]
 FIRST = 0  # priority of what a person waits for: the plan, and the parts that make a preview playable
 LATER = 100
 """Priority of all others, which come after that; what stands between is for users with several films."""
+PASSING = 10  # films of one user that may be made playable before later parts of others, whose players wait for these
 LAST = 1 << 30
 WEIGHTS = {
     "video": 1.0,
@@ -38,9 +39,11 @@ def in_order(parts: Iterable[Part]) -> list[Part]:
 def turn(films: int) -> int:
     """Return the priority of what makes a film playable, of a user with so many films in the making.
 
-    The first film of one user comes before the second of another.
+    The first film of one user comes before the second of another. Those after the tenth take turns with the parts of
+    others, so that nobody who brings in thousands stops a film that is being watched while it grows.
     """
-    return min(FIRST + max(films, 1) - 1, LATER - 1)
+    before = max(films, 1) - 1
+    return FIRST + before if before < PASSING else min(LATER + before - PASSING, LAST)
 
 
 def priority_of(part: Part, place: int, films: int) -> int:

@@ -36,9 +36,8 @@ from mamkit.previews.messages import (
 )
 from mamkit.previews.policy import PlanPolicy
 from mamkit.previews.room import NoRoomError, Room, memory_of
-from mamkit.storage import ObjectReader, StorageUnavailableError, Zones
+from mamkit.storage import ObjectReader, StorageFullError, StorageUnavailableError, Zones
 from mamkit.transcode import (
-    Children,
     MediaError,
     Part,
     PartResult,
@@ -66,7 +65,7 @@ Raises:
 """
 
 MOST_LEASES = 100  # of one job; with a pause of up to 5 minutes after each, a store may be away for some hours
-_NOT_OF_THE_JOB = (StorageUnavailableError, ApiUnavailableError, InvalidMessageError)
+_NOT_OF_THE_JOB = (StorageUnavailableError, StorageFullError, ApiUnavailableError, InvalidMessageError)
 """What says nothing about the job or its file. A job that is not understood is for a worker of a later version, one of
 which comes when an installation is upgraded."""
 
@@ -74,7 +73,8 @@ which comes when an installation is upgraded."""
 class PreviewWorker:
     """Builds previews, one job at a time; `close` it when no more are to come.
 
-    Several in one process, each in a thread of its own, share a `Room`.
+    Several in one process, each in a thread of its own, share a `Room`. The child process that has done one part of a
+    film goes on with the next, whichever of them has it; it never opens another film.
 
     Args:
         name: Who holds the leases, e.g. host name and process id.
@@ -104,16 +104,16 @@ class PreviewWorker:
         self._lease = lease
         self._policy = policy or PlanPolicy()
         self._room = room or Room()
-        self._children = Children()
+        self._room.join()
         self._uploads = ThreadPoolExecutor(UPLOADS, thread_name_prefix="upload")
 
     def prepare(self) -> None:
-        """Have a child process ready, so that the next job begins at once."""
-        self._children.prepare()
+        """Have a child process for each worker of the room, so that the next job begins at once."""
+        self._room.prepare()
 
     def close(self) -> None:
-        """End the child process that is ready, and the threads; to be called between two jobs, when no more come."""
-        self._children.close()
+        """Leave the room and end the threads; to be called once, between two jobs, when no more come."""
+        self._room.leave()
         self._uploads.shutdown()
 
     def around(self, step: Literal["job", "probe", "encode"], lease: Lease) -> AbstractContextManager[object]:
@@ -176,7 +176,7 @@ class PreviewWorker:
             if not isinstance(error, MamkitError | OSError):
                 log.exception("job %s failed", lease.job.id)
             if isinstance(error, _NOT_OF_THE_JOB) and lease.fence < MOST_LEASES:
-                # However long the API or a store is away, no preview fails for it.
+                # However long the API or a store is away, or full, no preview fails for it.
                 self._queue.release(lease, delay=backoff(lease.fence), reason=_reason(error))
             elif lease.job.attempts >= lease.job.max_attempts:
                 self._give_up(lease, error)
@@ -227,11 +227,10 @@ class PreviewWorker:
             self.around("probe", lease),
         ):
             try:
-                info = probe(source, limits=self._room.limits, cancelled=cancelled, children=self._children)
+                info = probe(source, limits=self._room.limits, cancelled=cancelled, children=self._room.children)
                 facts, plan = json.loads(info.model_dump_json()), self._policy.plan(info)
             except StillImageError as still:
                 facts, plan = facts_of_still(still, size_of(source)), STILL_PLAN
-        self._children.prepare()  # while the report is on its way: what it brings about is begun here, as likely as not
         self._report(
             Planned(
                 version_id=job.version_id,
@@ -263,20 +262,17 @@ class PreviewWorker:
         try:
             with open_master(self._zones.masters, job.master_key) as source, self.around("encode", lease):
                 result = self._made(source, plan, job.part, sink, cancelled)
-            if not self._room.precedence.insisted:  # else it would take time from a first picture
-                self._children.prepare()  # while uploads and the report are on their way
             sink.finish()
         finally:
             sink.abandon()
         self._report(Finished(version_id=job.version_id, job_id=lease.job.id, fence=lease.fence, result=result))
 
     def _made(self, source: Source, plan: Plan, part: Part, sink: StoreSink, cancelled: "_Either") -> PartResult:
+        limits, children = self._room.limits, self._room.children
         if is_of_still(part):
-            art = make_thumbnails(source, sink, limits=self._room.limits, cancelled=cancelled)
+            art = make_thumbnails(source, sink, limits=limits, cancelled=cancelled, children=children)
             return PartResult(part=part.index, inits=(), segments=(), art=art)
-        return encode_part(
-            source, plan, part, sink, limits=self._room.limits, cancelled=cancelled, children=self._children
-        )
+        return encode_part(source, plan, part, sink, limits=limits, cancelled=cancelled, children=children)
 
 
 class _Either:

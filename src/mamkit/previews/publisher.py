@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from uuid import UUID
@@ -17,9 +17,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit import catalog as db
-from mamkit.catalog import Catalog, Preview, PreviewNotFoundError
+from mamkit.catalog import Catalog, CatalogUnavailableError, Preview, PreviewNotFoundError
 from mamkit.catalog.leftovers import leave_behind
-from mamkit.jobs import Job, JobNotFoundError, NewJob, Queue
+from mamkit.jobs import Job, JobNotFoundError, NewJob, Queue, QueueUnavailableError
 from mamkit.previews._generations import is_of, name_of, prefix_of
 from mamkit.previews._growth import Growth, Nursery
 from mamkit.previews._ordering import LATER, in_order, new_job, priority_of, turn, work_of
@@ -352,21 +352,40 @@ class Publisher:
         """Bring every unfinished preview back on its way, and return how many there are.
 
         For what a crash left between two steps: a preview whose job was never enqueued gets it, one whose job has died
-        fails with the reason. Run at the start and from time to time; safe to run at once in several processes.
+        fails with the reason. Run at the start and from time to time; safe to run at once in several processes. One
+        that cannot be looked after keeps none of the others waiting.
+
+        Raises:
+            QueueUnavailableError: The queue does not answer.
+            CatalogUnavailableError: The database does not answer.
         """
-        async with self._catalog.read() as session:
-            unfinished = await db.unfinished_previews(session)
-        for preview in unfinished:
-            if self._nursery.is_behind(preview.version_id):
-                await self._catch_up(preview.version_id)
-            await self._reconcile(preview)
-        return len(unfinished)
+        count = 0
+        last: UUID | None = None
+        while True:
+            async with self._catalog.read() as session:
+                page = await db.unfinished_previews(session, after=last)
+            for preview in page:
+                try:
+                    if self._nursery.is_behind(preview.version_id):
+                        await self._catch_up(preview.version_id)
+                    await self._reconcile(preview)
+                except (QueueUnavailableError, CatalogUnavailableError):
+                    raise
+                except PreviewNotFoundError:  # its asset was removed for good meanwhile
+                    continue
+                except Exception:
+                    log.exception("preview %s cannot be looked after", preview.version_id)
+            if not page:
+                return count
+            count, last = count + len(page), page[-1].version_id
 
     async def _reconcile(self, preview: Preview) -> None:
-        async with self._catalog.read() as session:
-            open_parts = await db.open_parts(session, preview.version_id)
-        for job_id in (preview.job_id, *open_parts.values()):
-            job = None if job_id is None else await self._job(job_id)
+        waited_for = [preview.job_id]
+        if preview.plan is not None:  # then its job has done its work, whatever became of it
+            async with self._catalog.read() as session:
+                waited_for = [*(await db.open_parts(session, preview.version_id)).values()]
+        jobs = await asyncio.to_thread(self._jobs, waited_for)
+        for job in jobs:
             if job is not None and job.state == "dead":
                 await self._failed(
                     preview.version_id, "previews.gave_up", f"given up after {job.attempts} tries: {job.reason}"
@@ -375,19 +394,25 @@ class Publisher:
             if job is not None and job.state == "cancelled":
                 await self._failed(preview.version_id, "previews.cancelled", "a job of the preview was cancelled")
                 return
+        if all(job is not None and job.state != "done" for job in jobs) and jobs:
+            return  # of thousands that wait, none costs more than the look
         if preview.plan is None:
             await self.start(preview.version_id)
         else:
             await self._enqueue_parts(preview.version_id)
+
+    def _jobs(self, job_ids: Iterable[UUID | None]) -> list[Job | None]:
+        """Return jobs, in order; None for those that are not there."""
+        found: list[Job | None] = []
+        for job_id in job_ids:
+            try:
+                found.append(None if job_id is None else self._queue.get(job_id))
+            except JobNotFoundError:
+                found.append(None)
+        return found
 
     async def _catch_up(self, version_id: UUID) -> None:
         """Publish what was held back when parts came in too quickly, where no further part followed."""
         async with self._growing(version_id) as (session, preview):
             if preview.status == "playable" and preview.plan is not None:
                 await self._publish(session, preview, self._nursery.of(preview))
-
-    async def _job(self, job_id: UUID) -> Job | None:
-        try:
-            return await asyncio.to_thread(self._queue.get, job_id)
-        except JobNotFoundError:
-            return None

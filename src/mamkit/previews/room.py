@@ -1,23 +1,26 @@
-"""How much memory the child processes of one machine may take together, and how much a job will want.
+"""The child processes of one machine, how much memory they may take together, and how much a job will want.
 
 A part is begun only where it fits beside what runs already. One that does not is handed back to the queue, for another
 machine, and whoever held it waits until it would fit; nobody else here begins anything meanwhile, so that large films
-are not passed by small ones for ever.
+are not passed by small ones for ever. Children that wait for more of their film make way for it.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from threading import Condition
 
 from mamkit.errors import MamkitError
 from mamkit.previews._precedence import Precedence
 from mamkit.previews._stills import is_of_still
-from mamkit.transcode import Cancellation, Limits, Part, Plan, machine
+from mamkit.transcode import Cancellation, Children, Limits, Part, Plan, machine
 
 __all__ = ["NoRoomError", "Room", "memory_of"]
 
 _STILL = 6 << 26  # bytes: of the largest image, as it is decoded and as it is scaled from
 _TICK = 0.2  # seconds between two looks whether to stop
+_KEPT = 4  # children that wait for more of their film: as many films take turns on a machine without starting any
+_IDLE = timedelta(seconds=10)  # for which they do: the next part comes at once, or is made elsewhere
 
 
 class NoRoomError(MamkitError):
@@ -47,7 +50,9 @@ def memory_of(plan: Plan | None = None, part: Part | None = None) -> int:
 
 
 class Room:
-    """The memory of one machine, and the turns on its processors, for any number of workers in one process.
+    """The child processes of one machine, their memory and their turns on its processors.
+
+    Any number of workers in one process share it, each from `join` to `leave`.
 
     Args:
         memory: Bytes that all children may take together; None: as much as they like.
@@ -68,6 +73,9 @@ class Room:
         self.limits = limits or Limits()
         self.precedence = Precedence(at_once)
         """Whose turn it is."""
+        self.children = Children(ahead=False, keep=_KEPT, idle=_IDLE)
+        """Go on with their film, whichever worker has its next part."""
+        self._workers = 0
         self._memory = memory
         self._taken: list[int] = []
         self._waiting = 0
@@ -85,6 +93,23 @@ class Room:
         with self._change:
             return self._waiting > 0
 
+    def join(self) -> None:
+        """Let one more worker use it."""
+        with self._change:
+            self._workers += 1
+
+    def leave(self) -> None:
+        """Let one less use it; with the last one the children end that wait for work."""
+        with self._change:
+            self._workers -= 1
+            last = self._workers == 0
+        if last:
+            self.children.close()
+
+    def prepare(self) -> None:
+        """Have a child for each worker that has none."""
+        self.children.prepare(self._workers)
+
     @contextmanager
     def take(self, need: int) -> Iterator[None]:
         """Take so many bytes while the block runs.
@@ -98,6 +123,9 @@ class Room:
             if not self._fits(need):
                 raise NoRoomError(need)
             self._taken.append(need)
+            left = None if self._memory is None else self._memory - sum(self._taken)
+        if left is not None:
+            self.children.keep_at_most(max(0, left) // _PROCESS)
         try:
             yield
         finally:

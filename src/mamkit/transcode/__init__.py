@@ -102,7 +102,7 @@ from mamkit.transcode.packaging.playlists import (
 )
 from mamkit.transcode.planning.ladder import DEFAULT_LADDER, UHD_LADDER, Ladder, Rung
 from mamkit.transcode.planning.plan import audio_frame_range, display_size, frame_range, make_plan
-from mamkit.transcode.reading.source import RangeReader, Source, size_of
+from mamkit.transcode.reading.source import RangeReader, ReadsMany, Source, size_of
 from mamkit.transcode.sink import Sink
 
 __all__ = [
@@ -150,6 +150,7 @@ __all__ = [
     "PartResult",
     "Plan",
     "RangeReader",
+    "ReadsMany",
     "Report",
     "Rung",
     "Segment",

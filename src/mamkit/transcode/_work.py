@@ -95,7 +95,7 @@ class Work:
 
     def _work_off_alone(self, line: "deque[Part]", devices: Mapping[Codec, Device]) -> None:
         """Make one part after the other in a thread of its own, with a child of its own."""
-        with Children(ahead=False, keep=True) as children:
+        with Children(ahead=False, keep=1) as children:
             self._work_off(line, devices, children)
 
     def _work_off(self, line: "deque[Part]", devices: Mapping[Codec, Device], children: Children) -> None:

@@ -95,7 +95,7 @@ def transcode(
     limits, source = limits or Limits(), in_turn(source)
     if not resume and folder.exists() and any(folder.iterdir()):
         raise DestinationNotEmptyError(f"{str(folder)!r} is not empty; name a new folder")
-    with Children(ahead=False, keep=True) as children:
+    with Children(ahead=False, keep=1) as children:
         info = probe(source, limits=limits, cancelled=cancelled, children=children)
         plan = make_plan(info, ladder=ladder, artwork=artwork, copy=copy, codecs=codecs, container=container, hdr=hdr)
         wanted = {rendition.codec for rendition in plan.video if not rendition.copied}

@@ -11,6 +11,8 @@ import pytest
 from mamkit import catalog as db
 from mamkit.catalog import Asset, Catalog, User
 from mamkit.catalog.events import number_events
+from mamkit.catalog.import_work import claim_import, fail_import
+from mamkit.catalog.imports import add_import
 from mamkit.catalog.notifications import (
     claim_mail,
     close_incident,
@@ -90,6 +92,29 @@ async def test_who_uploaded_and_the_owners_are_told_of_a_failure_once(
         [],
         [],
     ]
+
+
+async def test_whose_import_failed_is_told_unless_they_have_left(any_catalog: Catalog, people: dict[str, User]) -> None:
+    async with any_catalog.begin() as session:
+        studio = await db.create_workspace(session, name="Studio", owner_id=people["ada"].id)
+        for name in ("bob", "eve"):
+            await db.set_member(session, studio.id, people[name].id, "editor")
+            await add_import(
+                session, user_id=people[name].id, workspace_id=studio.id, kind="url", source="example.com",
+                sealed="sealed", origin=name, title="Rushes", filename="rushes.mov",
+            )  # fmt: skip
+        await number_events(session)  # of this nobody is told
+        await db.remove_member(session, studio.id, people["eve"].id)
+        for _ in range(2):
+            claimed = await claim_import(session, ["url"], lease=HOUR)
+            assert claimed is not None
+            assert await fail_import(session, claimed, code="x.y", reason="gone", again_in=None) == "over"
+    await happen(any_catalog)
+    assert [await told(any_catalog, user) for user in people.values()] == [[], ["import.failed"], [], []]
+    async with any_catalog.read() as session:
+        [notification] = await notifications_of(session, people["bob"].id)
+    assert notification.data["failure_code"] == "x.y"
+    assert notification.mail_due_at is not None
 
 
 async def test_what_nobody_looks_at_goes_to_the_administrators_once(

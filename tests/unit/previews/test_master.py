@@ -1,6 +1,7 @@
 """A master read where it lies: the right bytes, few requests, bounded memory, and no mixture of two objects."""
 
 import random
+import threading
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,34 @@ def test_a_store_of_files_gives_the_file(tmp_path: Path) -> None:
     store.put(KEY, b"x")
     with open_master(store, KEY) as master:
         assert isinstance(master, Path)
+
+
+def test_several_ranges_are_on_their_way_at_once() -> None:
+    data = random.Random(3).randbytes(20 * BLOCK)
+    meeting = threading.Barrier(3, timeout=60)  # none gets through alone
+
+    class Slow(MemoryStore):
+        def get(self, key: str, byte_range: ByteRange | None = None) -> FileBody:
+            meeting.wait()
+            return super().get(key, byte_range)
+
+    store = Slow()
+    store.put(KEY, data)
+    wanted = [(number * BLOCK, number * BLOCK + 10) for number in (3, 17, 8)]
+    with open_master(store, KEY) as master:
+        assert isinstance(master, StoredMaster)
+        assert master.read_many(wanted) == [data[start:stop] for start, stop in wanted]
+
+
+def test_masters_are_the_same_where_their_bytes_are() -> None:
+    store = MemoryStore()
+    for key in (KEY, KEY.replace("/a/", "/b/")):
+        store.put(key, b"x" * BLOCK)
+    with open_master(store, KEY) as one, open_master(store, KEY) as same:
+        assert one == same
+        assert hash(one) == hash(same)
+        with open_master(store, KEY.replace("/a/", "/b/")) as other:
+            assert one != other, "another asset, of the same bytes"
+        store.put(KEY, b"y" * BLOCK)
+        with open_master(store, KEY) as later:
+            assert one != later

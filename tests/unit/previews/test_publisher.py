@@ -3,14 +3,19 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from datetime import timedelta
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from mamkit.jobs import Lease, MemoryQueue, NewJob
+from mamkit import catalog as db
+from mamkit.jobs import Job, Lease, MemoryQueue, NewJob, QueueUnavailableError
 from mamkit.previews import Failed, Finished, PartJob, Planned, Progress, Publisher, StaleReportError
+from mamkit.previews._ordering import in_order, priority_of, turn
+from mamkit.previews.messages import PART_JOB, PLAN_JOB
 from mamkit.transcode import (
     ArtFile,
     AudioStream,
@@ -243,6 +248,101 @@ def test_a_job_that_died_without_a_word_fails_its_preview(tmp_path: Path) -> Non
             assert "the lease ran out" in str(preview.failure)
 
     asyncio.run(scenario())
+
+
+def test_a_plan_whose_job_died_once_it_was_there_fails_nothing(tmp_path: Path) -> None:
+    """Its worker was killed at the last attempt, between its report and the end of the job."""
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await b.version()
+            await b.publisher.start(version_id)
+            lease = b.claim()
+            assert lease is not None
+            plan = make_plan(film(6))
+            planned = Planned(version_id=version_id, job_id=lease.job.id, fence=lease.fence, facts={}, plan=plan)
+            await b.publisher.take(planned)
+            b.queue.bury(lease, reason="the lease of the last attempt ran out")
+            await b.publisher.reconcile()
+            assert await b.status(version_id) == "building"
+            for lease, part in b.leases():
+                await b.publisher.take(finished(version_id, lease, plan, part))
+            assert await b.status(version_id) == "ready"
+
+    asyncio.run(scenario())
+
+
+def test_one_preview_that_cannot_be_looked_after_keeps_no_other_waiting(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many there are, and although nothing is wrong with most."""
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            broken, *others = [await b.version() for _ in range(3)]
+            await b.plan(broken, film(6))
+            async with b.catalog.begin() as session:
+                preview = await db.preview_of(session, broken, for_update=True)
+                preview.plan, preview.job_id = {"of": "a later version"}, None
+                for part in await db.parts_of(session, broken):
+                    part.job_id = None
+            page = db.unfinished_previews
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(db, "unfinished_previews", partial(page, limit=1))
+                assert await b.publisher.reconcile() == 3
+            waiting = {job.payload["version_id"] for job in b.queue.list(state="waiting") if job.kind == PLAN_JOB}
+            assert waiting == set(map(str, others))
+
+    asyncio.run(scenario())
+    assert "cannot be looked after" in caplog.text
+
+
+def test_what_waits_costs_a_look_and_no_writing(tmp_path: Path) -> None:
+    """Ten thousand films that wait for a worker are looked at again and again."""
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            planned = await b.version()
+            await b.plan(planned, film(60))
+            waiting = await b.version()
+            await b.publisher.start(waiting)
+            before = [await b.publisher.revision(each) for each in (planned, waiting)]
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(b.queue, "enqueue", None)
+                patch.setattr(b.catalog, "begin", None)
+                assert await b.publisher.reconcile() == 2
+            assert [await b.publisher.revision(each) for each in (planned, waiting)] == before
+
+    asyncio.run(scenario())
+
+
+def test_a_queue_that_is_away_is_said_and_not_logged_for_each_preview(tmp_path: Path) -> None:
+    class Away(MemoryQueue):
+        def get(self, job_id: UUID) -> Job:
+            raise QueueUnavailableError("gone")
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            await b.publisher.start(await b.version())
+            with pytest.raises(QueueUnavailableError):
+                await Publisher(b.catalog, Away(), b.zones).reconcile()
+
+    asyncio.run(scenario())
+
+
+def test_thousands_of_films_of_one_user_stop_nobody_elses() -> None:
+    """A film that is watched while it grows needs its later parts: it gets half of what is done."""
+    queue, plan = MemoryQueue(), make_plan(film(1800), part_segments=2)
+    for films in range(1, 2001):
+        queue.enqueue(NewJob(kind=PLAN_JOB, payload={"of": "many"}, priority=turn(films)))
+    for place, part in enumerate(in_order(plan.parts)):
+        queue.enqueue(NewJob(kind=PART_JOB, payload={"of": "one"}, priority=priority_of(part, place, 1)))
+    order = []
+    while (lease := queue.claim("worker", lease=timedelta(minutes=5))) is not None:
+        order.append(lease.job.payload["of"])
+        queue.complete(lease)
+    ends = max(place for place, of in enumerate(order) if of == "one")
+    assert order[: ends + 1].count("many") <= len(plan.parts) + 12
 
 
 def test_a_cancelled_job_fails_its_preview_which_can_be_tried_again(tmp_path: Path) -> None:

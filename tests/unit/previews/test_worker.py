@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from contextlib import closing
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
@@ -27,19 +28,22 @@ from mamkit.previews import (
     ReportNotTakenError,
     Room,
     builder,
+    room,
 )
-from mamkit.storage import LocalStore, MemoryStore, ObjectStore, staging_key
+from mamkit.storage import ByteRange, LocalStore, MemoryStore, ObjectStore, staging_key
+from mamkit.storage._body import FileBody
 from mamkit.transcode import Children, EncodeError, Part, PartResult, Plan, Segment, Sink, encode_part
 from tests.media_factory import make_clip
 from tests.unit.previews.bench import Bench, bench
+from tests.unit.transcode.test_photo import photo
 
 Answer = Callable[[Report], Ack]
 
 
-async def upload(b: Bench, data: bytes) -> UUID:
-    """Stage and promote an upload; return its version."""
+async def upload(b: Bench, data: bytes, *, again: int = 0) -> UUID:
+    """Stage and promote an upload of a new user; return its version."""
     user_id = await b.user()
-    presigned_id = UUID(int=int.from_bytes(hashlib.sha256(data).digest()[:16]))
+    presigned_id = UUID(int=int.from_bytes(hashlib.sha256(data).digest()[:16]) ^ again)
     asset = await b.ingest.record(user_id, presigned_id, title="A film", filename="film.mp4")
     b.zones.staging.put(staging_key(user_id, presigned_id, "mp4"), data)
     return (await b.ingest.promote(asset)).id
@@ -122,40 +126,73 @@ def test_a_film_becomes_a_preview_from_any_store(tmp_path: Path, store: ObjectSt
     }
 
 
-def test_the_next_child_is_started_before_a_report_is_answered(
-    tmp_path: Path, clip: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its imports take a processor a third of a second, in which this one would wait for the API."""
-    seen: list[str] = []
+class Watched(Children):
+    """Child processes, with what each was given to open."""
 
-    class Seen(Children):
-        def prepare(self) -> None:
-            seen.append("prepared")
-            super().prepare()
+    opened: ClassVar[dict[int, list[str]]]
 
-        def take(self, *bounds: Any) -> Any:
-            taken = super().take(*bounds)
-            seen.append("taken")
-            return taken
+    def take(self, bounds: object = None) -> "subprocess.Popen[bytes]":
+        taken = super().take(bounds)
+        assert isinstance(bounds, tuple)
+        source = bounds[0]
+        self.opened.setdefault(taken.pid, []).append(str(getattr(source, "_identity", source)))
+        return taken
 
-    monkeypatch.setattr(builder, "Children", Seen)
 
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[str]]:
+    """What the children of all rooms have opened, by their process id."""
+    Watched.opened = {}
+    monkeypatch.setattr(room, "Children", Watched)
+    return Watched.opened
+
+
+def test_an_image_and_its_pictures_are_one_childs_work(tmp_path: Path, opened: dict[int, list[str]]) -> None:
     async def scenario() -> None:
         async with bench(tmp_path) as b:
-            await upload(b, clip)
-
-            def watch(report: Report, deliver: Answer) -> Ack:
-                if not isinstance(report, Progress):
-                    seen.append(report.type)
-                return deliver(report)
-
-            await work(b, through=watch)
+            version_id = await upload(b, photo(tmp_path / "in.jpg").read_bytes())
+            await work(b)
+            assert await b.status(version_id) == "ready"
 
     asyncio.run(scenario())
-    ends = [index for index, what in enumerate(seen) if what in {"planned", "finished"}]
-    assert len(ends) == 5
-    for end in ends:
-        assert seen[end - 2 : end] == ["taken", "prepared"]
+    [pieces] = opened.values()
+    assert len(pieces) == 2
+
+
+def test_one_child_makes_a_film_and_opens_nobody_elses(
+    tmp_path: Path, store: ObjectStore, opened: dict[int, list[str]]
+) -> None:
+    """Two users' films take turns: even of the same bytes, each has a child of its own, from the probe to the end."""
+    short = make_clip(tmp_path / "film.mp4", seconds=2).read_bytes()
+
+    async def scenario() -> None:
+        async with bench(tmp_path, store) as b:
+            versions = [await upload(b, short), await upload(b, short, again=1)]
+            await work(b)
+            assert [await b.status(version_id) for version_id in versions] == ["ready", "ready"]
+
+    asyncio.run(scenario())
+    assert [len(pieces) for pieces in opened.values()] == [4, 4]  # the probe, pictures, sound, artwork
+    assert [len(set(pieces)) for pieces in opened.values()] == [1, 1]
+    assert len({piece for pieces in opened.values() for piece in pieces}) == 2
+
+
+def test_what_the_probe_has_read_is_not_read_again(tmp_path: Path, clip: bytes) -> None:
+    class Counting(MemoryStore):
+        read = 0
+
+        def get(self, key: str, byte_range: ByteRange | None = None) -> FileBody:
+            if key.startswith("masters/") and byte_range is not None:
+                Counting.read += (byte_range.stop or 0) - byte_range.start
+            return super().get(key, byte_range)
+
+    async def scenario() -> None:
+        async with bench(tmp_path, Counting()) as b:
+            await upload(b, clip)
+            await work(b)
+
+    asyncio.run(scenario())
+    assert Counting.read == len(clip), "probe, pictures, sound and artwork"
 
 
 def test_what_is_no_film_fails_at_once_with_its_reason_and_is_not_tried_again(tmp_path: Path) -> None:

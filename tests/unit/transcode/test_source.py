@@ -1,6 +1,8 @@
 """Sources of which ranges are read: from a store, through the parent, into a child that has no network."""
 
 import io
+import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,12 @@ from mamkit.transcode import (
     probe,
 )
 from mamkit.transcode.containment import contain
-from mamkit.transcode.containment._wire import Message
 from mamkit.transcode.probing import probe_here
-from mamkit.transcode.reading.source import MOST_AHEAD, CachedRanges, open_bytes
+from mamkit.transcode.reading.source import MOST_AHEAD, MOST_AT_ONCE, CachedRanges, fetch_ahead, open_bytes
 from tests.media_factory import make_clip
 from tests.unit.transcode.tree import Tree, encode
+
+QUIET = 2100  # pictures: more than a probe reads of a large film's beginning
 
 
 class Ranges:
@@ -100,7 +103,7 @@ def test_what_a_reader_raises_reaches_the_caller(tmp_path: Path) -> None:
 @pytest.mark.parametrize("body", [[0, 0], [-1, 5], [5, 4], [0, 101], [0, 1, 2], "all", None, [0.0, 1.0]])
 def test_a_child_gets_no_bytes_that_are_none_of_the_source(body: object) -> None:
     with pytest.raises(ChildProtocolError, match="must not have"):
-        contain._range(Message("read", body), Ranges(bytes(100)))
+        contain._range(body, Ranges(bytes(100)))
 
 
 def test_a_child_gets_no_more_at_once_than_it_needs() -> None:
@@ -108,9 +111,78 @@ def test_a_child_gets_no_more_at_once_than_it_needs() -> None:
         def __init__(self) -> None:
             self.name, self.size = "endless", 1 << 40
 
-    assert contain._range(Message("read", [5, 5 + MOST_AHEAD]), Endless()) == (5, 5 + MOST_AHEAD)
+    assert contain._range([5, 5 + MOST_AHEAD], Endless()) == (5, 5 + MOST_AHEAD)
     with pytest.raises(ChildProtocolError):
-        contain._range(Message("read", [5, 6 + MOST_AHEAD]), Endless())
+        contain._range([5, 6 + MOST_AHEAD], Endless())
+
+
+@pytest.mark.parametrize(
+    "body", [[], None, [0, 5], [[0, 101]], [[0, 5], None], [[0, 1]] * (MOST_AT_ONCE + 1), [[0, MOST_AHEAD], [0, 1]]]
+)
+def test_a_child_gets_no_run_of_ranges_that_is_too_long_or_none_of_the_source(body: object) -> None:
+    size = 100 if body != [[0, MOST_AHEAD], [0, 1]] else 1 << 30
+    source = Ranges(bytes(100))
+    source.size = size
+    with pytest.raises(ChildProtocolError, match="must not have"):
+        contain._ranges(body, source)
+
+
+def test_what_is_read_next_is_asked_for_together_and_once() -> None:
+    class Many(Ranges):
+        def __init__(self, data: bytes) -> None:
+            super().__init__(data)
+            self.together: list[list[tuple[int, int]]] = []
+
+        def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+            self.together.append(list(ranges))
+            return [self._data[start:stop] for start, stop in ranges]
+
+    data = random.Random(1).randbytes(8 << 20)
+    many = Many(data)
+    source = CachedRanges(many)
+    source.read(0, 10)
+    wanted = [(4 << 20, (4 << 20) + 100), (6 << 20, (6 << 20) + 100)]
+    fetch_ahead(source, [(5, 50), *wanted, *wanted])
+    assert many.together == [wanted], "the first is there already"
+    asked = len(many.asked)
+    assert [source.read(*each) for each in wanted] == [data[start:stop] for start, stop in wanted]
+    assert len(many.asked) == asked
+    assert source.read(5 << 20, 7 << 20) == data[5 << 20 : 7 << 20]
+    fetch_ahead(CachedRanges(Ranges(data)), wanted)  # one that brings one at a time is not asked
+
+
+def test_a_large_read_is_one_journey() -> None:
+    ranges = Ranges(bytes(16 << 20))
+    file = open_bytes(CachedRanges(ranges))
+    file.seek(9 << 20)
+    file.read(3 << 20)
+    assert ranges.asked == [(9 << 20, 12 << 20)]
+
+
+def test_key_frames_all_over_a_film_are_one_journey(tmp_path: Path) -> None:
+    """Of many a long film's places the child asks for those together that nothing has been read of."""
+
+    class Far(Ranges):
+        together = 0
+
+        def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+            Far.together += 1
+            return [self._data[start:stop] for start, stop in ranges]
+
+    noise = random.Random(1)
+
+    def picture(n: int, width: int, height: int) -> bytes:
+        """Small at first, so that what is read of the beginning is a small part of the film."""
+        return noise.randbytes(3 * width * height) if n >= QUIET else bytes(3 * width * height)
+
+    clip = make_clip(
+        tmp_path / "film.mp4", seconds=(QUIET + 1200) / 50, rate=50, width=64, height=64, gop=100, audio=False,
+        picture=picture, options={"qp": "4", "preset": "ultrafast"},
+    )  # fmt: skip
+    far = Far(clip.read_bytes())
+    assert probe(far) == probe_here(clip)
+    assert Far.together == 1
+    assert probe(Ranges(clip.read_bytes())) == probe_here(clip), "and of one that brings one range at a time"
 
 
 def test_errors_name_the_source() -> None:

@@ -16,7 +16,15 @@ from mamkit_apps.api.wiring import Wired
 
 __all__ = ["routes"]
 
-Kind = Literal["comment.created", "escalated", "member.set", "preview.failed", "storage.failing", "webhook.disabled"]
+Kind = Literal[
+    "comment.created",
+    "escalated",
+    "import.failed",
+    "member.set",
+    "preview.failed",
+    "storage.failing",
+    "webhook.disabled",
+]
 
 
 class NotificationView(Body):

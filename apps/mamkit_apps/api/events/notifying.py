@@ -24,6 +24,7 @@ STORAGE = "storage"
 SAYS = {
     "comment.created": "comments on assets of yours, or in threads of yours",
     "escalated": "problems that nobody has looked at",
+    "import.failed": "imports that brought nothing in",
     "member.set": "workspaces that you were added to, or have a new role in",
     "preview.failed": "previews that could not be built",
     "storage.failing": "storage that does not answer",

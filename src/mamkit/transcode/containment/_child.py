@@ -2,14 +2,19 @@
 
 `contain` starts it. It reads one request from its standard input, restricts itself, does the work in process and says
 what comes of it on its standard output. What libraries print goes to its standard error. It may be started long before
-its request comes: all that takes time is imported by then. It may be asked for more work on the same source, too.
+its request comes: all that takes time is imported by then. It may be asked for more work on the same source, too, of
+which it then keeps in mind what it has read.
 """
 
+import ctypes
+import gc
 import json
 import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -29,7 +34,7 @@ from mamkit.transcode.errors import ChildMemoryError, SourceUnavailableError, Tr
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import ArtFile, Init, Part, Plan, Segment
 from mamkit.transcode.probing import probe_here
-from mamkit.transcode.reading.source import CachedRanges
+from mamkit.transcode.reading.source import CachedRanges, Source
 
 __all__ = ["main"]
 
@@ -57,6 +62,13 @@ class _ParentsRanges:
 
     def read(self, start: int, stop: int) -> bytes:
         self._voice.say(Message("read", [start, stop]))
+        return self._answer(start, stop)
+
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        self._voice.say(Message("read_many", list(ranges)))
+        return [self._answer(start, stop) for start, stop in ranges]
+
+    def _answer(self, start: int, stop: int) -> bytes:
         size = int.from_bytes(sys.stdin.buffer.read(8))
         data = sys.stdin.buffer.read(size)
         if len(data) != stop - start:
@@ -89,14 +101,16 @@ class _PipeSink:
 def main() -> None:
     """Do what standard input asks for; where more may be asked for, wait for that."""
     voice: _Voice | None = None
+    ranges: CachedRanges | None = None
     while line := sys.stdin.buffer.readline():  # none: it was kept ready, and not needed
         request = json.loads(line)
         if voice is None:
-            voice = _begin(request)
+            voice, given = _begin(request), request["source"]
+            ranges = CachedRanges(_ParentsRanges(**given, voice=voice)) if isinstance(given, dict) else None
         else:
             allow_time(request["limits"]["cpu_seconds"])
         try:
-            answer = _work(request, voice)
+            answer = _work(request, ranges or request["source"], voice)
         except TranscodeError as error:
             answer = Message("error", to_wire(error))
         except MemoryError:
@@ -104,6 +118,7 @@ def main() -> None:
         voice.say(answer)
         if not request["keep"]:
             return
+        _give_back_memory()
 
 
 def _begin(request: dict[str, Any]) -> _Voice:
@@ -125,9 +140,16 @@ def _begin(request: dict[str, Any]) -> _Voice:
     return voice
 
 
-def _work(request: dict[str, Any], voice: _Voice) -> Message:
-    given, devices = request["source"], request.get("devices", {})
-    source = CachedRanges(_ParentsRanges(**given, voice=voice)) if isinstance(given, dict) else given
+def _give_back_memory() -> None:
+    """Let the system have what the last piece of work took, while this process waits for the next."""
+    gc.collect()
+    if sys.platform == "linux":
+        with suppress(AttributeError):  # not of glibc
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+def _work(request: dict[str, Any], source: Source, voice: _Voice) -> Message:
+    devices = request.get("devices", {})
     if request["task"] == "trial":
         [(codec, device)] = devices.items()
         try_here(ENCODERS[codec, device], codec)

@@ -127,6 +127,7 @@ class Child:
 
     def release(self) -> None:
         """Let it live on behind the `with` block; the caller has heard that its work is done."""
+        self._read_log()  # so that its words on this are not taken for words on the next
         self._released = True
 
     def reply(self, data: bytes) -> None:

@@ -26,10 +26,18 @@ from mamkit.transcode.errors import (
     MediaError,
     MediaTooLargeError,
     MediaUnreadableError,
+    StillImageError,
 )
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import ArtFile, Codec, Device, MediaInfo, Part, PartResult, Plan
-from mamkit.transcode.reading.source import MOST_AHEAD, RangeReader, Source, name_of
+from mamkit.transcode.reading.source import (
+    MOST_AHEAD,
+    MOST_AT_ONCE,
+    RangeReader,
+    ReadsMany,
+    Source,
+    name_of,
+)
 from mamkit.transcode.sink import Sink
 
 __all__ = [
@@ -144,7 +152,12 @@ def encode_part(
 
 
 def make_thumbnails(
-    source: Source, sink: Sink, *, limits: Limits | None = None, cancelled: Cancellation | None = None
+    source: Source,
+    sink: Sink,
+    *,
+    limits: Limits | None = None,
+    cancelled: Cancellation | None = None,
+    children: Children | None = None,
 ) -> tuple[ArtFile, ...]:
     """Make poster and thumbnail of a still image, as JPEG: upright, and without anything that stood beside it.
 
@@ -155,6 +168,7 @@ def make_thumbnails(
         sink: Takes the files through `art`.
         limits: Of the child; `Limits()` if None.
         cancelled: Ends the work when set.
+        children: Has a child process ready; None starts one.
 
     Raises:
         SourceUnavailableError: There is no regular file there, or it may not be read.
@@ -165,7 +179,8 @@ def make_thumbnails(
     """
     limits = limits or Limits()
     files: dict[str, ArtFile] = {}
-    with _conversation(_request("thumbnails", source, limits), source, limits, cancelled) as (_, messages):
+    request = _request("thumbnails", source, limits)
+    with _conversation(request, source, limits, cancelled, children) as (_, messages):
         for message in messages:
             if message.kind == "done" and files.keys() == {POSTER_NAME, THUMBNAIL_NAME}:
                 return tuple(files.values())
@@ -241,17 +256,28 @@ def _conversation(
     keep = children is not None and children.keeps
     line = json.dumps(request | {"keep": keep}).encode() + b"\n"
     with Child(process, line, limits=limits, cancelled=cancelled) as child:
-        yield child, _answers(child, source, limits)
-        if children is not None and keep:
-            child.release()
-            children.give_back(process, bounds)
+        answered = False
+        try:
+            yield child, _answers(child, source, limits)
+            answered = True
+        except StillImageError:  # what it is, and no fault
+            answered = True
+            raise
+        finally:
+            if answered and children is not None and keep:
+                child.release()
+                children.give_back(process, bounds)
 
 
 def _answers(child: Child, source: Source, limits: Limits) -> Iterator[Message]:
     ranges = None if isinstance(source, (str, Path)) else source
     for message in child.messages():
         if message.kind == "read" and ranges is not None:
-            child.reply(ranges.read(*_range(message, ranges)))
+            child.reply(ranges.read(*_range(message.body, ranges)))
+            continue
+        if message.kind == "read_many" and ranges is not None:
+            for data in _read_many(ranges, _ranges(message.body, ranges)):
+                child.reply(data)
             continue
         if message.kind == "error":
             error = from_wire(message.body)
@@ -324,8 +350,21 @@ def _request(
     }
 
 
-def _range(message: Message, ranges: RangeReader) -> tuple[int, int]:
-    match message.body:
+def _range(body: Any, ranges: RangeReader) -> tuple[int, int]:
+    match body:
         case [int(start), int(stop)] if 0 <= start < stop <= min(ranges.size, start + MOST_AHEAD):
             return start, stop
-    raise ChildProtocolError(f"the child asked for bytes that it must not have: {message.body!r:.100}")
+    raise ChildProtocolError(f"the child asked for bytes that it must not have: {body!r:.100}")
+
+
+def _ranges(body: Any, ranges: RangeReader) -> list[tuple[int, int]]:
+    wanted = [_range(each, ranges) for each in body[: MOST_AT_ONCE + 1]] if isinstance(body, list) else []
+    if not 0 < len(wanted) <= MOST_AT_ONCE or sum(stop - start for start, stop in wanted) > MOST_AHEAD:
+        raise ChildProtocolError(f"the child asked for bytes that it must not have: {body!r:.100}")
+    return wanted
+
+
+def _read_many(ranges: RangeReader, wanted: list[tuple[int, int]]) -> list[bytes]:
+    if isinstance(ranges, ReadsMany):
+        return ranges.read_many(wanted)
+    return [ranges.read(start, stop) for start, stop in wanted]

@@ -20,7 +20,7 @@ from mamkit.transcode.reading._encryption import read_movie_box
 from mamkit.transcode.reading._frames import Frames
 from mamkit.transcode.reading._packets import nal_units, packet_frames
 from mamkit.transcode.reading._samples import SampleTable, sample_table
-from mamkit.transcode.reading.source import Source, open_bytes, size_of
+from mamkit.transcode.reading.source import Source, fetch_ahead, open_bytes, size_of
 
 __all__ = ["LONGEST_GROUP", "copyable"]
 
@@ -34,7 +34,7 @@ _WINDOW = Fraction(6)  # seconds over which the peak is measured: rule 7.5, a se
 _PROFILES = {"Constrained Baseline", "Main", "High"}
 _MOST_JITTER = Fraction(1, 4)  # of a frame, that a time may be off the grid of the constant rate
 _HEAD = 1 << 16  # bytes of a key frame that are looked at: parameter sets and messages come before the picture
-_LOOKED_AT = 16  # key frames of a film, spread over all of it: each is a journey to a store, and somebody waits
+_LOOKED_AT = 16  # key frames of a film, spread over all of it: far apart in a store, and somebody waits
 _IDR = 5  # ITU-T H.264 table 7-1: the kind of NAL unit of a picture after which nothing needs what came before
 _PICTURES = {1, 2, 3, 4, _IDR}
 _HEADERS_OF_AVCC = 4  # byte with the size of the lengths: ISO/IEC 14496-15 section 5.3.3.1
@@ -56,8 +56,7 @@ def copyable(source: Source, container: str, stream: VideoStream, track_id: int)
     if reason:
         return reason
     with open_bytes(source) as file:
-        size = size_of(source)
-        frames = _listed(file, size, track_id, stream.frame_rate) if listed else packet_frames(source, stream.index)
+        frames = _listed(source, file, track_id, stream.frame_rate) if listed else packet_frames(source, stream.index)
         return frames if isinstance(frames, str) else _grouped(frames, stream.frame_rate)
 
 
@@ -75,8 +74,9 @@ def _by_its_facts(stream: VideoStream) -> str:
     return next((reason for applies, reason in reasons if applies), "")
 
 
-def _listed(file: BinaryIO, size: int, track_id: int, rate: Fraction) -> Frames | str:
+def _listed(source: Source, file: BinaryIO, track_id: int, rate: Fraction) -> Frames | str:
     """Return the frames of a track of MP4 or QuickTime by its tables, or why they are not all shown as they are."""
+    size = size_of(source)
     table = sample_table(read_movie_box(file, size), track_id)
     if table is None:
         return "it has no table of all its frames"
@@ -90,7 +90,14 @@ def _listed(file: BinaryIO, size: int, track_id: int, rate: Fraction) -> Frames 
     is_idr = partial(_is_idr, file, table, (avcc[_HEADERS_OF_AVCC] & 3) + 1)
     tick = Fraction(1, table.timescale)
     edited = _edited(table, len(table.sizes), rate)
-    return edited or Frames(times=table.composition, tick=tick, sizes=table.sizes, sync=table.sync, is_idr=is_idr)
+    return edited or Frames(
+        times=table.composition,
+        tick=tick,
+        sizes=table.sizes,
+        sync=table.sync,
+        is_idr=is_idr,
+        fetch=lambda indices: fetch_ahead(source, [_head(table, index) for index in indices]),
+    )
 
 
 def _numbers(frames: Frames, rate: Fraction) -> list[int] | str:
@@ -134,7 +141,9 @@ def _grouped(frames: Frames, rate: Fraction) -> Copyable | str:
         if start == chosen[-1]:
             return f"its key frames are more than {float(LONGEST_GROUP):g} s apart"
         chosen.append(start)
-    if not all(map(frames.is_idr, _some(chosen))):
+    some = _some(chosen)
+    frames.fetch(some)
+    if not all(map(frames.is_idr, some)):
         return "its key frames are not all IDR pictures"
     lengths = list(map(sub, [*chosen[1:], len(numbers)], chosen))
     before = [0, *accumulate(frames.sizes)]
@@ -171,9 +180,15 @@ def _avcc(boxes: bytes) -> bytes | None:
     return boxes[at + 4 :] if at >= 4 and len(boxes) > at + 4 + _HEADERS_OF_AVCC else None
 
 
+def _head(table: SampleTable, index: int) -> tuple[int, int]:
+    """Return where what is looked at of a key frame begins and ends."""
+    return table.places[index], table.places[index] + min(table.sizes[index], _HEAD)
+
+
 def _is_idr(file: BinaryIO, table: SampleTable, length_size: int, index: int) -> bool:
-    file.seek(table.places[index])
-    head = file.read(min(table.sizes[index], _HEAD))
+    start, stop = _head(table, index)
+    file.seek(start)
+    head = file.read(stop - start)
     kinds = (unit[0] & 31 for unit in nal_units(head, length_size))
     return next((kind for kind in kinds if kind in _PICTURES), None) == _IDR
 

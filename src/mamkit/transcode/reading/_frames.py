@@ -17,6 +17,7 @@ class Frames:
         sizes: Bytes.
         sync: Indices of those that can be decoded alone.
         is_idr: Whether one of these is an IDR picture, after which nothing needs what came before.
+        fetch: Told before several are asked about.
     """
 
     times: Sequence[int]
@@ -24,3 +25,4 @@ class Frames:
     sizes: Sequence[int]
     sync: Sequence[int]
     is_idr: Callable[[int], bool]
+    fetch: Callable[[Sequence[int]], None] = lambda _: None

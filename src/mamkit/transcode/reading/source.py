@@ -3,17 +3,31 @@
 import stat
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from io import SEEK_CUR, SEEK_END, SEEK_SET, BufferedIOBase
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast, runtime_checkable
 
 from mamkit.transcode.errors import SourceUnavailableError
 
-__all__ = ["MOST_AHEAD", "CachedRanges", "RangeReader", "Source", "name_of", "open_bytes", "size_of"]
+__all__ = [
+    "MOST_AHEAD",
+    "MOST_AT_ONCE",
+    "CachedRanges",
+    "RangeReader",
+    "ReadsMany",
+    "Source",
+    "fetch_ahead",
+    "name_of",
+    "open_bytes",
+    "size_of",
+]
 
 _BLOCK = 256 << 10  # bytes; a key frame at 1080p, and less than one answer of a store takes to begin
 MOST_AHEAD = 4 << 20
 """Bytes that are asked for at once, at most: while reading goes straight on."""
+MOST_AT_ONCE = 32
+"""Ranges that are asked for at once, at most."""
 _CACHED = 32 << 20  # bytes kept: what several readers of one place of the file share
 
 
@@ -35,6 +49,14 @@ class RangeReader(Protocol):
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to before `stop`, where 0 <= start < stop <= size: all of them."""
+
+
+@runtime_checkable
+class ReadsMany(Protocol):
+    """What a `RangeReader` can do, too, that has a long way to go: bring several ranges in the time of one or two."""
+
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return the bytes of each range, as `RangeReader.read` does."""
 
 
 Source = str | Path | RangeReader
@@ -73,6 +95,17 @@ def open_bytes(source: Source) -> BinaryIO:
         raise SourceUnavailableError(f"{str(source)!r} cannot be read: {error}") from error
 
 
+def fetch_ahead(source: Source, ranges: Sequence[tuple[int, int]]) -> None:
+    """Say which ranges of a source are read next, each as it is named here, so that they can be asked for together.
+
+    Args:
+        source: To be read.
+        ranges: At most `MOST_AT_ONCE`, and of `MOST_AHEAD` bytes together.
+    """
+    if isinstance(source, CachedRanges):
+        source.fetch(ranges)
+
+
 class CachedRanges:
     """A `RangeReader` that asks another one in blocks, more at once while reading goes straight on, and keeps some.
 
@@ -87,21 +120,33 @@ class CachedRanges:
         self._inner = inner
         self._lock = threading.Lock()
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._fetched: dict[tuple[int, int], bytes] = {}
         self._expected = 0  # block that comes next if reading goes straight on
         self._ahead = 1  # blocks
 
     def read(self, start: int, stop: int) -> bytes:
         """Return a range of bytes."""
         with self._lock:
+            if (start, stop) in self._fetched:
+                return self._fetched.pop((start, stop))
             parts = []
-            for number in range(start // _BLOCK, -(-stop // _BLOCK)):
+            last = -(-stop // _BLOCK)
+            for number in range(start // _BLOCK, last):
                 first = number * _BLOCK
-                parts.append(self._block(number)[max(0, start - first) : stop - first])
+                parts.append(self._block(number, last)[max(0, start - first) : stop - first])
             return b"".join(parts)
 
-    def _block(self, number: int) -> bytes:
+    def fetch(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Ask for ranges together; see `fetch_ahead`."""
+        with self._lock:
+            wanted = [each for each in dict.fromkeys(ranges) if self._missing_in(*each)]
+            if wanted and isinstance(self._inner, ReadsMany):
+                self._fetched = dict(zip(wanted, self._inner.read_many(wanted), strict=True))
+
+    def _block(self, number: int, last: int) -> bytes:
         if number not in self._blocks:
             self._ahead = min(2 * self._ahead, MOST_AHEAD // _BLOCK) if number == self._expected else 1
+            self._ahead = max(self._ahead, self._missing(number, last))
             start = number * _BLOCK
             data = self._inner.read(start, min(start + self._ahead * _BLOCK, self.size))
             for offset in range(0, len(data), _BLOCK):
@@ -111,6 +156,14 @@ class CachedRanges:
                 self._blocks.popitem(last=False)
         self._blocks.move_to_end(number)
         return self._blocks[number]
+
+    def _missing_in(self, start: int, stop: int) -> bool:
+        return not self._blocks.keys() >= set(range(start // _BLOCK, -(-stop // _BLOCK)))
+
+    def _missing(self, number: int, last: int) -> int:
+        """Return how many blocks from one on, and before the last, are to be asked for together."""
+        bound = min(last, number + MOST_AHEAD // _BLOCK)
+        return next((n for n in range(number, bound) if n in self._blocks), bound) - number
 
 
 class _RangeFile(BufferedIOBase):
