@@ -88,7 +88,7 @@ def transcode(
     Raises:
         DestinationNotEmptyError: There is something else in `dest`, or another process is writing to it.
         TranscodeError: As for `probe`, `make_plan` and `encode_part`.
-        ValueError: `workers` is less than 1, or as for `make_plan`.
+        ValueError: `workers` is less than 1, or as for `make_plan` and `choose_devices`.
         OSError: The folder cannot be written.
     """
     workers = max(1, (os.cpu_count() or 1) // _PROCESSORS) if workers is None else workers
