@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mamkit.signing import KeyRing
+from mamkit_apps.cli.installation import DATA_DIR
 from mamkit_apps.secrets import load_or_create
 from mamkit_apps.settings import ServiceSettings
 
@@ -52,9 +53,7 @@ def _new(name: str) -> str:
 
 @secrets.command()
 @click.option("--retire", is_flag=True, help="Drop the older keys afterwards; first restart all services.")
-@click.option(
-    "--data-dir", type=click.Path(file_okay=False, path_type=Path), default=None, help="Installation; default .mamkit."
-)
+@DATA_DIR
 def rotate(*, retire: bool, data_dir: Path | None) -> None:
     """Seal everything in the database with the newest key.
 
