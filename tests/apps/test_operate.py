@@ -14,6 +14,7 @@ from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.cli import cli
 from mamkit_apps.cli.secrets import RINGS
 from tests.apps.conftest import PASSWORD
+from tests.apps.test_demo import run
 
 OTHER = "another long walk along the river"
 Mamkit = Callable[..., Result]
@@ -75,6 +76,30 @@ def test_accounts_are_made_changed_and_locked_out(mamkit: Mamkit, tmp_path: Path
         events = api.get("/api/audit", params={"subject": f"user:{listed['id']}"}, headers=bearer).json()
         done = [event["action"] for event in events if event["detail"].get("by") == "command line"]
         assert done == ["user.password", "user.status", "user.status", "role.revoked", "role.granted"]
+
+
+def test_a_key_acts_for_somebody_within_its_scopes(mamkit: Mamkit, tmp_path: Path) -> None:
+    settings = ApiSettings.load(data_dir=tmp_path / ".mamkit")
+    prepare(settings)
+    email = "ada@example.com"
+    assert mamkit("user", "add", email, "--password-stdin", text=PASSWORD + "\n").exit_code == 0
+    reads = mamkit("user", "key", email, "--scope", "asset.read").output.strip()
+    uploads = mamkit("user", "key", email).output.strip()
+    assert mamkit("user", "key", email, "--scope", "asset.write").exit_code == 2
+    assert mamkit("user", "key", "eve@example.com").exit_code == 1
+    wanted = {"filename": "a.mp4", "size": 10, "content_type": "video/mp4"}
+    with TestClient(create_app(settings)) as api:
+        for key, status in ((reads, 403), (uploads, 200)):
+            bearer = {"authorization": f"Bearer {key}"}
+            assert api.get("/api/assets", headers=bearer).status_code == 200
+            assert api.post("/api/presign", json=wanted, headers=bearer).status_code == status
+
+
+def test_where_nobody_can_be_asked_the_answer_is_wanted_beforehand(mamkit: Mamkit, tmp_path: Path) -> None:
+    asked = mamkit("user", "add", "ada@example.com")
+    assert (asked.exit_code, "--password-stdin" in asked.output) == (2, True)
+    refused = run("db", "downgrade", "0001", cwd=tmp_path)
+    assert "there is no terminal to ask at" in refused.stderr
 
 
 def test_an_unknown_account_and_a_weak_password_are_refused(mamkit: Mamkit, tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """The docs speak of what is there."""
 
+import builtins
 import re
 from pathlib import Path
 
 import pytest
 from mkdocs.config import load_config
 
-from tests.architecture.sources import AREAS, ROOT
+from tests.architecture.sources import AREAS, ROOT, classes
 
 DOCS = ROOT / "docs"
 ARCHITECTURE = (DOCS / "architecture.md").read_text("utf-8")
@@ -29,6 +30,12 @@ def test_every_test_that_a_page_names_is_there(page: str) -> None:
         assert (ROOT / path).exists(), path
         if test:
             assert f"def {test}(" in (ROOT / path).read_text("utf-8"), f"{path}::{test}"
+
+
+def test_every_error_that_a_page_names_is_there() -> None:
+    known = {found.__name__ for found in classes()} | set(dir(builtins))
+    for page in [*DOCS.rglob("*.md"), *(ROOT / "changes").glob("*.md"), ROOT / "README.md"]:
+        assert set(re.findall(r"`(?:\w+\.)*(\w+Error)`", page.read_text("utf-8"))) <= known, page.name
 
 
 def test_every_threat_names_the_test_of_its_answer() -> None:

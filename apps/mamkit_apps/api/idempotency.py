@@ -31,6 +31,7 @@ from mamkit_apps.api.callers import LOGIN, VISITOR
 from mamkit_apps.api.visitors import provide_visitor
 from mamkit_apps.api.wiring import Parts
 from mamkit_apps.problems import InvalidRequestError
+from mamkit_apps.sealed import ANSWERS
 
 __all__ = ["HEADER", "KEY_PATTERN", "Idempotency", "takes_key"]
 
@@ -121,14 +122,14 @@ async def _settle(parts: Parts, place: KeptAnswer, start: Message, body: bytes) 
             return
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in start["headers"]]  # type: ignore[typeddict-item]
         content = json.dumps({"headers": headers, "body": base64.b64encode(body).decode()}).encode()
-        sealed = parts.vault.seal(content, where=_where(place))
+        sealed = parts.vault.seal(content, where=ANSWERS.where(place.owner, place.key))
         await keep_answer(session, place, status=status, content=sealed)
 
 
 async def _replay(parts: Parts, place: KeptAnswer, send: Send) -> bool:
     """Send a kept answer again; return False if it cannot be opened any more, since its key is gone."""
     try:
-        kept = json.loads(parts.vault.open(place.content or "", where=_where(place)))
+        kept = json.loads(parts.vault.open(place.content or "", where=ANSWERS.where(place.owner, place.key)))
     except SealedValueError:
         return False
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in kept["headers"]]
@@ -154,7 +155,3 @@ async def _owner(request: Request[Any, Any, Any], parts: Parts) -> str | None:
 def _fingerprint(request: Request[Any, Any, Any], body: bytes) -> str:
     told = (request.method, request.url.path, request.url.query, request.headers.get("content-type", ""))
     return hashlib.sha256("\0".join(told).encode() + b"\0" + body).hexdigest()
-
-
-def _where(place: KeptAnswer) -> str:
-    return f"answer:{place.owner}:{place.key}"

@@ -82,10 +82,10 @@ def backup(
     archive = ArchiveWriter(place, keys)
     kinds = table_kinds()
     rows = {}
+    progress("database")
     with one_moment(settings.database) as connection:
         revision = catalog.current(settings.database)
         for name, columns in kinds.items():
-            progress(f"table {name}")
             rows[name] = archive.add_lines(table_name(name), dumped(connection, name, columns))
     progress("settings")
     archive.add(SETTINGS, [_settings_text(settings)])

@@ -21,6 +21,7 @@ from mamkit_apps.backup.archive import ArchiveReader
 from mamkit_apps.backup.errors import BackupDamagedError, TargetNotEmptyError
 from mamkit_apps.backup.making import OBJECTS, SETTINGS, object_name, table_name
 from mamkit_apps.backup.tables import connected, filled_tables, load, one_moment
+from mamkit_apps.sealed import SECOND_FACTORS, WEBHOOKS
 from mamkit_apps.settings import ServiceSettings
 from mamkit_apps.wiring import migrate, open_queue, open_zones
 
@@ -260,6 +261,7 @@ def _rebuild_previews(settings: ServiceSettings, zones: Zones) -> int:
 def _lost_key(settings: ServiceSettings, archive: ArchiveReader) -> str:
     api = ApiSettings.load(data_dir=settings.data_dir)
     used: list[str] = archive.facts["sealing_keys"]
-    if not used or not archive.facts["tables"].get("second_factors", {}).get("rows"):
+    kept = (each.table.__tablename__ for each in (SECOND_FACTORS, WEBHOOKS))
+    if not used or not any(archive.facts["tables"].get(table, {}).get("rows") for table in kept):
         return ""
     return "" if used[0] in api.ring("sealing_keys") else used[0]

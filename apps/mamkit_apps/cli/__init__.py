@@ -23,7 +23,8 @@ _MODULES = {
     "demo": ("demo",),
     "services": ("up", "api", "edge", "worker"),
     "media": ("probe", "transcode", "thumbnails"),
-    "operate": ("db", "user"),
+    "database": ("db",),
+    "accounts": ("user",),
     "doctor": ("doctor",),
     "backup": ("backup", "restore"),
     "remote": ("upload", "import", "ls", "open"),
@@ -68,8 +69,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         status = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("mamkit: interrupted", err=True)
+    except (KeyboardInterrupt, click.Abort) as error:
+        asked = isinstance(error, click.Abort) and not sys.stdin.isatty()
+        click.echo(f"mamkit: {'there is no terminal to ask at; see --help' if asked else 'interrupted'}", err=True)
         status = 128 + signal.SIGINT
     except MamkitError as error:
         click.echo(f"mamkit: {error}", err=True)

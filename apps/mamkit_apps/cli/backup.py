@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from mamkit_apps.cli.operate import DATA_DIR, load_settings
+from mamkit_apps.cli.installation import DATA_DIR, load_settings
 from mamkit_apps.terminal import bytes_text
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def backup(
     key_file: Path | None,
     data_dir: Path | None,
 ) -> None:
-    """Write a backup into an empty folder or s3://BUCKET/PREFIX; the services may run.
+    """Write a backup. WHERE is an empty folder or s3://BUCKET/PREFIX; the services may run.
 
     It holds the database, the settings without secrets, the list of all objects with their checksums and, if asked for,
     the objects. Keep the secrets elsewhere; a backup has none.

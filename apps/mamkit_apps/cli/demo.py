@@ -36,7 +36,7 @@ WATCH = 0.5  # seconds between two looks whether the services live
     help="Empty folder for the data, which is then kept.",
 )
 def demo(*, video: Path | None, as_json: bool, keep: bool, open_url: bool, data_dir: Path | None) -> None:
-    """Take VIDEO, or a clip made on the spot, through the whole life of an asset over real HTTP."""
+    """Show the whole life of an asset. VIDEO, or a clip made on the spot, goes through it over real HTTP."""
     from mamkit_apps.demo.run import Report
 
     report = Report()

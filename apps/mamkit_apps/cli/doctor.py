@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from mamkit_apps.cli.installation import DATA_DIR
+
 __all__ = ["commands"]
 
 GIB = 1 << 30
@@ -18,11 +20,9 @@ COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "brig
 @click.option(
     "--min-free", type=click.FloatRange(0), default=1.0, show_default=True, help="GiB of disk that must be free."
 )
-@click.option(
-    "--data-dir", type=click.Path(file_okay=False, path_type=Path), default=None, help="Installation; default .mamkit."
-)
+@DATA_DIR
 def doctor(*, as_json: bool, strict: bool, min_free: float, data_dir: Path | None) -> None:
-    """Try everything that an installation depends on, and say what to do about what fails.
+    """Try what an installation depends on. A line each, with what to do about what fails.
 
     Reads the settings of the environment, as the services do. Changes nothing: what it writes, it removes. Ends with
     status 1 if a check has failed.

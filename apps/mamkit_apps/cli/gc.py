@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mamkit_apps.cli.operate import DATA_DIR, load_settings
+from mamkit_apps.cli.installation import DATA_DIR, load_settings
 from mamkit_apps.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ __all__ = ["commands"]
 )  # fmt: skip
 @DATA_DIR
 def gc(*, dry_run: bool, older_than: int, data_dir: Path | None) -> None:
-    """Remove what nobody needs any more: unpromoted and unfinished uploads, unknown objects, old events.
+    """Remove what nobody needs any more. That is unpromoted and unfinished uploads, unknown objects, old events.
 
     Prints one line for each object: zone, bytes (`-` where the store does not say), key and why. Events, deliveries of
     webhooks and notifications go once the API would forget them, too. Safe while the services run, and to repeat.

@@ -57,7 +57,7 @@ def upload(
     api_url: str,
     token_file: Path | None,
 ) -> None:
-    """Upload FILES; one that was broken off is taken up where it stopped. Prints one line each: asset and version."""
+    """Upload FILES. One that was broken off is taken up where it stopped. Prints one line each: asset and version."""
     if len(files) > 1 and (title or asset):
         raise click.UsageError("--title and --asset are for one file")
     with _connected(api_url, token_file) as client:
@@ -172,7 +172,7 @@ def list_assets(*, asset: UUID | None, mine: bool, api_url: str, token_file: Pat
 @click.option("--print", "show", is_flag=True, help="Print the URL, and open nothing.")
 @_connection_options
 def open_asset(*, asset: UUID, seconds: int | None, show: bool, api_url: str, token_file: Path | None) -> None:
-    """Play the newest version of an ASSET with whatever this machine plays HLS with."""
+    """Play the newest version of an ASSET. It opens in whatever this machine plays HLS with."""
     with _connected(api_url, token_file) as client:
         versions = client.versions(asset)
         if not versions:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mamkit.signing import KeyRing
+from mamkit_apps.cli.installation import DATA_DIR
 from mamkit_apps.secrets import load_or_create
 from mamkit_apps.settings import ServiceSettings
 
@@ -52,9 +53,7 @@ def _new(name: str) -> str:
 
 @secrets.command()
 @click.option("--retire", is_flag=True, help="Drop the older keys afterwards; first restart all services.")
-@click.option(
-    "--data-dir", type=click.Path(file_okay=False, path_type=Path), default=None, help="Installation; default .mamkit."
-)
+@DATA_DIR
 def rotate(*, retire: bool, data_dir: Path | None) -> None:
     """Seal everything in the database with the newest key.
 
@@ -70,8 +69,10 @@ def rotate(*, retire: bool, data_dir: Path | None) -> None:
     if embedded and not retire:
         ring = ring.rotated()
         _write(settings, ring)
-    count = asyncio.run(_reseal(settings, Vault(ring)))
+    count, lost = asyncio.run(_reseal(settings, Vault(ring)))
     click.echo(f"{count} values are sealed anew with key {ring.current[0]}")
+    if lost:
+        click.echo(f"{lost} values stay as they are: the key that they were sealed with is gone")
     if embedded and retire:
         for kid in list(ring)[1:]:
             ring = ring.retired(kid)
@@ -95,21 +96,14 @@ def _write(settings: ServiceSettings, ring: KeyRing) -> None:
     scratch.replace(path)
 
 
-async def _reseal(settings: ServiceSettings, vault: "Vault") -> int:
-    from mamkit import catalog as db
+async def _reseal(settings: ServiceSettings, vault: "Vault") -> tuple[int, int]:
     from mamkit.catalog import Catalog
-    from mamkit_apps.api.accounts.second_factor import sealed_at
+    from mamkit_apps.sealed import reseal
     from mamkit_apps.wiring import migrate
 
     await asyncio.to_thread(migrate, settings)
-    count = 0
-    async with Catalog(settings.database) as catalog, catalog.begin() as session:
-        for factor in await db.second_factors(session):
-            if not vault.is_current(factor.sealed_secret):
-                factor.sealed_secret = vault.reseal(factor.sealed_secret, where=sealed_at(factor.user_id))
-                count += 1
-        await session.flush()
-    return count
+    async with Catalog(settings.database) as catalog:
+        return await reseal(catalog, vault)
 
 
 commands = [secrets]

@@ -36,7 +36,7 @@ def _prepare(log_format: Literal["text", "json"] = "text", *, stop_with_parent: 
 @click.command()
 @_service_options
 def api(*, fd: int | None, stop_with_parent: bool) -> None:
-    """Serve the API (settings from the environment)."""
+    """Serve the API. Settings come from the environment."""
     from mamkit_apps.api.asgi import create_app, prepare
     from mamkit_apps.api.settings import ApiSettings
     from mamkit_apps.serving import listen, serve
@@ -50,7 +50,7 @@ def api(*, fd: int | None, stop_with_parent: bool) -> None:
 @click.command()
 @_service_options
 def edge(*, fd: int | None, stop_with_parent: bool) -> None:
-    """Serve the edge (settings from the environment)."""
+    """Serve the edge. Settings come from the environment."""
     from mamkit_apps.edge.asgi import create_app
     from mamkit_apps.edge.protocol import EdgeProtocol
     from mamkit_apps.edge.settings import EdgeSettings
@@ -66,7 +66,7 @@ def edge(*, fd: int | None, stop_with_parent: bool) -> None:
 @click.command()
 @click.option("--stop-with-parent", is_flag=True, hidden=True)
 def worker(*, stop_with_parent: bool) -> None:
-    """Build previews (settings from the environment); run as many as you like."""
+    """Build previews. Settings come from the environment; run as many as you like."""
     from mamkit_apps.worker.main import run
     from mamkit_apps.worker.settings import WorkerSettings
 

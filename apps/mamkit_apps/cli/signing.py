@@ -9,12 +9,10 @@ from urllib.parse import urlsplit
 
 import click
 
+from mamkit_apps.cli.installation import DATA_DIR, load_settings
+
 __all__ = ["commands"]
 
-DATA_DIR = click.option(
-    "--data-dir", type=click.Path(file_okay=False, path_type=Path), default=None,
-    help="Installation whose key is used if EDGE_SIGNING_KEY is not set; default .mamkit.",
-)  # fmt: skip
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # seconds
 
 
@@ -55,9 +53,8 @@ def sign(
     renew_until: timedelta | None,
     data_dir: Path | None,
 ) -> None:
-    """Print a signed URL (or a Set-Cookie value) of KEY. Whoever has it may do what it grants."""
+    """Print a signed URL of KEY, or a Set-Cookie value. Whoever has it may do what it grants."""
     from mamkit.signing import Grant
-    from mamkit_apps.cli.operate import load_settings
     from mamkit_apps.wiring import url_signer
 
     try:
@@ -85,9 +82,8 @@ def sign(
 @click.option("--address", default=None, help="Address of the client.")
 @DATA_DIR
 def verify(*, url: str, method: str, address: str | None, data_dir: Path | None) -> None:
-    """Print what the signed URL grants, as JSON; status 1, and why, if it would be refused."""
+    """Print what a signed URL grants, as JSON. Status 1, and why, if it would be refused."""
     from mamkit.signing import find_token
-    from mamkit_apps.cli.operate import load_settings
     from mamkit_apps.wiring import url_signer
 
     parts = urlsplit(url)

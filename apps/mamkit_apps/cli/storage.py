@@ -28,7 +28,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON arra
 
 @click.group("storage")
 def storage() -> None:
-    """The buckets of STAGING_BUCKET, MASTERS_BUCKET and PREVIEWS_BUCKET."""
+    """The buckets of the three zones."""
 
 
 @storage.command()

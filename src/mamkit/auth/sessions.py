@@ -66,6 +66,7 @@ class Sessions:
 
     Raises:
         WeakSecretError: The secret is too short.
+        TypeError: It is not bytes.
     """
 
     def __init__(
@@ -77,6 +78,8 @@ class Sessions:
         grace: timedelta = timedelta(seconds=15),
         clock: Clock = utc_now,
     ) -> None:
+        if not isinstance(secret, bytes):
+            raise TypeError("the session secret must be bytes")  # text would fail at the first refresh only
         if len(secret) < _MIN_SECRET_BYTES:
             raise WeakSecretError("the session secret", size=len(secret))
         self._store = store

@@ -35,7 +35,6 @@ __all__ = [
     "renew_password_hash",
     "replace_password_hash",
     "second_factor_of",
-    "second_factors",
     "set_recovery_codes",
     "set_second_factor",
     "spend_recovery_digest",
@@ -167,11 +166,6 @@ async def set_second_factor(session: AsyncSession, user_id: UUID, sealed_secret:
 async def second_factor_of(session: AsyncSession, user_id: UUID) -> SecondFactor | None:
     """Return a user's second factor, confirmed or not."""
     return await session.get(SecondFactor, user_id)
-
-
-async def second_factors(session: AsyncSession) -> Sequence[SecondFactor]:
-    """Return all second factors, for sealing them anew; nobody else changes them until the transaction ends."""
-    return (await session.scalars(select(SecondFactor).with_for_update())).all()
 
 
 async def use_second_factor(session: AsyncSession, user_id: UUID, step: int) -> bool:

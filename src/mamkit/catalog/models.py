@@ -20,6 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     false,
+    inspect,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -88,6 +89,10 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSON(none_as_null=True),
         list[str]: JSON,
     }
+
+    def __repr__(self) -> str:
+        """Show the primary key alone: a row may hold secrets, and what is not loaded must not be asked for."""
+        return f"<{type(self).__name__} {' '.join(map(str, inspect(self).identity or ('that is not stored yet',)))}>"
 
 
 class User(Base):

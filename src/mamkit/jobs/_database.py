@@ -37,6 +37,9 @@ class Database:
         self._engine = engine
         self._clock = clock
 
+    def __repr__(self) -> str:
+        return repr(self._engine.url.render_as_string(hide_password=True))
+
     def now(self) -> ColumnElement[int]:
         """Return the present time as an expression, in microseconds; to be asked for once the write lock is held."""
         if self._clock is None and self._engine.dialect.name == "postgresql":

@@ -7,6 +7,7 @@ from datetime import timedelta
 from threading import Event, Thread
 from typing import Self
 
+from mamkit.jobs._check import check_duration
 from mamkit.jobs.errors import QueueUnavailableError
 from mamkit.jobs.models import Lease
 from mamkit.jobs.protocol import Queue
@@ -30,6 +31,9 @@ class Heartbeat:
         duration: For how long each renewal extends the lease.
         on_lost: Called once from the heartbeat's thread, with the error that ended the lease, e.g. to kill the child
             process that does the work. `lost` is set before.
+
+    Raises:
+        InvalidJobError: `duration` is no `timedelta` of more than zero.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class Heartbeat:
         duration: timedelta,
         on_lost: Callable[[Exception], None] | None = None,
     ) -> None:
+        check_duration("duration", duration, positive=True)  # else the thread would fail, and nobody hear of it
         self.lost = Event()
         """Set once the lease is lost; long work looks at it, or waits on it."""
         self._queue = queue

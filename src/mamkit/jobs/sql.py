@@ -93,6 +93,9 @@ class SqlQueue:
         self._database = Database(engine, clock=clock)
         self._insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
 
+    def __repr__(self) -> str:
+        return f"SqlQueue({self._database!r})"
+
     def create_schema(self) -> None:
         """Make the table, its columns and its indexes where they are missing; several processes may do so at once.
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mamkit.transcode import DEFAULT_LADDER, Codec, Container, Ladder, MediaInfo, Plan, make_plan
+from mamkit.transcode.planning.plan import check_formats
 
 __all__ = ["PlanPolicy"]
 
@@ -12,7 +13,7 @@ class PlanPolicy:
     """How plans are made. The worker that plans a film decides for all of its parts.
 
     Raises:
-        ValueError: There is no codec, one is named twice, or transport streams are to hold another than H.264, or HDR.
+        ValueError: As for `mamkit.transcode.planning.plan.check_formats`.
     """
 
     ladder: Ladder = DEFAULT_LADDER
@@ -27,10 +28,7 @@ class PlanPolicy:
     """Whether a source that already is what the largest rendition would be is copied instead of encoded."""
 
     def __post_init__(self) -> None:
-        if not self.codecs or len(set(self.codecs)) < len(self.codecs):
-            raise ValueError("name each codec once, and at least one")
-        if self.container == "ts" and (set(self.codecs) != {"h264"} or self.hdr):
-            raise ValueError("transport streams hold H.264 alone")
+        check_formats(self.codecs, self.container, hdr=self.hdr)
 
     def plan(self, info: MediaInfo) -> Plan:
         """Return the plan for a source.

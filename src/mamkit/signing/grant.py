@@ -51,6 +51,8 @@ class Grant:
             raise InvalidGrantError("a scope", "it is no plain key, with or without a slash at its end")
         if self.expires_at.utcoffset() is None:
             raise InvalidGrantError("an expiry", "it has no time zone")
+        if not isinstance(self.address, IPv4Network | IPv6Network | None):
+            raise InvalidGrantError("an address", "it is no network, such as ipaddress.ip_network('192.0.2.7')")
         methods = frozenset(self.methods)
         seconds = self.expires_at.astimezone(UTC).replace(microsecond=0)
         timestamp = int(seconds.timestamp())

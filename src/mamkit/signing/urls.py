@@ -116,7 +116,7 @@ class UrlSigner:
         The conditions of the grant are the caller's to check.
 
         Args:
-            token: As it stands in the path.
+            token: As it stands in the path; `find_token` takes it out of that.
             key: The rest of the path, percent-decoded exactly once and otherwise untouched.
             method: HTTP method of the request, as sent.
             address: IP address of the client, None if it is not known.
@@ -162,7 +162,8 @@ class UrlSigner:
             raise SignatureInvalidError("it is too long, or no token at all")
         parts = token.split(".")
         if len(parts) != _PARTS or parts[0] != _VERSION:
-            raise SignatureInvalidError("it is no token of this version")
+            whole = "it is a URL or a path; find_token takes the token out of it"
+            raise SignatureInvalidError(whole if "/" in token else "it is no token of this version")
         _, kid, claims, signature = parts
         mac = self._macs.get(kid)
         if mac is None:

@@ -39,6 +39,9 @@ class BlockBody(ABC):
         self._range = byte_range
         self._left = (info.size if byte_range.stop is None else byte_range.stop) - byte_range.start
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._info.key!r}, {self._left} bytes left to read>"
+
     @property
     def info(self) -> ObjectInfo:
         """Facts of the object whose bytes these are."""

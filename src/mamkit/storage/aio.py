@@ -126,6 +126,9 @@ class AsyncStore:
         self._store = store
         self._threads = Threads(threads)
 
+    def __repr__(self) -> str:
+        return f"AsyncStore({self._store!r})"
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -86,7 +86,7 @@ def transcode(
     Raises:
         DestinationNotEmptyError: There is something else in `dest`, or another process is writing to it.
         TranscodeError: As for `probe`, `make_plan` and `encode_part`.
-        ValueError: `workers` is less than 1, or as for `make_plan`.
+        ValueError: `workers` is less than 1, or as for `make_plan` and `choose_devices`.
         OSError: The folder cannot be written.
     """
     if workers is not None and workers < 1:

@@ -239,6 +239,11 @@ def test_a_short_secret_is_refused(store: MemorySessionStore, secret: bytes) -> 
         Sessions(store, secret=secret)
 
 
+def test_a_secret_that_is_text_is_refused_at_once(store: MemorySessionStore) -> None:
+    with pytest.raises(TypeError, match="bytes"):
+        Sessions(store, secret="s" * 32)  # type: ignore[arg-type]
+
+
 def test_purge_forgets_families_that_have_ended(sessions: Sessions, clock: Clock) -> None:
     old = sessions.start(USER)
     sessions.refresh(old.refresh_token)

@@ -191,3 +191,8 @@ async def test_the_database_itself_refuses_an_unknown_status(catalog: Catalog) -
     with pytest.raises(sa.exc.IntegrityError):
         async with catalog.begin() as session:
             await session.execute(sa.insert(User).values(email="x@y", display_name="", status="banned"))
+
+
+async def test_a_row_shows_which_it_is_and_nothing_of_what_it_holds(catalog: Catalog, user: User) -> None:
+    assert repr(user) == f"<User {user.id}>"
+    assert repr(User(email="bob@example.org")) == "<User that is not stored yet>"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mamkit.jobs import Heartbeat, Lease, LeaseLostError, MemoryQueue, QueueUnavailableError, backoff
+from mamkit.jobs import Heartbeat, InvalidJobError, Lease, LeaseLostError, MemoryQueue, QueueUnavailableError, backoff
 from mamkit.testing.jobs import claimed, new_job
 
 SHORT = timedelta(seconds=0.15)
@@ -131,6 +131,12 @@ def test_a_defect_of_the_queue_does_not_end_the_heartbeat_in_silence(queue: Trou
     queue.always = RuntimeError("defect")
     with Heartbeat(queue, claimed(queue), duration=LONG) as heartbeat:
         assert heartbeat.lost.wait(10)
+
+
+@pytest.mark.parametrize("duration", [30, timedelta(0)])
+def test_what_is_no_duration_is_refused_before_the_thread_begins(queue: TroubledQueue, duration: Any) -> None:
+    with pytest.raises(InvalidJobError, match="timedelta"):
+        Heartbeat(queue, claimed(queue), duration=duration)
 
 
 def test_a_wait_is_spread_from_nothing_to_twice_the_last_bound() -> None:

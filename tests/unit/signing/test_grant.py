@@ -57,6 +57,7 @@ def test_the_expiry_is_kept_in_utc_and_rounded_down() -> None:
         ("methods", {"get"}),
         ("methods", {"GET,PUT"}),
         ("methods", {"GET\n"}),
+        ("address", "192.0.2.7"),
         ("conditions", {"": "x"}),
         ("conditions", {"Type": "x"}),
         ("conditions", {"a=b": "x"}),

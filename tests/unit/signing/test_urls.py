@@ -182,6 +182,11 @@ def test_garbage_is_refused(token: Any) -> None:
     assert "k1.a" not in str(raised.value)
 
 
+def test_whoever_shows_the_url_for_the_token_is_told_what_takes_it_out() -> None:
+    with pytest.raises(SignatureInvalidError, match="find_token"):
+        UrlSigner(RING).open(UrlSigner(RING).url("https://edge.example.com", grant(), KEY))
+
+
 def test_a_token_that_is_too_long_is_refused_unread() -> None:
     with pytest.raises(SignatureInvalidError, match="too long"):
         SIGNER.verify(TOKEN + "A" * MAX_TOKEN_LENGTH, key=KEY)

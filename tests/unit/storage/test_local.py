@@ -368,6 +368,9 @@ def test_the_root_may_be_relative_and_text(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir("/")
     assert read(store, "a") == b"bytes"
     assert repr(store) == f"LocalStore('{tmp_path}/deep/objects')"
+    store.put("a.txt", b"12345")
+    with store.get("a.txt") as body:
+        assert repr(body) == "<FileBody of 'a.txt', 5 bytes left to read>"
 
 
 def test_a_root_that_was_removed_is_a_failure_of_the_store(store: LocalStore, root: Path) -> None:

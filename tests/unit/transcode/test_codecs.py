@@ -6,6 +6,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,7 @@ from mamkit.transcode import (
 from mamkit.transcode.encoding.encoders import ENCODERS
 from mamkit.transcode.encoding.trial import try_here
 from mamkit.transcode.packaging.fmp4 import codecs, without_temporal_delimiter
+from mamkit.transcode.planning.plan import check_formats
 from mamkit.transcode.probing import probe_here
 from tests.media_factory import make_clip
 from tests.unit.transcode.test_encode_video import numbered, numbers
@@ -97,8 +99,19 @@ def test_what_is_too_small_for_a_codec_is_left_out_of_it(tmp_path: Path) -> None
     assert {video.codec for video in make_plan(info, codecs=ALL).video} == {"h264", "hevc"}
     with pytest.raises(MediaUnsupportedError, match="64 pixels"):
         make_plan(info, codecs=["av1"])
-    with pytest.raises(ValueError, match="needs a codec"):
-        make_plan(info, codecs=[])
+
+
+@pytest.mark.parametrize("codecs", [[], "h264", ["h265"]])
+def test_what_is_no_choice_of_codecs_is_refused(codecs: Any) -> None:
+    with pytest.raises(ValueError, match="h264, hevc, av1, not"):
+        check_formats(codecs, "fmp4", hdr=False)
+
+
+def test_a_container_or_an_encoder_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="fmp4, ts, not 'mp4'"):
+        check_formats(["h264"], "mp4", hdr=False)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="auto, cpu or nvenc, not 'gpu'"):
+        choose_devices("gpu", [])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [(64, 64), (66, 130)])

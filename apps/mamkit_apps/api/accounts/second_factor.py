@@ -32,15 +32,11 @@ from mamkit_apps.api.accounts.schemas import (
 from mamkit_apps.api.address import Address
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.wiring import Parts, Wired
+from mamkit_apps.sealed import SECOND_FACTORS
 
-__all__ = ["routes", "sealed_at"]
+__all__ = ["routes"]
 
 CODE_DIGITS = 6
-
-
-def sealed_at(user_id: UUID) -> str:
-    """Return the name of the place in which a user's secret is sealed."""
-    return f"totp:{user_id}"
 
 
 @post("/login/second-factor", status_code=HTTPStatus.OK, responses=SECOND_FACTOR_ASKED, opt=answers(401, 403, 404))
@@ -64,7 +60,7 @@ async def answer_second_factor(
 async def begin_second_factor(owner: Owner, parts: Wired) -> SecondFactorSecret:
     """Make a secret for an application; it is a factor once a first code was confirmed."""
     secret = new_totp_secret()
-    sealed = parts.vault.seal(secret, where=sealed_at(owner.user_id))
+    sealed = parts.vault.seal(secret, where=SECOND_FACTORS.where(owner.user_id))
     async with parts.catalog.begin() as session:
         user = await db.user_by_id(session, owner.user_id)
         if not await db.set_second_factor(session, user.id, sealed):
@@ -139,7 +135,7 @@ async def _check(parts: Parts, user: User, code: str, address: str) -> None:
 async def _step(parts: Parts, user: User, factor: SecondFactor, code: str, address: str) -> int:
     def look() -> int:
         with parts.lockout.attempt(account=_account(user), address=address):
-            totp = Totp(parts.vault.open(factor.sealed_secret, where=sealed_at(user.id)))
+            totp = Totp(parts.vault.open(factor.sealed_secret, where=SECOND_FACTORS.where(user.id)))
             return totp.check(code, at=utc_now(), last_step=factor.last_step)
 
     return await asyncio.to_thread(look)

@@ -14,8 +14,9 @@ from mamkit.clock import Clock, utc_now
 from mamkit.signing import WebhookSigner
 from mamkit_apps.guard import DestinationRefusedError
 from mamkit_apps.outgoing import GuardedClient, NoAnswerError
+from mamkit_apps.sealed import WEBHOOKS
 
-__all__ = ["Deliverer", "message_id", "sealed_in"]
+__all__ = ["Deliverer", "message_id"]
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +30,6 @@ MAX_ANSWER = 4 << 10  # bytes that are read, so that the connection can be used 
 def message_id(delivery: WebhookDelivery) -> str:
     """Return the `webhook-id` of a message."""
     return f"msg_{delivery.id.hex}"
-
-
-def sealed_in(endpoint_id: object) -> str:
-    """Return where the secrets of an endpoint are sealed; see `Vault.seal`."""
-    return f"webhook:{endpoint_id}"
 
 
 class Deliverer:
@@ -128,4 +124,4 @@ class Deliverer:
         sealed = [endpoint.secret]
         if endpoint.old_secret is not None and (endpoint.old_secret_until or self._clock()) > self._clock():
             sealed.append(endpoint.old_secret)
-        return WebhookSigner(*(self._vault.open(each, where=sealed_in(endpoint.id)).decode() for each in sealed))
+        return WebhookSigner(*(self._vault.open(each, where=WEBHOOKS.where(endpoint.id)).decode() for each in sealed))

@@ -21,9 +21,10 @@ from mamkit.ids import uuid7
 from mamkit.signing import generate_webhook_secret
 from mamkit_apps.api.access import Owner, home_of, require, scope_of
 from mamkit_apps.api.bodies import Body
-from mamkit_apps.api.events.delivering import message_id, sealed_in
+from mamkit_apps.api.events.delivering import message_id
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.problems import InvalidRequestError
+from mamkit_apps.sealed import WEBHOOKS
 
 __all__ = ["routes"]
 
@@ -133,7 +134,7 @@ async def create(workspace_id: FromPath[UUID], data: JSONBody[NewWebhook], owner
         await _manage(session, owner, workspace_id)
         endpoint = await store.add_endpoint(
             session, workspace_id, id=endpoint_id, url=data.url, kinds=data.kinds, description=data.description,
-            secret=parts.vault.seal(secret.encode(), where=sealed_in(endpoint_id)),
+            secret=parts.vault.seal(secret.encode(), where=WEBHOOKS.where(endpoint_id)),
         )  # fmt: skip
         await _record(session, owner, workspace_id, "webhook.created", endpoint)
     return WebhookView.of(endpoint, secret=secret)
@@ -195,7 +196,7 @@ async def rotate(workspace_id: FromPath[UUID], webhook_id: FromPath[UUID], owner
         await _manage(session, owner, workspace_id)
         endpoint = await store.endpoint_by_id(session, workspace_id, webhook_id, for_update=True)
         endpoint.old_secret, endpoint.old_secret_until = endpoint.secret, utc_now() + OVERLAP
-        endpoint.secret = parts.vault.seal(secret.encode(), where=sealed_in(endpoint.id))
+        endpoint.secret = parts.vault.seal(secret.encode(), where=WEBHOOKS.where(endpoint.id))
         await _record(session, owner, workspace_id, "webhook.secret_rotated", endpoint)
     return WebhookView.of(endpoint, secret=secret)
 

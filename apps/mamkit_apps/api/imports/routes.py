@@ -23,10 +23,10 @@ from mamkit_apps.api.access import Caller, allowed_asset, home_of, place_of, req
 from mamkit_apps.api.bodies import Body
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.imports.fetching import clean_name, name_in
-from mamkit_apps.api.imports.urls import sealed_in
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.guard import AddressGuard
 from mamkit_apps.logs import note
+from mamkit_apps.sealed import IMPORTS
 
 __all__ = ["routes"]
 
@@ -119,7 +119,7 @@ async def begin(data: JSONBody[NewImport], principal: Caller, parts: Wired) -> R
             workspace_id=workspace_id,
             kind="url",
             source=urlsplit(data.url).hostname or "",
-            sealed=parts.vault.seal(data.url.encode(), where=sealed_in(import_id)),
+            sealed=parts.vault.seal(data.url.encode(), where=IMPORTS.where(import_id)),
             origin=_origin(parts, principal, workspace_id, data),
             title=data.title,
             filename=clean_name(data.filename) or name_in(data.url),

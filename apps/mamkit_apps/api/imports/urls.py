@@ -15,13 +15,9 @@ from mamkit_apps.api.imports.fetching import Fetched, Fetcher
 from mamkit_apps.api.imports.holding import Hold
 from mamkit_apps.api.imports.sniffing import HEAD, check_head
 from mamkit_apps.api.imports.transfer import PART_SIZE, Transfer, in_thread, remove, staged_key, there
+from mamkit_apps.sealed import IMPORTS
 
-__all__ = ["UrlBringer", "sealed_in"]
-
-
-def sealed_in(import_id: object) -> str:
-    """Return where the URL of an import is sealed; see `Vault.seal`."""
-    return f"import:{import_id}"
+__all__ = ["UrlBringer"]
 
 
 class UrlBringer:
@@ -49,7 +45,7 @@ class UrlBringer:
         """
         if hold.transfer is not None and await in_thread(_is_joined, self._staging, hold.transfer):
             return hold.transfer.whole(await in_thread(sha256_of, self._staging, hold.transfer.key))
-        url = self._vault.open(row.sealed or "", where=sealed_in(row.id)).decode()
+        url = self._vault.open(row.sealed or "", where=IMPORTS.where(row.id)).decode()
         start, validator = await self._kept(hold)
         if hold.transfer is not None and start == hold.size:
             return await self._join(hold.transfer)

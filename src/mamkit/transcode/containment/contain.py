@@ -227,7 +227,12 @@ def choose_devices(
         wish: `nvenc` for a card where it works; `auto` for the same, without a word where it does not; `cpu` for none.
         codecs: What is to be made.
         limits: Of the children in which that is tried.
+
+    Raises:
+        ValueError: `wish` is none of these.
     """
+    if wish not in {"auto", "cpu", "nvenc"}:
+        raise ValueError(f"an encoder is auto, cpu or nvenc, not {wish!r}")
     devices: dict[Codec, Device] = {}
     notes: list[str] = []
     for codec in codecs if wish != "cpu" else ():

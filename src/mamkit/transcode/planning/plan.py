@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from typing import get_args
 
 from mamkit.transcode.errors import MediaUnsupportedError
 from mamkit.transcode.models import (
@@ -31,7 +32,15 @@ from mamkit.transcode.planning._rates import output_rate
 from mamkit.transcode.planning._tracks import audio_renditions, subtitle_renditions
 from mamkit.transcode.planning.ladder import DEFAULT_LADDER, Ladder
 
-__all__ = ["AAC_FRAME_SAMPLES", "audio_frame_range", "display_size", "frame_range", "make_plan", "segment_span"]
+__all__ = [
+    "AAC_FRAME_SAMPLES",
+    "audio_frame_range",
+    "check_formats",
+    "display_size",
+    "frame_range",
+    "make_plan",
+    "segment_span",
+]
 
 AAC_FRAME_SAMPLES = 1024
 """Samples in a frame of AAC-LC (ISO/IEC 14496-3 section 4.5.1.1)."""
@@ -51,6 +60,22 @@ _NO_FRAME_OF_ITS_OWN = Fraction(1, 4)  # of a frame: what an end rounded to mill
 # small everywhere would cost more: each begins with a new process, and with decoding up to its first picture.
 _TAIL = ((Fraction(1, 4), 300, 2), (Fraction(1, 8), 150, 3), (Fraction(1, 8), 150, 6))
 _FEWEST = 4  # large parts that even a short film would be: with fewer, one of two workers would have the most of it
+
+
+def check_formats(codecs: Sequence[Codec], container: Container, *, hdr: bool) -> None:
+    """Refuse codecs and containers that no film can be made in.
+
+    Raises:
+        ValueError: There is no codec, or an unknown one; there is no such container; or transport streams are to hold
+            another codec than H.264.
+    """
+    known = get_args(Codec)
+    if isinstance(codecs, str) or not codecs or not set(codecs) <= set(known):
+        raise ValueError(f"codecs must be a sequence of some of {', '.join(known)}, not {codecs!r}")
+    if container not in get_args(Container):
+        raise ValueError(f"container must be one of {', '.join(get_args(Container))}, not {container!r}")
+    if container == "ts" and (set(codecs) != {"h264"} or hdr):  # HLS Authoring Specification, rule 1.5
+        raise ValueError("transport streams hold H.264 alone")
 
 
 def make_plan(
@@ -91,14 +116,11 @@ def make_plan(
 
     Raises:
         MediaUnsupportedError: The picture is too small, or too narrow, for every rung of the ladder.
-        ValueError: `part_segments` is less than 1, or there is no codec, or one that `container` does not hold.
+        ValueError: `part_segments` is less than 1, or as for `check_formats`.
     """
     if part_segments < 1:
         raise ValueError(f"a part needs at least one segment, not {part_segments}")
-    if not codecs:
-        raise ValueError("a film needs a codec")
-    if container == "ts" and (set(codecs) != {"h264"} or hdr):  # HLS Authoring Specification, rule 1.5
-        raise ValueError("transport streams hold H.264 alone")
+    check_formats(codecs, container, hdr=hdr)
     shown = _shown(info)
     audio = tuple(audio_renditions(info.audio, ladder))
     if shown is None:

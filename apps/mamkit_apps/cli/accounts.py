@@ -1,111 +1,25 @@
-"""`mamkit db …`, `mamkit user …`: the tables and the accounts of an installation."""
+"""`mamkit user …`: the accounts of an installation."""
 
 import asyncio
 import json
 import secrets
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import click
 
+from mamkit.clock import utc_now
+from mamkit_apps.cli.installation import DATA_DIR, load_settings
 from mamkit_apps.settings import ServiceSettings
 
-__all__ = ["DATA_DIR", "commands", "load_settings"]
+__all__ = ["commands"]
 
-DATA_DIR = click.option(
-    "--data-dir", type=click.Path(file_okay=False, path_type=Path), default=None, help="Installation; default .mamkit."
-)
-
-
-def load_settings(data_dir: Path | None) -> ServiceSettings:
-    """Return the settings of an installation; of the environment's or the default one, if no folder is given."""
-    return ServiceSettings.load() if data_dir is None else ServiceSettings.load(data_dir=data_dir)
-
-
-@click.group("db")
-def database() -> None:
-    """The database."""
-
-
-@database.command()
-@click.argument("revision", default="head")
-@DATA_DIR
-def upgrade(*, revision: str, data_dir: Path | None) -> None:
-    """Bring the tables to the state this version of mamkit needs, or to REVISION; safe to repeat."""
-    from mamkit import catalog
-    from mamkit_apps.wiring import migrate
-
-    settings = load_settings(data_dir)
-    if revision == "head":
-        migrate(settings)
-    else:
-        _known(revision)
-        settings.make_data_dir()
-        catalog.upgrade(settings.database, revision)
-    click.echo(f"at revision {catalog.current(settings.database)}")
-
-
-@database.command()
-@click.argument("revision")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@DATA_DIR
-def downgrade(*, revision: str, yes: bool, data_dir: Path | None) -> None:
-    """Take the tables back to an older REVISION; what only newer ones hold is lost. Make a backup first."""
-    from mamkit import catalog
-
-    settings = load_settings(data_dir)
-    _known(revision)
-    if not yes:
-        click.confirm(f"What the tables hold beyond revision {revision} is lost. Go on?", abort=True)
-    catalog.downgrade(settings.database, revision)
-    click.echo(f"at revision {catalog.current(settings.database)}")
-
-
-@database.command()
-@DATA_DIR
-def current(*, data_dir: Path | None) -> None:
-    """Print the revision of the tables, and the one that this version of mamkit needs."""
-    from mamkit.catalog import migrate
-
-    settings = load_settings(data_dir)
-    click.echo(f"{_found(settings) or 'none'} (this version needs {migrate.revisions()[0]})")
-
-
-@database.command()
-@DATA_DIR
-def check(*, data_dir: Path | None) -> None:
-    """End with status 0 if this version of mamkit can use the tables; changes nothing."""
-    from mamkit import catalog
-    from mamkit.catalog import migrate
-
-    settings = load_settings(data_dir)
-    found, needed = _found(settings), migrate.revisions()[0]
-    if found is None:
-        raise catalog.SchemaOutdatedError(current=None, head=needed)
-    catalog.check(settings.database)
-    fits = "as this version needs" if found == needed else f"which serves this version, too (it needs {needed})"
-    click.echo(f"at revision {found}, {fits}")
-
-
-def _found(settings: ServiceSettings) -> str | None:
-    """Return the revision of the tables, without making the file of a database that is not there."""
-    from mamkit import catalog
-
-    if settings.database_url is None and not (settings.data_dir / "mamkit.db").exists():
-        return None
-    return catalog.current(settings.database)
-
-
-def _known(revision: str) -> None:
-    from mamkit.catalog import migrate
-
-    known = ["base", *reversed(migrate.revisions())]
-    if revision not in known:
-        raise click.UsageError(f"{revision} is no revision; there are {', '.join(known)}")
-
+UPLOADING = ("asset.create", "asset.read", "asset.update", "preview.create", "preview.read")
+"""What `mamkit upload`, `import`, `ls` and `open` do."""
 
 ROLES = click.Choice(["admin", "editor", "reviewer", "viewer"])
 
@@ -129,29 +43,25 @@ def add(*, email: str, role: str, password_stdin: bool, data_dir: Path | None) -
 def _password(*, from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\n")
+    if not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask at; give --password-stdin")
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     return password
 
 
 async def _add_user(settings: ServiceSettings, email: str, role: str, password: str) -> None:
-    from mamkit import catalog as db
     from mamkit.auth import ROLES, PasswordHasher, check_strength
-    from mamkit.catalog import Catalog
     from mamkit_apps.wiring import migrate
 
     check_strength(password)
     await asyncio.to_thread(migrate, settings)
     digest = PasswordHasher().hash(password)
-    catalog = Catalog(settings.database)
-    try:
-        async with catalog.begin() as session:
-            await db.ensure_roles(session, ROLES)
-            user = await db.create_user(
-                session, email=email, display_name=email.partition("@")[0], password_hash=digest
-            )
-            await db.grant_role(session, user.id, role)
-    finally:
-        await catalog.close()
+    catalog = db()
+    async with catalog.Catalog(settings.database) as opened, opened.begin() as session:
+        await catalog.ensure_roles(session, ROLES)
+        name = email.partition("@")[0]
+        user = await catalog.create_user(session, email=email, display_name=name, password_hash=digest)
+        await catalog.grant_role(session, user.id, role)
 
 
 @users.command("list")
@@ -233,6 +143,41 @@ def password(*, email: str, password_stdin: bool, data_dir: Path | None) -> None
     click.echo(f"{email} has a new password, and no sessions")
 
 
+@users.command()
+@click.argument("email")
+@click.option("--name", default="command line", show_default=True, help="What the list of keys shows.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    default=UPLOADING,
+    show_default=True,
+    help="An action that it may do; may be given several times.",
+)
+@click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="When it ends.")
+@DATA_DIR
+def key(*, email: str, name: str, scopes: tuple[str, ...], days: int, data_dir: Path | None) -> None:
+    """Print a new API key, with which `mamkit upload` and programs act for somebody. It is shown this once."""
+    from mamkit.auth import ACTIONS, new_api_key
+
+    if unknown := set(scopes) - ACTIONS:
+        known = ", ".join(sorted(ACTIONS))
+        raise click.UsageError(f"no action is called {' or '.join(sorted(unknown))}; there are {known}")
+    made: list[str] = []
+
+    async def add_key(session: Any, user_id: UUID) -> None:
+        new = new_api_key(user_id, name=name, scopes=scopes, expires_at=utc_now() + timedelta(days=days))
+        record = new.record
+        await db().add_api_key(
+            session, key_id=record.id, user_id=user_id, name=name, digest=record.digest, scopes=record.scopes,
+            expires_at=record.expires_at,
+        )  # fmt: skip
+        made.append(new.key)
+
+    _change(data_dir, email, "api_key.added", {"scopes": " ".join(sorted(scopes))}, add_key)
+    click.echo(made[0])
+
+
 def db() -> Any:
     """Return the catalog's queries, which are loaded when a command needs them."""
     from mamkit import catalog
@@ -312,4 +257,4 @@ async def _each_user(settings: ServiceSettings) -> list[dict[str, Any]]:
         ]
 
 
-commands = [database, users]
+commands = [users]
