@@ -5,10 +5,11 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["at_once", "memory", "processors", "slots_of"]
+__all__ = ["at_once", "card_slots_of", "memory", "processors", "slots_of"]
 
 _CGROUP = Path("/sys/fs/cgroup")
 _SHARE = 0.75  # of the memory; the rest is the worker's own, the system's, and files that the system keeps at hand
+_SIZES = 4  # renditions of the usual ladder, each of which takes a session of a card
 _BUSY = 4  # processors that one encode of a ladder of four renditions keeps at work
 
 
@@ -52,3 +53,8 @@ def slots_of(count: int) -> int:
     waits for is made beside the first picture.
     """
     return max(min(count, 2), count // _BUSY)
+
+
+def card_slots_of(sessions: int) -> int:
+    """Return how many parts are best made at once on a card with so many sessions."""
+    return max(1, sessions // _SIZES)
