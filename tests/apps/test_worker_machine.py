@@ -6,12 +6,12 @@ import pytest
 
 from mamkit.transcode import UHD_LADDER
 from mamkit_apps.settings import SettingsError
-from mamkit_apps.worker.main import _slots_of
+from mamkit_apps.worker.machine import slots_of
 from mamkit_apps.worker.settings import WorkerSettings
 
 
 def test_a_slot_for_every_two_processors_and_two_where_there_are_two() -> None:
-    assert [_slots_of(count) for count in (1, 2, 3, 4, 8, 12, 16, 64)] == [1, 2, 2, 2, 4, 6, 8, 32]
+    assert [slots_of(count) for count in (1, 2, 3, 4, 8, 12, 16, 64)] == [1, 2, 2, 2, 4, 6, 8, 32]
 
 
 def test_the_operator_chooses_what_previews_are_made_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,8 @@ class ApiSettings(ServiceSettings):
     """What becomes of files and objects that were imported: they are moved to `done/` or `failed/`, or stay."""
     watch_settle_seconds: Annotated[int, Field(ge=1, le=3600)] = 10
     """Seconds for which size and time of a file must stay the same before it is imported."""
+    card_wait_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
+    """Seconds after which a film in HEVC or AV1 that a card has begun is made by processors, if no worker has one."""
     trash_days: Annotated[int, Field(ge=0, le=36_500)] = 30
     """Days for which assets lie in the trash before they are removed for good; 0: until somebody says so."""
 
@@ -168,6 +170,11 @@ class ApiSettings(ServiceSettings):
                 names=("JWT_KEY_PAIRS", "ACCESS_TOKEN_ALGORITHM"),
             )
         return pairs
+
+    @property
+    def card_wait(self) -> timedelta:
+        """After how long without a card a film that one has begun is made by processors."""
+        return timedelta(seconds=self.card_wait_seconds)
 
     @property
     def trash_lifetime(self) -> timedelta | None:

@@ -139,7 +139,9 @@ def build(settings: ApiSettings, tracing: "Tracing | None" = None) -> Parts:
     zones = open_zones(settings, edge_url=settings.edge_url)
     if tracing is not None:
         queue, zones = tracing.queue(queue), tracing.zones(zones)
-    publisher = Publisher(catalog, queue, zones, keep=settings.sign_bounds[1] + LATEST_CLOCK)
+    publisher = Publisher(
+        catalog, queue, zones, keep=settings.sign_bounds[1] + LATEST_CLOCK, card_wait=settings.card_wait
+    )
     ring = settings.ring("jwt_secret")
     pairs = settings.key_pairs()
     transport = HttpTransport()

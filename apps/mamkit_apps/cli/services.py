@@ -65,12 +65,17 @@ def edge(*, fd: int | None, stop_with_parent: bool) -> None:
 
 @click.command()
 @click.option("--stop-with-parent", is_flag=True, hidden=True)
-def worker(*, stop_with_parent: bool) -> None:
+@click.option(
+    "--encoder",
+    type=click.Choice(["auto", "cpu", "nvenc"]),
+    help="What encodes pictures, instead of WORKER_ENCODER; a card is used only where it works.",
+)
+def worker(*, stop_with_parent: bool, encoder: Literal["auto", "cpu", "nvenc"] | None) -> None:
     """Build previews. Settings come from the environment; run as many as you like."""
     from mamkit_apps.worker.main import run
     from mamkit_apps.worker.settings import WorkerSettings
 
-    settings = WorkerSettings.load()
+    settings = WorkerSettings.load(**({"worker_encoder": encoder} if encoder else {}))
     _prepare(settings.log_format, stop_with_parent=stop_with_parent)
     listener = None
     if settings.metrics_port is not None:

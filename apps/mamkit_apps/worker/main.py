@@ -4,12 +4,13 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import get_args
 
 import httpx
 
@@ -18,6 +19,7 @@ from mamkit.jobs import CanWait, Queue, QueueError
 from mamkit.previews import (
     Ack,
     ApiUnavailableError,
+    Card,
     Finished,
     InvalidMessageError,
     PreviewWorker,
@@ -26,14 +28,14 @@ from mamkit.previews import (
     Room,
     StaleReportError,
 )
-from mamkit.previews.messages import PART_JOB, PLAN_JOB
 from mamkit.signing import WebhookSigner
-from mamkit.transcode import Limits
+from mamkit.transcode import Codec, Device, Limits, choose_devices
 from mamkit.transcode.machine import at_once, memory, processors
 from mamkit_apps.bell import answering
 from mamkit_apps.settings import ServiceSettings
 from mamkit_apps.tracing import open_tracing
 from mamkit_apps.wiring import open_queue, open_zones
+from mamkit_apps.worker.machine import card_slots_of, slots_of
 from mamkit_apps.worker.metered import MeteredQueue
 from mamkit_apps.worker.monitor import monitor
 from mamkit_apps.worker.orders import Orders
@@ -43,7 +45,6 @@ __all__ = ["HttpReporter", "run"]
 
 log = logging.getLogger(__name__)
 
-WORK = (PLAN_JOB, PART_JOB)
 IDLE = 0.25  # seconds between two looks into an empty queue that cannot tell of a job
 LONGEST_REST = 0.5  # seconds; a signal is seen between two of them
 UNREACHABLE = 2.0  # seconds between two tries at a queue that does not answer
@@ -120,6 +121,8 @@ def _run(settings: WorkerSettings, orders: Orders, listener: socket.socket | Non
         from mamkit_apps.worker.traced import TracedWorker  # noqa: PLC0415 - of an extra that most do without
 
         make = partial(TracedWorker, tracing=tracing)
+    card_slots = 0 if room.card is None else card_slots_of(room.card.sessions)
+    processor_slots = settings.worker_slots or slots_of(processors())
     workers = [
         make(
             f"{socket.gethostname()}:{os.getpid()}:{slot}",
@@ -130,7 +133,7 @@ def _run(settings: WorkerSettings, orders: Orders, listener: socket.socket | Non
             policy=settings.policy,
             room=room,
         )
-        for slot in range(settings.worker_slots or _slots_of(processors()))
+        for slot in range(processor_slots + card_slots)
     ]
     desk = _Desk(queue, orders, room)
     with (
@@ -139,7 +142,9 @@ def _run(settings: WorkerSettings, orders: Orders, listener: socket.socket | Non
         answering(settings.data_dir, desk.ring),
         ThreadPoolExecutor(len(workers), thread_name_prefix="slot") as slots,
     ):
-        at_work = {slots.submit(desk.serve, worker) for worker in workers}
+        at_work = {
+            slots.submit(desk.serve, worker, card=slot >= processor_slots) for slot, worker in enumerate(workers)
+        }
         for slot in at_work:
             slot.add_done_callback(lambda _: orders.rouse())
         while at_work:
@@ -167,30 +172,37 @@ class _Desk:
         self._rung = 0
         self._trouble = ""
 
-    def serve(self, worker: PreviewWorker) -> None:
-        """Take job after job; whatever ends this slot against its will ends the others, too."""
+    def serve(self, worker: PreviewWorker, *, card: bool = False) -> None:
+        """Take job after job; whatever ends this slot against its will ends the others, too.
+
+        Args:
+            worker: Does the jobs.
+            card: Whether this is a slot of the machine's card.
+        """
         try:
             with closing(worker):
-                self._serve(worker)
+                self._serve(worker, card=card)
         except BaseException:
             self._orders.leaving.set()
             self._orders.stop.set()
             raise
 
-    def _serve(self, worker: PreviewWorker) -> None:
+    def _serve(self, worker: PreviewWorker, *, card: bool) -> None:
         orders = self._orders
         while not orders.leaving.is_set():
             if orders.paused:
                 orders.leaving.wait(IDLE)
                 continue
+            if card and self._room.card is not None:
+                self._room.card.refresh()
             if not self._room.precedence.insisted:  # else it would take time from a first picture
                 worker.prepare()
             rung = self._rung
             try:
-                if worker.run_once(orders.stop):
+                if worker.run_once(orders.stop, card=card):
                     self.ring()  # what is done lets others begin: the parts of a film that was planned
                 else:
-                    self._rest(rung)
+                    self._rest(rung, worker.kinds(card=card))
                 self._note("")
             except QueueError as error:
                 self._note(str(error))
@@ -205,13 +217,13 @@ class _Desk:
             elif before:
                 log.info("the queue answers again")
 
-    def _rest(self, rung: int) -> None:
+    def _rest(self, rung: int, kinds: Sequence[str]) -> None:
         """Wait for a job: until the queue tells of one where it can, and else for a moment or the bell."""
         if self._orders.leaving.is_set():
             return
         # While there are jobs whose turn it is not, the queue would tell of them at once, again and again.
-        if isinstance(self._queue, CanWait) and not self._room.precedence.insisted:
-            self._queue.wait(timedelta(seconds=LONGEST_REST), kinds=WORK)
+        if kinds and isinstance(self._queue, CanWait) and not self._room.precedence.insisted:
+            self._queue.wait(timedelta(seconds=LONGEST_REST), kinds=kinds)
             return
         with self._bell:
             self._bell.wait_for(lambda: self._rung != rung, IDLE)
@@ -223,15 +235,6 @@ class _Desk:
             self._bell.notify_all()
 
 
-def _slots_of(count: int) -> int:
-    """Return how many jobs are best done at once on so many processors.
-
-    One for every two, which an encode keeps at work; two where there are two or three, so that the sound that playback
-    waits for is made beside the first picture.
-    """
-    return max(min(count, 2), at_once(count))
-
-
 def _room(settings: WorkerSettings) -> Room:
     total = settings.worker_memory_bytes or memory()
     limits = Limits()
@@ -239,7 +242,22 @@ def _room(settings: WorkerSettings) -> Room:
         total,
         limits=limits if total is None else replace(limits, memory=min(limits.memory, total)),
         at_once=at_once(processors()),
+        card=None if settings.worker_encoder == "cpu" else _card(settings, limits),
     )
+
+
+def _card(settings: WorkerSettings, limits: Limits) -> Card | None:
+    """Return the card of this machine; None where there is none that encodes."""
+
+    def find() -> Mapping[Codec, Device]:
+        devices, notes = choose_devices(settings.worker_encoder, get_args(Codec), limits=limits)
+        log.info("the card encodes %s", ", ".join(devices) or "nothing")
+        for note in notes:
+            log.warning(note)
+        return devices
+
+    card = Card(find, sessions=settings.worker_card_sessions)
+    return card if card.devices else None
 
 
 def _callback_key(settings: ServiceSettings) -> bytes:

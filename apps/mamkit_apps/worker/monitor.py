@@ -3,14 +3,17 @@
 Metrics are in the Prometheus text format 0.0.4. Bind it to an address that only the operator's network reaches.
 """
 
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import get_args
 
-from mamkit.previews import Room
+from mamkit.previews import Card, Room
+from mamkit.transcode import Codec
 from mamkit_apps.prometheus import TEXT, family, label, queue_lines, span_lines
 from mamkit_apps.worker.metered import BUCKETS, MeteredQueue
 
@@ -57,8 +60,30 @@ def metrics_text(
     if room is not None:
         lines += family("mamkit_worker_memory_taken_bytes", "gauge", "What running jobs are thought to take.")
         lines.append(f"mamkit_worker_memory_taken_bytes {room.taken}")
+        if room.card is not None:
+            lines += _card_lines(room.card)
     lines += span_lines(spans())
     return "\n".join(lines) + "\n"
+
+
+def _card_lines(card: Card) -> list[str]:
+    lines = family("mamkit_worker_card_usable", "gauge", "Whether the card encodes a codec, as far as is known.")
+    for codec in get_args(Codec):
+        lines.append(f'mamkit_worker_card_usable{{codec="{codec}"}} {int(codec in card.devices)}')
+    lines += family("mamkit_worker_card_sessions", "gauge", "Renditions that the card may encode at once.")
+    lines.append(f"mamkit_worker_card_sessions {card.sessions}")
+    lines += family("mamkit_worker_card_sessions_taken", "gauge", "Renditions that the card encodes now.")
+    lines.append(f"mamkit_worker_card_sessions_taken {card.taken}")
+    lines += family("mamkit_worker_card_parts_total", "counter", "Parts of pictures given to the card, by outcome.")
+    for outcome, count in (("made", card.made), ("failed", card.failed)):
+        lines.append(f'mamkit_worker_card_parts_total{{outcome="{outcome}"}} {count}')
+    return lines
+
+
+def _health(room: Room | None) -> str:
+    """Return that the process serves, and what encodes; looks at nothing else, so that a dead queue restarts nobody."""
+    devices = {} if room is None or room.card is None else room.card.devices
+    return json.dumps({"status": "ok", "encoders": {codec: devices.get(codec, "cpu") for codec in get_args(Codec)}})
 
 
 @contextmanager
@@ -86,8 +111,8 @@ def monitor(
 
         def do_GET(self) -> None:
             match self.path.partition("?")[0]:
-                case "/healthz":  # the process serves; looks at nothing else, so that a dead queue restarts no worker
-                    self._answer(HTTPStatus.OK, "application/json", '{"status":"ok"}')
+                case "/healthz":
+                    self._answer(HTTPStatus.OK, "application/json", _health(room))
                 case "/metrics":
                     self._answer(HTTPStatus.OK, TEXT, metrics_text(queue, room=room, spans=spans))
                 case _:

@@ -30,6 +30,11 @@ class WorkerSettings(ServiceSettings):
     """Jobs that are done at once; 0: one for every two processors, and two where there are two or three."""
     worker_memory_bytes: Annotated[int, Field(ge=0)] = 0
     """Memory that all child processes together may take; 0: three quarters of the machine's, or of the container's."""
+    worker_encoder: Literal["auto", "cpu", "nvenc"] = "cpu"
+    """What pictures are encoded with: `auto` uses an NVIDIA card for what it proves to encode when the worker starts,
+    `nvenc` does the same and warns where it cannot, `cpu` is the processors alone."""
+    worker_card_sessions: Annotated[int, Field(ge=1, le=256)] = 6
+    """Renditions that the card encodes at once for parts; one more is opened for a moment where a film is planned."""
     preview_codecs: Names = ("h264",)
     """What pictures are encoded in, with commas: `h264`, `hevc`, `av1`. Each has all sizes; old players need H.264."""
     preview_container: Container = "fmp4"

@@ -256,6 +256,8 @@ class Preview(Base):
     """Where this generation is made; None: where the version says. Once it plays, the version says the same."""
     serving: Mapped[bool] = mapped_column(default=False, server_default=false())
     """Whether an earlier generation plays while this one is made; the version says where that lies."""
+    by_processor: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether no card is to make it any more."""
     failure_code: Mapped[str | None] = mapped_column(PlainText(100))
     failure: Mapped[str | None]
     revision: Mapped[int] = mapped_column(BigInteger, default=1)

@@ -39,8 +39,8 @@ _TELL_EVERY = timedelta(seconds=1)
 
 _NEXT: Mapping[PreviewStatus, frozenset[PreviewStatus]] = {
     "queued": frozenset({"building", "failed"}),
-    "building": frozenset({"playable", "ready", "failed"}),
-    "playable": frozenset({"ready", "failed"}),
+    "building": frozenset({"playable", "ready", "failed", "queued"}),  # the last where no card is left that could go on
+    "playable": frozenset({"ready", "failed", "queued"}),
     "ready": frozenset({"queued", "building"}),  # built anew
     "failed": frozenset({"queued", "building"}),  # tried again
 }
@@ -86,11 +86,11 @@ async def begin_anew(session: AsyncSession, preview: Preview, *, prefix: str) ->
 
     Args:
         session: Of `Catalog.begin`.
-        preview: Which preview; it is ready or has failed.
+        preview: Which preview; it has begun.
         prefix: Where the new generation will lie; the version is told once it plays.
 
     Raises:
-        PreviewStateError: It is being built.
+        PreviewStateError: It has not begun.
     """
     preview = await preview_of(session, preview.version_id, for_update=True)
     preview.serving = preview.serving or preview.status == "ready"
@@ -119,7 +119,7 @@ async def set_status(
         session: Of `Catalog.begin`.
         preview: Which preview.
         status: queued → building → playable → ready; building → ready; all but `ready` → failed; from `ready` and
-            `failed` back to queued or building.
+            `failed` back to queued or building, and from `building` and `playable` to queued.
         failure_code: Stable code of what went wrong; forgotten when the preview moves on.
         failure: The same in one sentence.
 

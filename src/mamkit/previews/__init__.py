@@ -5,6 +5,7 @@ The one package of the library that uses the others. `Ingest` and `Publisher` be
 """
 
 from mamkit.previews.builder import PreviewWorker, Reporter
+from mamkit.previews.card import Card, CardBusyError
 from mamkit.previews.errors import (
     ApiUnavailableError,
     InvalidMessageError,
@@ -26,6 +27,8 @@ from mamkit.previews.trash import Trash
 __all__ = [
     "Ack",
     "ApiUnavailableError",
+    "Card",
+    "CardBusyError",
     "Failed",
     "Finished",
     "Ingest",

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterable
 
-from mamkit.jobs import NewJob
+from mamkit.jobs import Job, NewJob
 from mamkit.previews._stills import is_of_still
-from mamkit.previews.messages import PartJob, PlanJob
-from mamkit.transcode import Part
+from mamkit.previews.messages import PartJob, PlanJob, part_kind
+from mamkit.transcode import Part, Plan
 
-__all__ = ["LATER", "in_order", "new_job", "priority_of", "turn", "work_of"]
+__all__ = ["LATER", "end_of", "in_order", "new_job", "part_jobs", "priority_of", "turn", "work_of"]
 
 FIRST = 0  # priority of what a person waits for: the plan, and the parts that make a preview playable
 LATER = 100
@@ -63,3 +63,31 @@ def work_of(part: Part) -> float:
 
 def new_job(kind: str, payload: PlanJob | PartJob, dedupe_key: str, priority: int) -> NewJob:
     return NewJob(kind=kind, payload=json.loads(payload.model_dump_json()), dedupe_key=dedupe_key, priority=priority)
+
+
+def part_jobs(plan: Plan, parts: Iterable[Part], about: PartJob, *, name: str, films: int) -> list[NewJob]:
+    """Return the jobs of some parts of a plan, in the order in which they are best done.
+
+    Args:
+        plan: Of the film.
+        parts: In the order in which they are best done.
+        about: What all of them say, with any part.
+        name: Of the preview, in dedupe keys.
+        films: How many films the user has in the making.
+    """
+    return [
+        new_job(
+            part_kind(plan, part),
+            about.model_copy(update={"part": part}),
+            f"part:{name}:{part.index}",
+            priority_of(part, place, films),
+        )
+        for place, part in enumerate(parts)
+    ]
+
+
+def end_of(job: Job) -> tuple[str, str]:
+    """Return the code of how a job ended that made nothing, and the same in words."""
+    if job.state == "cancelled":
+        return "previews.cancelled", "a job of the preview was cancelled"
+    return "previews.gave_up", f"given up after {job.attempts} tries: {job.reason}"

@@ -7,10 +7,11 @@ out, another worker takes the job, encodes the same bytes again under the same k
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import timedelta
+from functools import partial
 from typing import Literal
 
 from mamkit.errors import MamkitError
@@ -18,11 +19,13 @@ from mamkit.jobs import Heartbeat, Lease, LeaseLostError, Queue, backoff
 from mamkit.previews._master import open_master
 from mamkit.previews._stills import STILL_PLAN, facts_of_still, is_of_still
 from mamkit.previews._upload import UPLOADS, StoreSink
+from mamkit.previews.card import CardBusyError
 from mamkit.previews.errors import ApiUnavailableError, InvalidMessageError, ReportNotTakenError, StaleReportError
 from mamkit.previews.layout import plan_key
 from mamkit.previews.messages import (
     PART_JOB,
     PLAN_JOB,
+    SHARED_JOB,
     Ack,
     Failed,
     Finished,
@@ -38,7 +41,12 @@ from mamkit.previews.policy import PlanPolicy
 from mamkit.previews.room import NoRoomError, Room, memory_of
 from mamkit.storage import ObjectReader, StorageFullError, StorageUnavailableError, Zones
 from mamkit.transcode import (
+    Codec,
+    ContainmentError,
+    Device,
+    EncodeError,
     MediaError,
+    MediaInfo,
     Part,
     PartResult,
     Plan,
@@ -127,7 +135,13 @@ class PreviewWorker:
         del step, lease
         return nullcontext()
 
-    def run_once(self, stop: threading.Event) -> bool:
+    def kinds(self, *, card: bool = False) -> tuple[str, ...]:
+        """Return which jobs are taken: by a slot of the processors, or by one of the machine's card."""
+        if not card:
+            return PLAN_JOB, PART_JOB, SHARED_JOB
+        return () if self._room.card is None else self._room.card.kinds
+
+    def run_once(self, stop: threading.Event, *, card: bool = False) -> bool:
         """Take one job and bring it to an end: done, handed back, or given up; return False if none was waiting.
 
         Whatever fails in the job is told to the queue and the API, never raised. A job waits where it is not its turn;
@@ -135,32 +149,39 @@ class PreviewWorker:
 
         Args:
             stop: When set, the running child is ended and the job handed back unharmed.
+            card: Whether to take none but pictures that the machine's card encodes. Without, such are taken, too: the
+                card makes them where it is free, and the processors where not.
 
         Raises:
             QueueError: The queue itself cannot be reached.
         """
         self._room.pass_by(stop)
+        if not (kinds := self.kinds(card=card)):
+            return False
         try:
-            with self._room.precedence.claim(self._claim) as lease:
+            with self._room.precedence.claim(partial(self._claim, kinds)) as lease:
                 if lease is None:
                     return False
                 with self.around("job", lease), Heartbeat(self._queue, lease, duration=self._lease) as heartbeat:
                     cancelled = _Either(stop, heartbeat.lost)
                     # A job that is lost is somebody else's now, and their word counts.
                     with suppress(LeaseLostError, StaleReportError):
-                        self._settle(lease, cancelled, stop)
+                        self._settle(lease, cancelled, stop, card=card)
         except NoRoomError as error:
             self._room.wait(error.need, stop)
+        except CardBusyError as error:
+            if self._room.card is not None:
+                self._room.card.wait(error.need, stop)
         return True
 
-    def _claim(self, before: int | None) -> Lease | None:
-        return self._queue.claim(self._name, kinds=[PLAN_JOB, PART_JOB], lease=self._lease, before=before)
+    def _claim(self, kinds: Sequence[str], before: int | None) -> Lease | None:
+        return self._queue.claim(self._name, kinds=kinds, lease=self._lease, before=before)
 
-    def _settle(self, lease: Lease, cancelled: "_Either", stop: threading.Event) -> None:
+    def _settle(self, lease: Lease, cancelled: "_Either", stop: threading.Event, *, card: bool) -> None:
         """Do the job and tell the queue how it ended."""
         try:
-            self._do(lease, cancelled)
-        except NoRoomError:
+            self._do(lease, cancelled, card=card)
+        except (NoRoomError, CardBusyError):
             self._queue.release(lease)  # it keeps its place, and may fit on another machine
             raise
         except TranscodeInterruptedError:
@@ -213,12 +234,12 @@ class PreviewWorker:
         nothing = PartResult(part=job.part.index, inits=(), segments=())
         return Finished(version_id=job.version_id, job_id=lease.job.id, fence=lease.fence, result=nothing)
 
-    def _do(self, lease: Lease, cancelled: "_Either") -> None:
+    def _do(self, lease: Lease, cancelled: "_Either", *, card: bool) -> None:
         job = parse_job(lease.job.kind, lease.job.payload)
         if isinstance(job, PlanJob):
             self._plan(lease, job, cancelled)
         else:
-            self._encode(lease, job, cancelled)
+            self._encode(lease, job, cancelled, card=card)
 
     def _plan(self, lease: Lease, job: PlanJob, cancelled: "_Either") -> None:
         with (
@@ -228,7 +249,7 @@ class PreviewWorker:
         ):
             try:
                 info = probe(source, limits=self._room.limits, cancelled=cancelled, children=self._room.children)
-                facts, plan = json.loads(info.model_dump_json()), self._policy.plan(info)
+                facts, plan = json.loads(info.model_dump_json()), self._planned(info, job, cancelled)
             except StillImageError as still:
                 facts, plan = facts_of_still(still, size_of(source)), STILL_PLAN
         self._report(
@@ -241,12 +262,25 @@ class PreviewWorker:
             )
         )
 
-    def _encode(self, lease: Lease, job: PartJob, cancelled: "_Either") -> None:
-        plan = read_plan(self._zones.previews, job.prefix)
-        with self._room.take(memory_of(plan, job.part)):
-            self._make(lease, job, plan, cancelled)
+    def _planned(self, info: MediaInfo, job: PlanJob, cancelled: "_Either") -> Plan:
+        plan, card = self._policy.plan(info), self._room.card
+        if card is None or job.by_processor:
+            return plan
+        return card.plan(plan, limits=self._room.limits, cancelled=cancelled, children=self._room.children)
 
-    def _make(self, lease: Lease, job: PartJob, plan: Plan, cancelled: "_Either") -> None:
+    def _encode(self, lease: Lease, job: PartJob, cancelled: "_Either", *, card: bool) -> None:
+        plan = read_plan(self._zones.previews, job.prefix)
+        with self._room.take(memory_of(plan, job.part)), self._devices(plan, job.part, insist=card) as devices:
+            self._make(lease, job, plan, devices, cancelled)
+
+    def _devices(self, plan: Plan, part: Part, *, insist: bool) -> AbstractContextManager[Mapping[Codec, Device]]:
+        if self._room.card is None or part.kind != "video":
+            return nullcontext({})
+        return self._room.card.take(plan, insist=insist)
+
+    def _make(
+        self, lease: Lease, job: PartJob, plan: Plan, devices: Mapping[Codec, Device], cancelled: "_Either"
+    ) -> None:
         sink = StoreSink(
             self._zones.previews,
             job.prefix,
@@ -261,18 +295,41 @@ class PreviewWorker:
             return
         try:
             with open_master(self._zones.masters, job.master_key) as source, self.around("encode", lease):
-                result = self._made(source, plan, job.part, sink, cancelled)
+                result = self._made(source, plan, job.part, sink, cancelled, devices=devices)
             sink.finish()
         finally:
             sink.abandon()
         self._report(Finished(version_id=job.version_id, job_id=lease.job.id, fence=lease.fence, result=result))
 
-    def _made(self, source: Source, plan: Plan, part: Part, sink: StoreSink, cancelled: "_Either") -> PartResult:
+    def _made(
+        self,
+        source: Source,
+        plan: Plan,
+        part: Part,
+        sink: StoreSink,
+        cancelled: "_Either",
+        *,
+        devices: Mapping[Codec, Device],
+    ) -> PartResult:
         limits, children = self._room.limits, self._room.children
         if is_of_still(part):
             art = make_thumbnails(source, sink, limits=limits, cancelled=cancelled, children=children)
             return PartResult(part=part.index, inits=(), segments=(), art=art)
-        return encode_part(source, plan, part, sink, limits=limits, cancelled=cancelled, children=children)
+        make = partial(
+            encode_part, source, plan, part, sink,
+            devices=devices, limits=limits, cancelled=cancelled, children=children,
+        )  # fmt: skip
+        if self._room.card is None or not devices:
+            return make()
+        try:
+            result = make()
+        except (EncodeError, ContainmentError):
+            self._room.card.note(failed=True)
+            raise
+        self._room.card.note(failed=bool(result.notes))
+        for note in result.notes:
+            log.warning("part %d: %s", part.index, note)
+        return result
 
 
 class _Either:

@@ -4,23 +4,25 @@ Everything is validated on arrival; a job or a report of another version of mamk
 and waits for somebody who understands it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from mamkit.errors import MissingExtraError
 from mamkit.previews.errors import InvalidMessageError
-from mamkit.transcode import Part, PartResult, Plan
+from mamkit.transcode import Codec, Part, PartResult, Plan
 
 try:
-    from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+    from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_serializer
 except ImportError as error:
     raise MissingExtraError("previews", package="pydantic") from error
 
 __all__ = [
+    "CARD_JOBS",
     "PART_JOB",
     "PLAN_JOB",
+    "SHARED_JOB",
     "Ack",
     "Failed",
     "Finished",
@@ -29,15 +31,25 @@ __all__ = [
     "Planned",
     "Progress",
     "Report",
+    "bound_codecs",
     "parse_job",
     "parse_plan",
     "parse_report",
+    "part_kind",
 ]
 
 PLAN_JOB = "preview.plan"
 """Kind of the job that probes a master and plans its preview."""
 PART_JOB = "preview.part"
-"""Kind of the job that encodes one part of a plan."""
+"""Kind of the job that encodes one part of a plan, which needs no card."""
+SHARED_JOB = "preview.part.shared"
+"""Kind of the job that encodes pictures in H.264 which go together whether a card or a processor makes them."""
+CARD_JOBS: Mapping[str, frozenset[Codec]] = {
+    "preview.part.hevc": frozenset({"hevc"}),
+    "preview.part.av1": frozenset({"av1"}),
+    "preview.part.hevc+av1": frozenset({"hevc", "av1"}),
+}
+"""Kinds of the jobs that encode pictures in codecs that the card of a plan has to make, for it alone goes with them."""
 
 
 class Message(BaseModel):
@@ -51,6 +63,13 @@ class PlanJob(Message):
 
     version_id: UUID
     master_key: str
+    by_processor: bool = False
+    """Whether no card is to make it."""
+
+    @model_serializer(mode="wrap")
+    def _plainly(self, handler: Callable[[object], dict[str, Any]]) -> dict[str, Any]:
+        """Leave out what most do not say: versions that know of no cards understand them."""
+        return {name: value for name, value in handler(self).items() if value or name != "by_processor"}
 
 
 class PartJob(Message):
@@ -111,7 +130,23 @@ Report = Annotated[Planned | Progress | Finished | Failed, Field(discriminator="
 _REPORT: TypeAdapter[Planned | Progress | Finished | Failed] = TypeAdapter(Report)
 
 
-_JOBS: Mapping[str, type[PlanJob | PartJob]] = {PLAN_JOB: PlanJob, PART_JOB: PartJob}
+_JOBS: Mapping[str, type[PlanJob | PartJob]] = {
+    PLAN_JOB: PlanJob,
+    **dict.fromkeys([PART_JOB, SHARED_JOB, *CARD_JOBS], PartJob),
+}
+
+
+def part_kind(plan: Plan, part: Part) -> str:
+    """Return the kind of the job that encodes a part: it says who can."""
+    if part.kind != "video" or not plan.devices:
+        return PART_JOB
+    bound = bound_codecs(plan.devices)
+    return next((kind for kind, codecs in CARD_JOBS.items() if codecs == bound), SHARED_JOB)
+
+
+def bound_codecs(devices: Iterable[str]) -> frozenset[str]:
+    """Return those of a plan's codecs that a card makes and no processor can go on with."""
+    return frozenset(devices) - {"h264"}
 
 
 def parse_job(kind: str, payload: Mapping[str, Any]) -> PlanJob | PartJob:

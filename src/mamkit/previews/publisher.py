@@ -20,14 +20,16 @@ from mamkit import catalog as db
 from mamkit.catalog import Catalog, CatalogUnavailableError, Preview, PreviewNotFoundError
 from mamkit.catalog.leftovers import leave_behind
 from mamkit.jobs import Job, JobNotFoundError, NewJob, Queue, QueueUnavailableError
-from mamkit.previews._generations import is_of, name_of, prefix_of
+from mamkit.previews._card_watch import CardWatch
+from mamkit.previews._generations import LATE, begin_anew, is_of, name_of, prefix_of
 from mamkit.previews._growth import Growth, Nursery
-from mamkit.previews._ordering import LATER, in_order, new_job, priority_of, turn, work_of
+from mamkit.previews._ordering import LATER, end_of, in_order, new_job, part_jobs, turn, work_of
 from mamkit.previews._publication import is_playable, tracks_of, write_playlists
+from mamkit.previews._without_card import begin_without_card, is_bound, waits_in_vain
 from mamkit.previews.errors import PartsDisagreeError, StaleReportError
 from mamkit.previews.layout import JSON_TYPE, plan_key
 from mamkit.previews.messages import (
-    PART_JOB,
+    CARD_JOBS,
     PLAN_JOB,
     Ack,
     Failed,
@@ -40,14 +42,14 @@ from mamkit.previews.messages import (
     parse_job,
 )
 from mamkit.previews.state import PreviewState
-from mamkit.storage import Zones, preview_prefix
+from mamkit.storage import Zones
 
-__all__ = ["KEEP", "LATE", "Publisher"]
+__all__ = ["CARD_WAIT", "KEEP", "LATE", "Publisher"]
 
 log = logging.getLogger(__name__)
 
 KEEP = timedelta(hours=25)  # a day for a film that somebody paused, and an hour for clocks that differ
-LATE = timedelta(hours=1)  # for which a worker may go on writing what nobody wants; a part takes no longer
+CARD_WAIT = timedelta(minutes=5)  # as long as a worker may be away that is brought to a new version
 
 
 class Publisher:
@@ -58,14 +60,18 @@ class Publisher:
         queue: Where workers find their jobs.
         zones: Playlists are written to the previews zone.
         keep: For how long the objects of a preview that was built anew stay: longer than any URL that plays it.
+        card_wait: After how long without a worker whose card could go on a film is made by processors, from its start.
     """
 
-    def __init__(self, catalog: Catalog, queue: Queue, zones: Zones, *, keep: timedelta = KEEP) -> None:
+    def __init__(
+        self, catalog: Catalog, queue: Queue, zones: Zones, *, keep: timedelta = KEEP, card_wait: timedelta = CARD_WAIT
+    ) -> None:
         self._catalog = catalog
         self._queue = queue
         self._zones = zones
         self._keep = keep
         self._nursery = Nursery()
+        self._cards = CardWatch(queue, card_wait)
 
     async def start(self, version_id: UUID) -> None:
         """Put the first job of a preview into the queue; its row must be in the catalog. Safe to repeat.
@@ -79,7 +85,7 @@ class Publisher:
             films = await db.in_the_making(session, version_id)
         if preview.status == "failed" or preview.plan is not None:
             return
-        job = PlanJob(version_id=version_id, master_key=version.master_key)
+        job = PlanJob(version_id=version_id, master_key=version.master_key, by_processor=preview.by_processor)
         # Outside any transaction of the catalog: on SQLite the queue needs the same one write lock.
         [job_id] = await self._enqueue([new_job(PLAN_JOB, job, f"plan:{name_of(preview)}", turn(films))])
         async with self._catalog.begin() as session:
@@ -97,7 +103,7 @@ class Publisher:
             if preview.status != "failed":
                 return
             if preview.failure_code == PartsDisagreeError.code:
-                await self._begin_anew(session, preview)  # nothing of the last try can be kept
+                await begin_anew(session, preview)  # nothing of the last try can be kept
             else:
                 await db.set_status(session, preview, "queued" if preview.plan is None else "building")
             self._nursery.forget(version_id)
@@ -126,17 +132,10 @@ class Publisher:
             preview = await db.preview_of(session, version_id, for_update=True)
             if preview.status not in {"ready", "failed"}:
                 return
-            await self._begin_anew(session, preview)
+            preview.by_processor = False  # there may be a card again
+            await begin_anew(session, preview)
             self._nursery.forget(version_id)
         await self.start(version_id)
-
-    async def _begin_anew(self, session: AsyncSession, preview: Preview) -> None:
-        version = await db.version_by_id(session, preview.version_id)
-        if preview.prefix not in {None, version.preview_prefix}:  # what was never played, and failed
-            await leave_behind(session, preview.prefix or "", asset_id=version.asset_id, keep=LATE)
-        generation = preview.generation + 1
-        prefix = preview_prefix(version.asset_id, version.id, generation=generation)
-        await db.begin_anew(session, preview, prefix=prefix)
 
     async def state(self, version_id: UUID) -> PreviewState:
         """Return how far a preview is.
@@ -203,24 +202,15 @@ class Publisher:
         async with self._catalog.begin() as session:
             preview = await db.preview_of(session, report.version_id, for_update=True)
             version = await db.version_by_id(session, report.version_id)
-            if preview.status == "failed":
+            if preview.status == "failed" or (preview.by_processor and plan.devices):
                 return Ack(wanted=False)
             if preview.plan is None:
                 # The plan's object comes before the row that says that it is there.
-                text = plan.model_dump_json()
-                await asyncio.to_thread(
-                    self._zones.previews.put,
-                    plan_key(prefix_of(preview, version)),
-                    text.encode(),
-                    content_type=JSON_TYPE,
-                )
+                text, key = plan.model_dump_json(), plan_key(prefix_of(preview, version))
+                await asyncio.to_thread(self._zones.previews.put, key, text.encode(), content_type=JSON_TYPE)
                 await db.set_facts(session, version, report.facts)
-                await db.start_building(
-                    session,
-                    preview,
-                    plan=json.loads(text),
-                    parts=[(part.index, part.kind) for part in plan.parts],
-                )
+                parts = [(part.index, part.kind) for part in plan.parts]
+                await db.start_building(session, preview, plan=json.loads(text), parts=parts)
         await self._enqueue_parts(report.version_id)
         return Ack(wanted=True)
 
@@ -231,20 +221,13 @@ class Publisher:
             preview = await db.preview_of(session, version_id)
             open_parts = await db.open_parts(session, version_id)
             films = await db.in_the_making(session, version_id)
-        if preview.plan is None:
+        if preview.plan is None or waits_in_vain(preview):
             return  # its plan has been given up since
         plan = self._nursery.of(preview).plan
         parts = in_order(part for part in plan.parts if part.index in open_parts)
         prefix = prefix_of(preview, version)
-        jobs = [
-            new_job(
-                PART_JOB,
-                PartJob(version_id=version_id, master_key=version.master_key, prefix=prefix, part=part),
-                f"part:{name_of(preview)}:{part.index}",
-                priority_of(part, place, films),
-            )
-            for place, part in enumerate(parts)
-        ]
+        any_part = PartJob(version_id=version_id, master_key=version.master_key, prefix=prefix, part=plan.parts[0])
+        jobs = part_jobs(plan, parts, any_part, name=name_of(preview), films=films)
         # First what somebody waits for: a film of an hour has hundreds of others, which take their time.
         urgent = 1 + max((place for place, job in enumerate(jobs) if job.priority < LATER), default=-1)
         ids = [*await self._enqueue(jobs[:urgent]), *await self._enqueue(jobs[urgent:])]
@@ -339,14 +322,28 @@ class Publisher:
         await db.set_status(session, preview, "ready" if growth.finished else "playable")
         growth.published(began)
 
-    async def _failed(self, version_id: UUID, code: str, message: str, *, job: PlanJob | PartJob | None = None) -> Ack:
+    async def _failed(
+        self, version_id: UUID, code: str, message: str, *, job: PlanJob | PartJob | None = None, generation: int = 0
+    ) -> Ack:
         async with self._catalog.begin() as session:
             preview = await db.preview_of(session, version_id, for_update=True)
-            if preview.status in {"failed", "ready"} or (isinstance(job, PartJob) and not is_of(job, preview)):
+            anew = generation not in {0, preview.generation} or (isinstance(job, PartJob) and not is_of(job, preview))
+            if anew or preview.status in {"failed", "ready"} or waits_in_vain(preview):
                 return Ack(wanted=False)
-            await db.set_status(session, preview, "failed", failure_code=code, failure=message)
-            self._nursery.forget(version_id)
+            if not is_bound(preview) or not isinstance(job, PartJob) or job.part.kind != "video":
+                await db.set_status(session, preview, "failed", failure_code=code, failure=message)
+                self._nursery.forget(version_id)
+                return Ack(wanted=True)
+            generation = preview.generation
+        await self._go_without_card(version_id, generation, f"{code}: {message}")
         return Ack(wanted=True)
+
+    async def _go_without_card(self, version_id: UUID, generation: int, why: str) -> None:
+        """Begin a film anew, by processors alone, that no card can go on with; after a crash, `reconcile` ends this."""
+        if await begin_without_card(self._catalog, self._queue, version_id, generation):
+            self._nursery.forget(version_id)
+            log.warning("preview %s is made by processors, because no card goes on with it: %s", version_id, why)
+            await self.start(version_id)
 
     async def reconcile(self) -> int:
         """Bring every unfinished preview back on its way, and return how many there are.
@@ -361,6 +358,7 @@ class Publisher:
         """
         count = 0
         last: UUID | None = None
+        self._cards.begin()
         while True:
             async with self._catalog.read() as session:
                 page = await db.unfinished_previews(session, after=last)
@@ -380,19 +378,23 @@ class Publisher:
             count, last = count + len(page), page[-1].version_id
 
     async def _reconcile(self, preview: Preview) -> None:
+        version_id, generation = preview.version_id, preview.generation
+        if waits_in_vain(preview):
+            await self._go_without_card(version_id, generation, "that was found before")
+            return
         waited_for = [preview.job_id]
         if preview.plan is not None:  # then its job has done its work, whatever became of it
             async with self._catalog.read() as session:
-                waited_for = [*(await db.open_parts(session, preview.version_id)).values()]
+                waited_for = [*(await db.open_parts(session, version_id)).values()]
         jobs = await asyncio.to_thread(self._jobs, waited_for)
         for job in jobs:
-            if job is not None and job.state == "dead":
-                await self._failed(
-                    preview.version_id, "previews.gave_up", f"given up after {job.attempts} tries: {job.reason}"
-                )
+            if job is None:
+                continue
+            if job.kind in CARD_JOBS and await asyncio.to_thread(self._cards.is_in_vain, job):
+                await self._go_without_card(version_id, generation, f"{job.kind} is {job.state}")
                 return
-            if job is not None and job.state == "cancelled":
-                await self._failed(preview.version_id, "previews.cancelled", "a job of the preview was cancelled")
+            if job.state in {"dead", "cancelled"}:
+                await self._failed(version_id, *end_of(job), generation=generation)
                 return
         if all(job is not None and job.state != "done" for job in jobs) and jobs:
             return  # of thousands that wait, none costs more than the look

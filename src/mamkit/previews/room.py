@@ -13,6 +13,7 @@ from threading import Condition
 from mamkit.errors import MamkitError
 from mamkit.previews._precedence import Precedence
 from mamkit.previews._stills import is_of_still
+from mamkit.previews.card import Card
 from mamkit.transcode import Cancellation, Children, Limits, Part, Plan, machine
 
 __all__ = ["NoRoomError", "Room", "memory_of"]
@@ -57,6 +58,7 @@ class Room:
     Args:
         memory: Bytes that all children may take together; None: as much as they like.
         limits: Bounds of each child; `Limits()` if None.
+        card: The machine's card; None where it has none that encodes.
         at_once: Parts that the processors can make at once without one being slower for it. While a film is on its
             way to its first picture, and as many jobs or more are in hand, only what is as urgent is begun. None: any
             number.
@@ -65,7 +67,14 @@ class Room:
         ValueError: The memory is not larger than zero, or `at_once` is less.
     """
 
-    def __init__(self, memory: int | None = None, *, limits: Limits | None = None, at_once: int | None = None) -> None:
+    def __init__(
+        self,
+        memory: int | None = None,
+        *,
+        limits: Limits | None = None,
+        at_once: int | None = None,
+        card: Card | None = None,
+    ) -> None:
         if memory is not None and memory <= 0:
             raise ValueError("the memory must be larger than zero")
         if at_once is not None and at_once < 0:
@@ -75,6 +84,8 @@ class Room:
         """Whose turn it is."""
         self.children = Children(ahead=False, keep=_KEPT, idle=_IDLE)
         """Go on with their film, whichever worker has its next part."""
+        self.card = card
+        """What encodes beside the processors."""
         self._workers = 0
         self._memory = memory
         self._taken: list[int] = []
@@ -125,7 +136,7 @@ class Room:
             self._taken.append(need)
             left = None if self._memory is None else self._memory - sum(self._taken)
         if left is not None:
-            self.children.keep_at_most(max(0, left) // _PROCESS)
+            self.children.keep_at_most(max(0, left) // machine.memory_of())
         try:
             yield
         finally:

@@ -37,9 +37,11 @@ from mamkit.transcode.containment.contain import (
     choose_devices,
     encode_part,
     make_thumbnails,
+    plan_on_card,
     probe,
     try_encoder,
 )
+from mamkit.transcode.encoding.encoders import on_card
 from mamkit.transcode.errors import (
     ChildCrashedError,
     ChildMemoryError,
@@ -182,6 +184,8 @@ __all__ = [
     "media_playlist",
     "media_playlist_name",
     "multivariant_playlist",
+    "on_card",
+    "plan_on_card",
     "poster_size",
     "probe",
     "rendition_names",

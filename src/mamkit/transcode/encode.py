@@ -44,7 +44,8 @@ def encode_part_here(
         part: One of `plan.parts`.
         sink: Takes what is made; called from this thread only. What it raises ends the encoding.
         devices: What encodes each codec; the processor where nothing is named.
-        headers: Initialisation segments of renditions that other parts have made already: these are kept to.
+        headers: Initialisation segments of renditions that other parts have made already: these are kept to, and those
+            of the plan.
 
     Raises:
         MediaUnreadableError: The part is of pictures, and not one of the source can be decoded.
@@ -56,7 +57,7 @@ def encode_part_here(
     segments: list[Segment] = []
     art: list[ArtFile] = []
     if part.kind == "video":
-        made = encode_video(source, plan, part, devices or {}, headers or {})
+        made = encode_video(source, plan, part, devices or {}, {**plan.shared_headers, **(headers or {})})
     else:
         made = _MAKERS[part.kind](source, plan, part)
     with closing(made) as events:

@@ -5,13 +5,14 @@ All models are frozen, compare by value and go to JSON and back without loss (`m
 Media time is a `Fraction` of a second, sizes are bytes, bit rates are bits per second.
 """
 
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from mamkit.errors import MissingExtraError
 
 try:
-    from pydantic import BaseModel, ConfigDict
+    from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, model_serializer
 except ImportError as error:
     raise MissingExtraError("transcode", package="pydantic") from error
 
@@ -58,6 +59,14 @@ Device = Literal["cpu", "nvenc"]
 
 VideoRange = Literal["SDR", "PQ", "HLG"]
 """How pictures hold brightness, as playlists call it (RFC 8216bis section 4.4.6.2): PQ is that of HDR10."""
+
+
+def _unpacked(value: object) -> object:
+    return bytes.fromhex(value) if isinstance(value, str) else value
+
+
+_Bytes = Annotated[bytes, BeforeValidator(_unpacked), PlainSerializer(bytes.hex, return_type=str, when_used="json")]
+"""Bytes that are hexadecimal in JSON."""
 
 
 class Model(BaseModel):
@@ -316,6 +325,16 @@ class Plan(Model):
     """In the order in which they are best encoded."""
     notes: tuple[str, ...] = ()
     """What somebody may want to know of how it was decided, a sentence each."""
+    devices: dict[Codec, Device] = {}
+    """What a card encodes of it, as `plan_on_card` found; in H.264 the processor may make any part of it, too."""
+    shared_headers: dict[str, _Bytes] = {}
+    """Initialisation segments of the renditions that a card encodes, by name: all parts begin with these."""
+
+    @model_serializer(mode="wrap")
+    def _plainly(self, handler: Callable[[object], dict[str, Any]]) -> dict[str, Any]:
+        """Leave out what only plans for cards have: others are understood by versions that know of no cards."""
+        of_cards = {"devices", "shared_headers"}
+        return {name: value for name, value in handler(self).items() if value or name not in of_cards}
 
 
 class KeyFrame(Model):

@@ -25,8 +25,8 @@ from mamkit.transcode import (
     transcode,
 )
 from mamkit.transcode.packaging.fmp4 import codecs
-from mamkit.transcode.packaging.parameter_sets import ParameterSets, presentation_delay
-from tests.failing_card import OPENS, PUSHES, use_card
+from mamkit.transcode.packaging.parameter_sets import presentation_delay
+from tests.failing_card import OPENS, PUSHES, makers, use_card
 from tests.media_factory import make_clip
 
 LADDER = Ladder(
@@ -78,35 +78,6 @@ def encode(clip: Path, plan: Plan, headers: dict[str, bytes] | None = None) -> t
     assert tree.done == sorted(tree.done)
     assert [segment.index for segment in result.segments] == [*range(plan.segment_count)] * 2
     return tree, result
-
-
-def makers(header: bytes, segments: list[bytes]) -> list[set[str]]:
-    """Return whose pictures are in each segment, by the parameter set that their slices name."""
-    sets = ParameterSets.of(header)
-    assert len(sets.sequence) == len(sets.picture) == 2
-    found = []
-    for segment in segments:
-        kinds = set()
-        with av.open(BytesIO(header + segment), "r") as film:
-            for packet in film.demux(video=0):
-                data = bytes(packet)
-                while data:
-                    size = int.from_bytes(data[:4])
-                    unit, data = data[4 : 4 + size], data[4 + size :]
-                    if unit[0] & 31 in {1, 5}:
-                        kinds.add("processor" if _picture_set(unit) else "card")
-        found.append(kinds)
-    return found
-
-
-def _picture_set(unit: bytes) -> int:
-    """Read `pic_parameter_set_id`, the third number of a slice header (ITU-T H.264 section 7.3.3)."""
-    bits, at, value = f"{int.from_bytes(unit[1:12].ljust(11)):088b}", 0, 0
-    for _ in range(3):
-        zeros = bits.index("1", at) - at
-        value = int(bits[at + zeros : at + 2 * zeros + 1], 2) - 1
-        at += 2 * zeros + 1
-    return value
 
 
 def times(header: bytes, segments: list[bytes]) -> list[float | None]:

@@ -29,7 +29,7 @@ from mamkit.transcode.containment._sandbox import allow_time, restrict_files, re
 from mamkit.transcode.containment._wire import Message, send, to_wire
 from mamkit.transcode.encode import encode_part_here
 from mamkit.transcode.encoding.encoders import ENCODERS
-from mamkit.transcode.encoding.trial import try_here
+from mamkit.transcode.encoding.trial import headers_here, try_here
 from mamkit.transcode.errors import ChildMemoryError, SourceUnavailableError, TranscodeError
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import ArtFile, Init, Part, Plan, Segment
@@ -153,6 +153,11 @@ def _work(request: dict[str, Any], source: Source, voice: _Voice) -> Message:
     if request["task"] == "trial":
         [(codec, device)] = devices.items()
         try_here(ENCODERS[codec, device], codec)
+        return Message("done", None)
+    if request["task"] == "headers":
+        pipe = _PipeSink(voice)
+        for init in headers_here(Plan.model_validate(request["plan"]), devices):
+            pipe.init(init.facts, init.data)
         return Message("done", None)
     if request["task"] == "probe":
         limits = Limits(

@@ -17,7 +17,7 @@ from mamkit.transcode.containment._process import Cancellation, Child, start_pro
 from mamkit.transcode.containment._receipt import Receipt, parse
 from mamkit.transcode.containment._wire import Message, from_wire
 from mamkit.transcode.containment.children import COMMAND, Children
-from mamkit.transcode.encoding.encoders import ENCODERS
+from mamkit.transcode.encoding.encoders import ENCODERS, on_card
 from mamkit.transcode.errors import (
     ChildMemoryError,
     ChildProtocolError,
@@ -29,7 +29,7 @@ from mamkit.transcode.errors import (
     StillImageError,
 )
 from mamkit.transcode.limits import Limits
-from mamkit.transcode.models import ArtFile, Codec, Device, MediaInfo, Part, PartResult, Plan
+from mamkit.transcode.models import ArtFile, Codec, Device, Init, MediaInfo, Part, PartResult, Plan
 from mamkit.transcode.reading.source import (
     MOST_AHEAD,
     MOST_AT_ONCE,
@@ -45,6 +45,7 @@ __all__ = [
     "choose_devices",
     "encode_part",
     "make_thumbnails",
+    "plan_on_card",
     "probe",
     "try_encoder",
 ]
@@ -115,7 +116,7 @@ def encode_part(
         devices: What encodes each codec, as `choose_devices` found; the processor where nothing is named. The parts of
             a film must agree, because each encoder writes headers of its own.
         headers: Initialisation segments of renditions that other parts have made already, by the rendition's name:
-            what is made goes with them.
+            what is made goes with them, and with those of the plan.
         limits: What the file may ask for; `Limits()` if None.
         cancelled: Ends the work when set.
         children: Has a child process ready; None starts one.
@@ -130,7 +131,7 @@ def encode_part(
     limits = limits or Limits()
     receipt = Receipt(plan, part, sink)
     used = dict(devices or {})
-    given = dict(headers or {})
+    given = {**plan.shared_headers, **(headers or {})}
     while True:
         request = _request("encode", source, limits, **_task(plan, receipt.left, used, given))
         try:
@@ -246,6 +247,53 @@ def choose_devices(
     return devices, tuple(notes)
 
 
+def plan_on_card(
+    plan: Plan,
+    devices: Mapping[Codec, Device],
+    *,
+    limits: Limits | None = None,
+    cancelled: Cancellation | None = None,
+    children: Children | None = None,
+) -> Plan:
+    """Return a plan whose parts begin with the same headers wherever they are made, on this card or elsewhere.
+
+    Parts in H.264 can then be made by the processors of other machines, too, and parts in other codecs by cards that
+    write the same headers. The card's encoders are opened in a child process, one after the other.
+
+    Args:
+        plan: What is to be made.
+        devices: What encodes each codec, as `choose_devices` found.
+        limits: Of the child; `Limits()` if None.
+        cancelled: Ends the work when set.
+        children: Has a child process ready; None starts one.
+
+    Raises:
+        EncodeError: An encoder cannot be opened with the settings of a rendition.
+        ContainmentError: It crashed or hung.
+        TranscodeInterruptedError: `cancelled` was set.
+    """
+    limits = limits or Limits()
+    names = [rendition.name for rendition in on_card(plan, devices)]
+    codecs = {rendition.codec for rendition in on_card(plan, devices)}
+    if not names:
+        return plan
+    headers: dict[str, bytes] = {}
+    alone = plan.model_copy(update={"parts": ()})
+    request = _request("headers", os.devnull, limits, plan=alone.model_dump(mode="json"), devices=dict(devices))
+    with _conversation(request, os.devnull, limits, cancelled, children) as (_, messages):
+        for message in messages:
+            if message.kind == "done" and [*headers] == names:
+                used = {codec: device for codec, device in devices.items() if codec in codecs}
+                return plan.model_copy(update={"devices": used, "shared_headers": headers})
+            if message.kind != "init":
+                raise ChildProtocolError(f"the child said {message.kind!r} while it opened encoders")
+            init = parse(Init, message)
+            if init.rendition not in names or init.size != len(message.data):
+                raise ChildProtocolError(f"the child made an initialisation segment of {init.rendition!r}, unasked")
+            headers[init.rendition] = message.data
+    raise ChildProtocolError("the child did not answer")
+
+
 @contextmanager
 def _conversation(
     request: dict[str, Any],
@@ -307,7 +355,7 @@ def _failed(error: EncodeError | ContainmentError, devices: Mapping[Codec, Devic
 
 def _task(plan: Plan, part: Part, devices: Mapping[Codec, Device], headers: Mapping[str, bytes]) -> dict[str, Any]:
     # The child needs to know of one part only, and the list of all of a long film is long.
-    alone = plan.model_copy(update={"parts": (part,)})
+    alone = plan.model_copy(update={"parts": (part,), "shared_headers": {}})
     return {
         "plan": alone.model_dump(mode="json"),
         "part": part.model_dump(mode="json"),
@@ -336,7 +384,7 @@ def _memory_error(child: Child, limits: Limits) -> ChildMemoryError:
 
 
 def _request(
-    task: Literal["probe", "encode", "thumbnails", "trial"], source: Source, limits: Limits, **more: Any
+    task: Literal["probe", "encode", "thumbnails", "trial", "headers"], source: Source, limits: Limits, **more: Any
 ) -> dict[str, Any]:
     return {
         "task": task,

@@ -45,11 +45,16 @@ def fitted(encoder: "Encoder[av.VideoStream]", header: bytes, frame_ticks: int) 
         EncodeError: They do not.
     """
     delay = presentation_delay(header) // frame_ticks
-    if ParameterSets.of(encoder.plain_header) not in ParameterSets.of(header) or encoder.delay > delay:
+    if not _goes_with(encoder.plain_header, header) or encoder.delay > delay:
         raise EncodeError(
             f"what {encoder.name!r} makes does not go with the header of the parts before", encoder=encoder.name
         )
     return delay
+
+
+def _goes_with(plain: bytes, header: bytes) -> bool:
+    """Return whether a header has the parameter sets of another; those of other codecs than H.264 have no numbers."""
+    return b"avcC" in plain and b"avcC" in header and ParameterSets.of(plain) in ParameterSets.of(header)
 
 
 def _number(sequence: bytes) -> int:

@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from mamkit.transcode.models import Codec, Device, HdrMetadata, VideoRendition
+from mamkit.transcode.models import Codec, Device, HdrMetadata, Plan, VideoRendition
 from mamkit.transcode.packaging.fmp4 import length_prefixed, without_temporal_delimiter
 
-__all__ = ["ENCODERS", "STAND_IN", "PictureEncoder", "encoder_for"]
+__all__ = ["ENCODERS", "STAND_IN", "PictureEncoder", "encoder_for", "on_card"]
 
 
 class PictureEncoder(Protocol):
@@ -161,3 +161,17 @@ def encoder_for(rendition: VideoRendition, devices: Mapping[Codec, Device]) -> P
     """Return what encodes a rendition: HDR is for the processor, whose encoder keeps how a film was graded."""
     device = devices.get(rendition.codec, "cpu") if rendition.video_range == "SDR" else "cpu"
     return ENCODERS[rendition.codec, device]
+
+
+def on_card(plan: Plan, devices: Mapping[Codec, Device]) -> tuple[VideoRendition, ...]:
+    """Return the renditions of a plan that a card encodes, each in a session of its own.
+
+    Args:
+        plan: What is made.
+        devices: What encodes each codec; the processor where nothing is named.
+    """
+    return tuple(
+        rendition
+        for rendition in plan.video
+        if not rendition.copied and encoder_for(rendition, devices) is not ENCODERS[rendition.codec, "cpu"]
+    )

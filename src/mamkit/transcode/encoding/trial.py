@@ -3,22 +3,23 @@
 A card can be there without an encoder (some have decoders only), its driver can be too old, and all its sessions taken.
 """
 
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from io import BytesIO
 
 from mamkit.errors import MissingExtraError
-from mamkit.transcode._events import EncodedSegment
+from mamkit.transcode._events import EncodedInit, EncodedSegment
 from mamkit.transcode.encoding._pictures import PictureSegments
-from mamkit.transcode.encoding.encoders import PictureEncoder
+from mamkit.transcode.encoding.encoders import PictureEncoder, encoder_for, on_card
 from mamkit.transcode.errors import EncodeError
-from mamkit.transcode.models import Codec, Plan, VideoRendition
+from mamkit.transcode.models import Codec, Device, Plan, VideoRendition
 
 try:
     import av
 except ImportError as error:
     raise MissingExtraError("transcode", package="av") from error
 
-__all__ = ["try_here"]
+__all__ = ["headers_here", "try_here"]
 
 _WIDTH, _HEIGHT = 640, 360  # pixels: all encoders take it
 _GOP = 6
@@ -66,6 +67,22 @@ def try_here(encoder: PictureEncoder, codec: Codec) -> None:
         raise EncodeError(
             f"of {count} pictures that {encoder.name!r} encoded {decoded} can be decoded", encoder=encoder.name
         )
+
+
+def headers_here(plan: Plan, devices: Mapping[Codec, Device]) -> Iterator[EncodedInit]:
+    """Open a card's encoders in this process, one after the other, and yield the headers of what they would make.
+
+    Args:
+        plan: What is to be made.
+        devices: What encodes each codec.
+
+    Raises:
+        EncodeError: One cannot be opened with the settings of its rendition.
+    """
+    for rendition in on_card(plan, devices):
+        segments = PictureSegments(plan, rendition, range(1), encoder_for(rendition, devices))
+        with segments.encoder:
+            yield segments.init
 
 
 def _picture(n: int) -> av.VideoFrame:

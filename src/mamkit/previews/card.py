@@ -1,0 +1,186 @@
+"""The encoder of a machine's card: what it can do, and how much of that is taken.
+
+A card encodes a few pictures at once, each size in a session of its own, and the drivers of consumer cards count them.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import Condition, Lock
+
+from mamkit.errors import MamkitError
+from mamkit.previews.messages import CARD_JOBS, SHARED_JOB
+from mamkit.transcode import (
+    Cancellation,
+    Children,
+    Codec,
+    ContainmentError,
+    Device,
+    EncodeError,
+    Limits,
+    Plan,
+    on_card,
+    plan_on_card,
+)
+
+__all__ = ["Card", "CardBusyError"]
+
+_DOUBTS = 2  # parts in a row at which a card fails until it is tried anew
+_REST = 300.0  # seconds between two tries of a card that has failed
+_TICK = 0.2  # seconds between two looks whether to stop
+_HARDEST: tuple[Codec, ...] = ("av1", "hevc", "h264")  # for a processor, which the card spares first
+
+
+class CardBusyError(MamkitError):
+    """A job wants more sessions of the card than are free; it was not begun.
+
+    Attributes:
+        need: Sessions.
+    """
+
+    code = "previews.card_busy"
+
+    def __init__(self, need: int) -> None:
+        super().__init__(f"a job wants {need} sessions of the card, which are not free beside those that run here")
+        self.need = need
+
+
+class Card:
+    """The encoder of one machine's card, for any number of workers in one process.
+
+    Args:
+        find: Tries what the card encodes, as `choose_devices` does; called here, and again after failures.
+        sessions: Renditions that it encodes at once.
+        clock: Seconds, monotonic.
+
+    Attributes:
+        sessions: Renditions that it encodes at once.
+        made: Parts of pictures that it has made.
+        failed: Parts of pictures that it has failed at.
+
+    Raises:
+        ValueError: There is not one session.
+    """
+
+    def __init__(
+        self, find: Callable[[], Mapping[Codec, Device]], *, sessions: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        if sessions < 1:
+            raise ValueError("a card without sessions encodes nothing")
+        self.sessions = sessions
+        self.made = self.failed = 0
+        self._find = find
+        self._clock = clock
+        self._devices = dict(find())
+        self._doubts = 0
+        self._again = 0.0  # when to try a card that has failed, by the clock
+        self._trying = Lock()
+        self._taken: list[int] = []
+        self._waiting = 0
+        self._change = Condition()
+
+    @property
+    def devices(self) -> Mapping[Codec, Device]:
+        """What it encodes, as far as is known; nothing while it is not to be used."""
+        with self._change:
+            return dict(self._devices)
+
+    @property
+    def taken(self) -> int:
+        """Sessions of the parts that are made here."""
+        with self._change:
+            return sum(self._taken)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Which jobs it can do."""
+        codecs = self.devices.keys()
+        bound = [kind for kind, needed in CARD_JOBS.items() if needed <= codecs]
+        return (*([SHARED_JOB] if "h264" in codecs else []), *bound)
+
+    def plan(self, plan: Plan, *, limits: Limits, cancelled: Cancellation, children: Children) -> Plan:
+        """Return a plan for this card, as far as its sessions reach; where it cannot be used, with a note of why.
+
+        Args:
+            plan: As it is without one.
+            limits: As for `plan_on_card`.
+            cancelled: As for `plan_on_card`.
+            children: As for `plan_on_card`.
+
+        Raises:
+            TranscodeInterruptedError: `cancelled` was set.
+        """
+        found, devices = self.devices, dict[Codec, Device]()
+        for codec in _HARDEST:
+            more = {**devices, codec: found.get(codec, "cpu")}
+            if codec in found and len(on_card(plan, more)) <= self.sessions:
+                devices = more
+        try:
+            return plan_on_card(plan, devices, limits=limits, cancelled=cancelled, children=children)
+        except (EncodeError, ContainmentError) as error:
+            return plan.model_copy(update={"notes": (*plan.notes, f"no card encodes it: {error}")})
+
+    @contextmanager
+    def take(self, plan: Plan, *, insist: bool) -> Iterator[Mapping[Codec, Device]]:
+        """Take the sessions that a part of a plan wants while the block runs, and give what encodes each codec of it.
+
+        A part is let in where no other is, whatever it wants: it may fit nowhere else. Nothing is given where the plan
+        is for no card, or this one encodes nothing of it.
+
+        Args:
+            plan: What is made.
+            insist: Whether to have the card or nothing; else the processor is given where it is busy.
+
+        Raises:
+            CardBusyError: The card is busy, and was insisted on.
+        """
+        found = self.devices
+        devices = {codec: device for codec, device in plan.devices.items() if found.get(codec) == device}
+        need = len(on_card(plan, devices))
+        with self._change:
+            fits = self._fits(need) and (insist or not self._waiting)
+            if need and not fits and insist:
+                raise CardBusyError(need)
+            taken = need if fits else 0
+            if taken:
+                self._taken.append(taken)
+        try:
+            yield devices if taken else {}
+        finally:
+            with self._change:
+                if taken:
+                    self._taken.remove(taken)
+                self._change.notify_all()
+
+    def wait(self, need: int, stop: Cancellation) -> None:
+        """Wait until so many sessions are free, or until `stop` is set; who does not insist gets none meanwhile."""
+        with self._change:
+            self._waiting += 1
+            try:
+                while not self._fits(need) and not stop.is_set():
+                    self._change.wait(_TICK)
+            finally:
+                self._waiting -= 1
+
+    def note(self, *, failed: bool) -> None:
+        """Note how a part went that it was to make; after two failures in a row it is tried before it is used again."""
+        with self._change:
+            self.made += not failed
+            self.failed += failed
+            self._doubts = self._doubts + 1 if failed else 0
+            if self._doubts >= _DOUBTS:
+                self._devices, self._again, self._doubts = {}, self._clock(), 0
+
+    def refresh(self) -> None:
+        """Try the card anew if it has failed, and not before some minutes are over if it fails at that, too."""
+        if self.devices or self._clock() < self._again or not self._trying.acquire(blocking=False):
+            return
+        try:
+            found = dict(self._find())
+            with self._change:
+                self._devices, self._again = found, self._clock() + _REST
+        finally:
+            self._trying.release()
+
+    def _fits(self, need: int) -> bool:
+        return not self._taken or sum(self._taken) + need <= self.sessions

@@ -1,0 +1,17 @@
+"""`python -m tests.faults.card_worker ARGUMENTS…`: a worker with a card, as far as its children know."""
+
+import sys
+
+from mamkit.transcode.containment import children, contain
+from tests.failing_card import card_command
+
+PACE = 0.01  # seconds from picture to picture, so that there is time to kill it in the middle of a film
+
+if __name__ == "__main__":
+    command = card_command(pace=PACE)
+    for module in (children, contain):
+        vars(module)["COMMAND"] = command
+    from mamkit_apps.cli import main
+
+    sys.argv[1:] = ["worker", *sys.argv[1:]]
+    main()

@@ -1,0 +1,284 @@
+"""Films that a card has begun in HEVC or AV1: if no card goes on with them they are made anew, and never mixed."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from mamkit import catalog as db
+from mamkit.jobs import Lease, MemoryQueue, NewJob
+from mamkit.previews import Failed, PlanJob, Planned, Publisher
+from mamkit.previews._card_watch import CardWatch
+from mamkit.previews.messages import PART_JOB, PLAN_JOB, SHARED_JOB, part_kind
+from mamkit.transcode import Codec, Plan, make_plan
+from tests.unit.previews.bench import LEASE, Bench, bench
+from tests.unit.previews.test_publisher import film, finished
+
+HEVC = "preview.part.hevc"
+AT_ONCE = timedelta(0)
+
+
+async def begin(b: Bench, *, card: bool = True) -> tuple[UUID, Plan]:
+    """Return a version whose film was planned, in HEVC, for a card if wanted."""
+    version_id = await b.version()
+    await b.publisher.start(version_id)
+    return version_id, await planned(b, version_id, card=card)
+
+
+async def planned(b: Bench, version_id: UUID, *, card: bool) -> Plan:
+    lease = b.queue.claim("planner", kinds=[PLAN_JOB], lease=LEASE)
+    assert lease is not None
+    plan = make_plan(film(40), part_segments=2, codecs=["hevc"])
+    if card:
+        headers = {rendition.name: b"header" for rendition in plan.video}
+        plan = plan.model_copy(update={"devices": {"hevc": "nvenc"}, "shared_headers": headers})
+    report = Planned(version_id=version_id, job_id=lease.job.id, fence=lease.fence, facts={}, plan=plan)
+    await b.publisher.take(report)
+    b.queue.complete(lease)
+    return plan
+
+
+def claimed(b: Bench, *kinds: str) -> Lease:
+    lease = b.queue.claim("worker", kinds=kinds, lease=LEASE)
+    assert lease is not None
+    return lease
+
+
+def wanted(b: Bench) -> PlanJob:
+    """Return what the one planner that is waited for is asked for."""
+    [job] = [job for job in b.queue.list(state="waiting") if job.kind == PLAN_JOB]
+    return PlanJob.model_validate(job.payload)
+
+
+def waiting(b: Bench) -> set[str]:
+    return {job.kind for job in b.queue.list(state="waiting")}
+
+
+async def to_its_end(b: Bench, version_id: UUID) -> None:
+    """Plan what begins anew, and make it as workers without a card do."""
+    assert wanted(b).by_processor
+    plan = await planned(b, version_id, card=False)
+    assert waiting(b) == {PART_JOB}
+    for lease, part in b.leases():
+        await b.publisher.take(finished(version_id, lease, plan, part))
+    assert await b.status(version_id) == "ready"
+
+
+@pytest.mark.parametrize(
+    ("codecs", "kind"),
+    [
+        ((), PART_JOB),
+        (("h264",), SHARED_JOB),
+        (("hevc",), HEVC),
+        (("h264", "hevc"), HEVC),
+        (("av1",), "preview.part.av1"),
+        (("av1", "hevc"), "preview.part.hevc+av1"),
+    ],
+)
+def test_the_kind_of_a_job_says_who_can_do_it(codecs: tuple[Codec, ...], kind: str) -> None:
+    plan = make_plan(film(20)).model_copy(update={"devices": dict.fromkeys(codecs, "nvenc")})
+    assert {part.kind: part_kind(plan, part) for part in plan.parts} == {
+        "video": kind, "audio": PART_JOB, "artwork": PART_JOB,
+    }  # fmt: skip
+
+
+def test_nobody_without_the_card_is_given_its_parts(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            await begin(b)
+            assert waiting(b) == {HEVC, PART_JOB}
+
+    asyncio.run(scenario())
+
+
+def test_a_film_whose_card_is_gone_is_made_by_processors(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            b.publisher = Publisher(b.catalog, b.queue, b.zones, card_wait=AT_ONCE)
+            version_id, plan = await begin(b)
+            first, lease = await b.prefix(version_id), claimed(b, HEVC)
+            await b.publisher.reconcile()
+            assert await b.status(version_id) == "building"  # somebody works on it
+            part = next(part for part in plan.parts if part.index == lease.job.payload["part"]["index"])
+            await b.publisher.take(finished(version_id, lease, plan, part))
+            b.queue.complete(lease)
+            await b.publisher.reconcile()
+            assert await b.status(version_id) == "queued"
+            assert waiting(b) == {PLAN_JOB}  # nothing waits in the queue for ever
+            await to_its_end(b, version_id)
+            assert await b.prefix(version_id) != first
+
+    asyncio.run(scenario())
+
+
+def test_it_waits_for_a_card_as_long_as_was_said() -> None:
+    queue, now = MemoryQueue(), 0.0
+    watch = CardWatch(queue, timedelta(seconds=300), lambda: now)
+    queue.enqueue(NewJob(kind=HEVC, payload={}), NewJob(kind=HEVC, payload={}))
+
+    def looks(count: int, *, every: float = 10) -> list[bool]:
+        nonlocal now
+        found = []
+        for _ in range(count):
+            now += every
+            watch.begin()
+            [job, *_] = queue.list(state="waiting")
+            found.append(watch.is_in_vain(job))
+        return found
+
+    assert looks(31) == [False] * 30 + [True]
+    lease = queue.claim("card", kinds=[HEVC], lease=LEASE)
+    assert lease is not None
+    assert looks(100) == [False] * 100  # one of them is being made
+    queue.complete(lease)
+    assert looks(31) == [False] * 29 + [True] * 2
+    for _ in range(2):
+        watch.begin()  # and nothing waited
+    assert looks(1, every=10_000) == [False]
+
+
+def test_a_part_that_was_handed_back_for_later_is_a_sign_of_life() -> None:
+    clock = [0.0]
+    queue = MemoryQueue()
+    watch = CardWatch(queue, timedelta(seconds=300), lambda: clock[0])
+    queue.enqueue(NewJob(kind=HEVC, payload={}, delay=timedelta(minutes=5)))
+    [job] = queue.list()
+    assert not watch.is_in_vain(job)
+    clock[0] += 1000
+    assert not watch.is_in_vain(job)
+
+
+def test_what_a_card_fails_at_is_made_by_processors_and_fails_only_then(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id, _ = await begin(b)
+            lease = claimed(b, HEVC)
+            failed = Failed(
+                version_id=version_id, job_id=lease.job.id, fence=lease.fence, code="transcode.encode", message="no"
+            )
+            assert (await b.publisher.take(failed)).wanted
+            assert await b.status(version_id) == "queued"
+            assert not b.queue.holds(lease.job.id, lease.fence)  # whoever holds it has lost it
+            await planned(b, version_id, card=False)
+            lease = claimed(b, PART_JOB)
+            failed = failed.model_copy(update={"job_id": lease.job.id, "fence": lease.fence})
+            await b.publisher.take(failed)
+            assert await b.status(version_id) == "failed"
+
+    asyncio.run(scenario())
+
+
+def test_a_part_that_killed_its_workers_sends_the_film_to_processors(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id, _ = await begin(b)
+            b.queue.bury(claimed(b, HEVC), reason="its lease ran out")
+            await b.publisher.reconcile()
+            await to_its_end(b, version_id)
+
+    asyncio.run(scenario())
+
+
+def test_an_operator_who_cancels_a_part_has_the_last_word(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id, _ = await begin(b)
+            [job, *_] = [job for job in b.queue.list() if job.kind == HEVC]
+            b.queue.cancel(job.id)
+            await b.publisher.reconcile()
+            assert await b.status(version_id) == "failed"
+
+    asyncio.run(scenario())
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_a_crash_between_any_two_steps_is_mended_by_the_next_look(tmp_path: Path, step: int) -> None:
+    """The API dies before its n-th word to queue or catalog; another one, without patience, goes on."""
+
+    class Dying(MemoryQueue):
+        left = step
+
+        def cancel(self, job_id: UUID) -> None:
+            self._step()
+            super().cancel(job_id)
+
+        def enqueue(self, *jobs: NewJob) -> list[UUID]:
+            if any(PlanJob.model_validate(job.payload).by_processor for job in jobs if job.kind == PLAN_JOB):
+                self._step()
+            return super().enqueue(*jobs)
+
+        def _step(self) -> None:
+            if self.left == 0:
+                self.left = -1
+                raise Killed
+            self.left -= 1
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            b.queue = Dying()
+            b.publisher = Publisher(b.catalog, b.queue, b.zones, card_wait=AT_ONCE)
+            version_id, _ = await begin(b)
+            died = False
+            try:
+                await b.publisher.reconcile()
+            except Killed:
+                died = True
+            assert died or step >= 6  # it has five parts of pictures and two others
+            b.publisher = Publisher(b.catalog, b.queue, b.zones, card_wait=timedelta(days=1))
+            for _ in range(2):
+                await b.publisher.reconcile()
+            assert await b.status(version_id) == "queued"
+            assert waiting(b) == {PLAN_JOB}
+            await to_its_end(b, version_id)
+
+    asyncio.run(scenario())
+
+
+def test_two_apis_that_find_it_out_at_once_begin_it_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            b.publisher = Publisher(b.catalog, b.queue, b.zones, card_wait=AT_ONCE)
+            other = Publisher(b.catalog, b.queue, b.zones, card_wait=AT_ONCE)
+            version_id, _ = await begin(b)
+            await asyncio.gather(b.publisher.reconcile(), other.reconcile())
+            await asyncio.gather(b.publisher.reconcile(), other.reconcile())
+            assert await b.status(version_id) == "queued"
+            async with b.catalog.read() as session:
+                assert (await db.preview_of(session, version_id)).generation == 2
+            await to_its_end(b, version_id)
+
+    asyncio.run(scenario())
+
+
+def test_a_late_plan_for_a_card_is_not_taken_once_there_is_none(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            b.publisher = Publisher(b.catalog, b.queue, b.zones, card_wait=AT_ONCE)
+            version_id, _ = await begin(b)
+            await b.publisher.reconcile()
+            await planned(b, version_id, card=True)
+            assert await b.status(version_id) == "queued"
+            await b.publisher.rebuild(version_id)  # nothing: it is being built
+            await b.publisher.reconcile()
+            await to_its_end(b, version_id)
+
+    asyncio.run(scenario())
+
+
+def test_a_rebuild_may_have_a_card_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            b.publisher = Publisher(b.catalog, b.queue, b.zones, card_wait=AT_ONCE)
+            version_id, _ = await begin(b)
+            await b.publisher.reconcile()
+            await to_its_end(b, version_id)
+            await b.publisher.rebuild(version_id)
+            assert not wanted(b).by_processor
+
+    asyncio.run(scenario())
