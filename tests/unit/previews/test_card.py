@@ -184,9 +184,12 @@ def test_a_card_that_fails_at_work_costs_no_part_and_is_tried_before_it_gets_ano
         async with bench(tmp_path) as b:
             version_id = await upload(b, clip)
             failing = Card(find, sessions=6)
-            with workers(b, Room(card=failing)) as (worker,):
-                await asyncio.to_thread(worker.run_once, threading.Event())
-                use_card(monkeypatch, fails=None, height=36, how=OPENS)  # after the child that is ready for one part
+            room = Room(card=failing)
+            with workers(b, room) as (worker,):
+                for _ in ("the plan", "the first part"):
+                    await asyncio.to_thread(worker.run_once, threading.Event())
+                room.children.close()  # one that would go on with the film, and with the card that it knows
+                use_card(monkeypatch, fails=None, height=36, how=OPENS)
                 while await asyncio.to_thread(worker.run_once, threading.Event()):
                     failing.refresh()
             assert await b.status(version_id) == "ready"
