@@ -10,6 +10,7 @@ from mamkit.storage.errors import UnsupportedOperationError
 from mamkit.storage.keeping import RetainsObjects
 from mamkit.storage.models import ByteRange, Expected, ObjectInfo, PartsPlan, SignedForm, SignedRequest
 from mamkit.storage.protocols import (
+    ChangesIfMatch,
     ObjectBody,
     ObjectReader,
     ObjectStore,
@@ -94,6 +95,33 @@ class StoreWrapper:
     def delete(self, key: str) -> None:
         """Remove an object; if there is none, do nothing."""
         self._store.delete(key)
+
+    def replace(
+        self,
+        key: str,
+        data: bytes | BinaryIO | Iterable[bytes],
+        *,
+        if_match: str,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+    ) -> ObjectInfo:
+        """Write a whole object in the place of just the one with this ETag.
+
+        Raises:
+            UnsupportedOperationError: The store within knows no conditions.
+        """
+        return self._matching().replace(
+            key, data, if_match=if_match, content_type=content_type, metadata=metadata, expected=expected
+        )
+
+    def remove(self, key: str, *, if_match: str) -> None:
+        """Remove an object, if it is the one with this ETag.
+
+        Raises:
+            UnsupportedOperationError: The store within knows no conditions.
+        """
+        self._matching().remove(key, if_match=if_match)
 
     def sign_get(self, key: str, *, expires_in: timedelta) -> SignedRequest:
         """Return a request that reads the object.
@@ -190,6 +218,11 @@ class StoreWrapper:
         if not isinstance(self._store, RetainsObjects):
             raise self._lacks("retains nothing")
         return self._store.retained_until(key)
+
+    def _matching(self) -> ChangesIfMatch:
+        if not isinstance(self._store, ChangesIfMatch):
+            raise self._lacks("knows no conditions of changes")
+        return self._store
 
     def _parts(self) -> SignsParts:
         if not isinstance(self._store, SignsParts):
