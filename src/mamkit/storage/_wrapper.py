@@ -25,6 +25,10 @@ from mamkit.storage.protocols import (
 __all__ = ["RenamedBody", "StoreWrapper"]
 
 
+_FASTER = ("readinto", "move_to", "fileno")
+"""What a body may have beyond `ObjectBody`: reading into a buffer, a copy by the kernel, the file itself."""
+
+
 class StoreWrapper:
     """An `ObjectStore` that hands everything on to another.
 
@@ -234,7 +238,7 @@ class StoreWrapper:
 
 
 class RenamedBody:
-    """An opened object with other facts.
+    """An opened object with other facts; what the body within does faster (`readinto`, say) is done so here, too.
 
     Args:
         body: Gives the bytes.
@@ -244,6 +248,9 @@ class RenamedBody:
     def __init__(self, body: ObjectBody, info: ObjectInfo) -> None:
         self._body = body
         self._info = info
+        for name in _FASTER:
+            if callable(found := getattr(body, name, None)):
+                setattr(self, name, found)  # an attribute of its own: whether there is one is asked of the object
 
     @property
     def info(self) -> ObjectInfo:

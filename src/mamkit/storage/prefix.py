@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -11,7 +13,7 @@ from mamkit.storage._wrapper import RenamedBody, StoreWrapper
 from mamkit.storage.errors import InvalidKeyError, ObjectChangedError, ObjectExistsError, ObjectNotFoundError
 from mamkit.storage.keys import check_key, check_prefix
 from mamkit.storage.models import ByteRange, Expected, ObjectInfo, PartsPlan, SignedForm, SignedRequest
-from mamkit.storage.protocols import ObjectBody, ObjectReader, ObjectStore, Upload
+from mamkit.storage.protocols import HasLocalPath, ObjectBody, ObjectReader, ObjectStore, Upload
 
 __all__ = ["PrefixStore"]
 
@@ -19,7 +21,8 @@ __all__ = ["PrefixStore"]
 class PrefixStore(StoreWrapper):
     """The objects of a store whose keys start with a prefix, under keys without it; no key leads out of it.
 
-    Keys are as much shorter as the prefix is long. Evidence in errors of the store within names its own keys.
+    Keys are as much shorter as the prefix is long. Evidence in errors of the store within names its own keys. Where
+    objects are files of this machine (`HasLocalPath`) they are so here, too.
 
     Args:
         store: Holds the objects.
@@ -34,6 +37,8 @@ class PrefixStore(StoreWrapper):
         if not check_prefix(prefix).endswith("/"):
             raise InvalidKeyError(prefix, "a prefix that a store is made of ends with a slash")
         self._prefix = prefix
+        if isinstance(store, HasLocalPath):  # an attribute of its own: whether there is one is asked of the object
+            self.local_path = partial(self._local_path, store)
 
     def __repr__(self) -> str:
         return f"PrefixStore({self._store!r}, {self._prefix!r})"
@@ -180,6 +185,10 @@ class PrefixStore(StoreWrapper):
         """Return until when the object is retained; None if it is not."""
         with self._own():
             return super().retained_until(self._inner(key))
+
+    def _local_path(self, store: HasLocalPath, key: str) -> Path:
+        with self._own():
+            return store.local_path(self._inner(key))
 
     def _inner_plan(self, plan: PartsPlan) -> PartsPlan:
         return replace(plan, key=self._inner(plan.key))
