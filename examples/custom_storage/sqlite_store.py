@@ -13,6 +13,7 @@ from mamkit.clock import utc_now
 from mamkit.storage import (
     ByteRange,
     Expected,
+    ObjectChangedError,
     ObjectExistsError,
     ObjectInfo,
     ObjectNotFoundError,
@@ -36,6 +37,7 @@ __all__ = ["SqliteStore"]
 _TABLE = """CREATE TABLE IF NOT EXISTS objects (
     key TEXT PRIMARY KEY COLLATE BINARY, data BLOB, sha256 TEXT, modified_at TEXT, content_type TEXT, metadata TEXT
 ) WITHOUT ROWID"""
+_UPDATE = "UPDATE objects SET (key, data, sha256, modified_at, content_type, metadata) = (?, ?, ?, ?, ?, ?)"
 _FACTS = "key, length(data), sha256, modified_at, content_type, metadata"
 
 
@@ -119,6 +121,39 @@ class SqliteStore:
         with self._connected() as connection:
             connection.execute("DELETE FROM objects WHERE key = ?", (key,))
 
+    def replace(
+        self,
+        key: str,
+        data: bytes | BinaryIO | Iterable[bytes],
+        *,
+        if_match: str,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+    ) -> ObjectInfo:
+        """Write a whole object in the place of just the one with this ETag."""
+        check_key(key)
+        metadata = check_facts(content_type, metadata)
+
+        def place(data: bytes, sha256: str) -> ObjectInfo:
+            row = _row(key, data, sha256, content_type, metadata)
+            self._change(key, if_match, _UPDATE, *row)
+            return _info((key, len(data), *row[2:]))
+
+        return feed(_SqliteUpload(key, expected, place), data)
+
+    def remove(self, key: str, *, if_match: str) -> None:
+        """Remove an object, if it is the one with this ETag."""
+        check_key(key)
+        self._change(key, if_match, "DELETE FROM objects")
+
+    def _change(self, key: str, if_match: str, statement: str, *values: object) -> None:
+        """Change just the row of this key and ETag, in one statement, so that nobody comes in between."""
+        with self._connected() as connection:
+            done = connection.execute(f"{statement} WHERE key = ? AND sha256 = ?", (*values, key, if_match)).rowcount
+        if not done:
+            raise ObjectChangedError(key, expected=if_match, actual=self.head(key).etag)
+
     def _find(self, key: str) -> tuple[ObjectInfo, bytes]:
         check_key(key)
         with self._connected() as connection:
@@ -141,7 +176,7 @@ class SqliteStore:
     def _place(
         self, key: str, data: bytes, sha256: str, content_type: str, metadata: Mapping[str, str], *, if_absent: bool
     ) -> ObjectInfo:
-        row = (key, data, sha256, utc_now().isoformat(), content_type, json.dumps(dict(metadata)))
+        row = _row(key, data, sha256, content_type, metadata)
         verb = "INSERT" if if_absent else "INSERT OR REPLACE"
         try:
             with self._connected() as connection:
@@ -174,6 +209,10 @@ class _SqliteUpload(CheckedUpload):
 
     def _discard(self) -> None:
         self._data = bytearray()
+
+
+def _row(key: str, data: bytes, sha256: str, content_type: str, metadata: Mapping[str, str]) -> tuple[Any, ...]:
+    return key, data, sha256, utc_now().isoformat(), content_type, json.dumps(dict(metadata))
 
 
 def _info(row: tuple[Any, ...]) -> ObjectInfo:

@@ -16,6 +16,8 @@ from mamkit.testing.storage import StorageContract
 class TestSqliteStore(StorageContract):
     """A store passes when all of this does."""
 
+    replaces_if_match = removes_if_match = True
+
     @pytest.fixture
     def store(self, tmp_path: Path) -> SqliteStore:
         """Return an empty store."""

@@ -115,7 +115,7 @@ def inner() -> MemoryStore:
 
 
 class TestMemoryStore(StorageContract):
-    retains = True
+    replaces_if_match = removes_if_match = retains = True
 
     @pytest.fixture
     def store(self) -> MemoryStore:
@@ -127,7 +127,7 @@ class TestMemoryStore(StorageContract):
 
 
 class TestLocalStore(StorageContract):
-    retains = True
+    replaces_if_match = removes_if_match = retains = True
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> LocalStore:
@@ -139,6 +139,7 @@ class TestLocalStore(StorageContract):
 
 
 class TestDurableSigningLocalStore(StorageContract):
+    replaces_if_match = removes_if_match = True
     signs_requests = signs_forms = signs_parts = retains = True
 
     @pytest.fixture
@@ -163,6 +164,7 @@ def ceph_bucket(ceph: str) -> Iterator[S3Store]:
 
 
 class TestSeaweedFS(StorageContract):
+    replaces_if_match = removes_if_match = True
     signs_requests = signs_forms = signs_parts = True
     lists_facts = False
     longest_segment = 255
@@ -177,6 +179,7 @@ class TestSeaweedFS(StorageContract):
 
 
 class TestCeph(StorageContract):
+    replaces_if_match = True
     records_sha256 = False
     signs_requests = signs_forms = signs_parts = True
     lists_facts = False
@@ -191,7 +194,7 @@ class TestCeph(StorageContract):
 
 
 class TestPrefixStore(StorageContract):
-    retains = True
+    replaces_if_match = removes_if_match = retains = True
     longest_key = 1024 - len("deep/er/")
 
     @pytest.fixture
@@ -208,7 +211,7 @@ class TestPrefixStore(StorageContract):
 
 
 class TestObservedStore(StorageContract):
-    retains = True
+    replaces_if_match = removes_if_match = retains = True
 
     @pytest.fixture
     def store(self, inner: MemoryStore) -> Iterator[ObservedStore]:
@@ -222,7 +225,7 @@ class TestObservedStore(StorageContract):
 
 
 class TestCachedStore(StorageContract):
-    retains = True
+    replaces_if_match = removes_if_match = retains = True
 
     @pytest.fixture
     def store(self, inner: MemoryStore, tmp_path: Path) -> CachedStore:

@@ -57,6 +57,7 @@ from mamkit.storage.models import (
 from mamkit.storage.observe import ObservedStore, Operation
 from mamkit.storage.prefix import PrefixStore
 from mamkit.storage.protocols import (
+    ChangesIfMatch,
     HasLocalPath,
     ObjectBody,
     ObjectReader,
@@ -88,6 +89,7 @@ __all__ = [
     "AsyncUpload",
     "ByteRange",
     "CachedStore",
+    "ChangesIfMatch",
     "Downloaded",
     "EncryptsObjects",
     "Expected",

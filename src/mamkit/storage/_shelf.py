@@ -12,6 +12,7 @@ from mamkit.storage._facts import content_type_of
 from mamkit.storage._paths import key_path
 from mamkit.storage._sidecar import Facts, identity, sidecar_path
 from mamkit.storage._tree import Scratch, Tree, is_object
+from mamkit.storage._upload import check_match
 from mamkit.storage.errors import ObjectExistsError, ObjectNotFoundError, ObjectRetainedError
 from mamkit.storage.models import ObjectInfo
 
@@ -69,10 +70,14 @@ class Shelf:
             raise ObjectNotFoundError(key)
         return target
 
-    def publish(self, key: str, scratch: Scratch, facts: Facts, *, if_absent: bool) -> ObjectInfo:
-        """Make a scratch file an object."""
+    def publish(
+        self, key: str, scratch: Scratch, facts: Facts, *, if_absent: bool = False, if_match: str | None = None
+    ) -> ObjectInfo:
+        """Make a scratch file an object, if the key is free or has just the object that was meant."""
         found = scratch.finish()
         with closing(self._note(facts)) as note, self.tree.locked():
+            if if_match is not None:
+                self._check_match(key, if_match)
             self._place(key, scratch.path, found, note, if_absent=if_absent)
         self._sync(key)
         return _to_info(key, found, facts)
@@ -103,10 +108,12 @@ class Shelf:
         with file:
             os.fsync(file.fileno())
 
-    def remove(self, key: str) -> None:
+    def remove(self, key: str, *, if_match: str | None = None) -> None:
         """Remove an object, if there is one, and the folders that are empty without it."""
         target = self._target(key)
         with self.tree.locked():
+            if if_match is not None:
+                self._check_match(key, if_match)
             found = _stat(target)
             if found is None:
                 return
@@ -143,6 +150,10 @@ class Shelf:
             self.tree.make_folder(sidecar.parent)
             note.path.replace(sidecar)
         self._sync(key)
+
+    def _check_match(self, key: str, if_match: str) -> None:
+        """Do nothing if the object is the one that was meant; with the lock held."""
+        check_match(self.find(key).info, if_match)
 
     def _check_free(self, key: str, sidecar: Path) -> None:
         facts = Facts.load(sidecar)

@@ -10,6 +10,7 @@ from mamkit.storage.errors import UnsupportedOperationError
 from mamkit.storage.keeping import RetainsObjects
 from mamkit.storage.models import ByteRange, Expected, ObjectInfo, PartsPlan, SignedForm, SignedRequest
 from mamkit.storage.protocols import (
+    ChangesIfMatch,
     ObjectBody,
     ObjectReader,
     ObjectStore,
@@ -22,6 +23,10 @@ from mamkit.storage.protocols import (
 )
 
 __all__ = ["RenamedBody", "StoreWrapper"]
+
+
+_FASTER = ("readinto", "move_to", "fileno")
+"""What a body may have beyond `ObjectBody`: reading into a buffer, a copy by the kernel, the file itself."""
 
 
 class StoreWrapper:
@@ -94,6 +99,33 @@ class StoreWrapper:
     def delete(self, key: str) -> None:
         """Remove an object; if there is none, do nothing."""
         self._store.delete(key)
+
+    def replace(
+        self,
+        key: str,
+        data: bytes | BinaryIO | Iterable[bytes],
+        *,
+        if_match: str,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+    ) -> ObjectInfo:
+        """Write a whole object in the place of just the one with this ETag.
+
+        Raises:
+            UnsupportedOperationError: The store within knows no conditions.
+        """
+        return self._matching().replace(
+            key, data, if_match=if_match, content_type=content_type, metadata=metadata, expected=expected
+        )
+
+    def remove(self, key: str, *, if_match: str) -> None:
+        """Remove an object, if it is the one with this ETag.
+
+        Raises:
+            UnsupportedOperationError: The store within knows no conditions.
+        """
+        self._matching().remove(key, if_match=if_match)
 
     def sign_get(self, key: str, *, expires_in: timedelta) -> SignedRequest:
         """Return a request that reads the object.
@@ -191,6 +223,11 @@ class StoreWrapper:
             raise self._lacks("retains nothing")
         return self._store.retained_until(key)
 
+    def _matching(self) -> ChangesIfMatch:
+        if not isinstance(self._store, ChangesIfMatch):
+            raise self._lacks("knows no conditions of changes")
+        return self._store
+
     def _parts(self) -> SignsParts:
         if not isinstance(self._store, SignsParts):
             raise self._lacks("signs no parts")
@@ -201,7 +238,7 @@ class StoreWrapper:
 
 
 class RenamedBody:
-    """An opened object with other facts.
+    """An opened object with other facts; what the body within does faster (`readinto`, say) is done so here, too.
 
     Args:
         body: Gives the bytes.
@@ -211,6 +248,9 @@ class RenamedBody:
     def __init__(self, body: ObjectBody, info: ObjectInfo) -> None:
         self._body = body
         self._info = info
+        for name in _FASTER:
+            if callable(found := getattr(body, name, None)):
+                setattr(self, name, found)  # an attribute of its own: whether there is one is asked of the object
 
     @property
     def info(self) -> ObjectInfo:

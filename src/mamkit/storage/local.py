@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -93,14 +94,7 @@ class LocalStore:
         if_absent: bool = False,
     ) -> AbstractContextManager[Upload]:
         """Begin to write an object block by block."""
-        check_key(key)
-        metadata = check_facts(content_type, metadata)
-
-        def publish(scratch: Scratch, sha256: str) -> ObjectInfo:
-            facts = Facts(content_type=content_type, sha256=sha256, modified_at=self._clock(), metadata=metadata)
-            return self._shelf.publish(key, scratch, facts, if_absent=if_absent)
-
-        return _LocalUpload(key, expected, self._shelf.tree, publish)
+        return self._upload(key, content_type, metadata, expected, partial(self._shelf.publish, if_absent=if_absent))
 
     def put(
         self,
@@ -151,6 +145,29 @@ class LocalStore:
         check_key(key)
         with os_errors(key):
             self._shelf.remove(key)
+
+    def replace(
+        self,
+        key: str,
+        data: bytes | BinaryIO | Iterable[bytes],
+        *,
+        if_match: str,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+    ) -> ObjectInfo:
+        """Write a whole object in the place of just the one with this ETag.
+
+        Nobody who uses the store comes in between; a program that puts a file there itself may.
+        """
+        place = partial(self._shelf.publish, if_match=if_match)
+        return feed(self._upload(key, content_type, metadata, expected, place), data)
+
+    def remove(self, key: str, *, if_match: str) -> None:
+        """Remove an object, if it is the one with this ETag."""
+        check_key(key)
+        with os_errors(key):
+            self._shelf.remove(key, if_match=if_match)
 
     def retain(self, key: str, *, until: datetime) -> None:
         """Refuse to replace or delete the object before `until`: against programs that use the store, not its files."""
@@ -236,6 +253,23 @@ class LocalStore:
     def abort_parts(self, plan: PartsPlan) -> None:
         """Forget the upload and its parts."""
         self._parts.abort(plan)
+
+    def _upload(
+        self,
+        key: str,
+        content_type: str,
+        metadata: Mapping[str, str] | None,
+        expected: Expected | None,
+        place: Callable[[str, Scratch, Facts], ObjectInfo],
+    ) -> AbstractContextManager[Upload]:
+        check_key(key)
+        checked = check_facts(content_type, metadata)
+
+        def publish(scratch: Scratch, sha256: str) -> ObjectInfo:
+            facts = Facts(content_type=content_type, sha256=sha256, modified_at=self._clock(), metadata=checked)
+            return place(key, scratch, facts)
+
+        return _LocalUpload(key, expected, self._shelf.tree, publish)
 
     def _sign(self) -> RequestSigner:
         if self._signer is None:

@@ -60,6 +60,18 @@ class MemoryStore:
         if_absent: bool = False,
     ) -> AbstractContextManager[Upload]:
         """Begin to write an object block by block."""
+        return self._upload(key, content_type, metadata, expected, if_absent=if_absent)
+
+    def _upload(
+        self,
+        key: str,
+        content_type: str,
+        metadata: Mapping[str, str] | None,
+        expected: Expected | None,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> AbstractContextManager[Upload]:
         check_key(key)
         metadata = check_facts(content_type, metadata)
 
@@ -73,7 +85,7 @@ class MemoryStore:
                 sha256=sha256,
                 metadata=metadata,
             )
-            return self._place(info, data, if_absent=if_absent)
+            return self._place(info, data, if_absent=if_absent, if_match=if_match)
 
         return _MemoryUpload(key, expected, publish)
 
@@ -114,6 +126,27 @@ class MemoryStore:
             self._check_free(key)
             self._objects.pop(key, None)
 
+    def replace(
+        self,
+        key: str,
+        data: bytes | BinaryIO | Iterable[bytes],
+        *,
+        if_match: str,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+    ) -> ObjectInfo:
+        """Write a whole object in the place of just the one with this ETag."""
+        return feed(self._upload(key, content_type, metadata, expected, if_match=if_match), data)
+
+    def remove(self, key: str, *, if_match: str) -> None:
+        """Remove an object, if it is the one with this ETag."""
+        check_key(key)
+        with self._lock:
+            self._check_match(key, if_match)
+            self._check_free(key)
+            del self._objects[key]
+
     def retain(self, key: str, *, until: datetime) -> None:
         """Refuse to replace or delete the object before `until`."""
         self._find(key)
@@ -141,8 +174,16 @@ class MemoryStore:
             raise ObjectRetainedError(key, until)
         self._retained.pop(key, None)
 
-    def _place(self, info: ObjectInfo, data: bytes, *, if_absent: bool) -> ObjectInfo:
+    def _check_match(self, key: str, if_match: str) -> None:
+        """Do nothing if the object is the one that was meant; with the lock held."""
+        if key not in self._objects:
+            raise ObjectNotFoundError(key)
+        check_match(self._objects[key][0], if_match)
+
+    def _place(self, info: ObjectInfo, data: bytes, *, if_absent: bool, if_match: str | None = None) -> ObjectInfo:
         with self._lock:
+            if if_match is not None:
+                self._check_match(info.key, if_match)
             if if_absent and info.key in self._objects:
                 raise ObjectExistsError(info.key)
             self._check_free(info.key)

@@ -30,7 +30,7 @@ class Operation:
 
 
 class ObservedStore(StoreWrapper):
-    """A store that tells of each `head`, `get`, `put`, `copy` and `delete`.
+    """A store that tells of each `head`, `get`, `put`, `copy`, `delete`, `replace` and `remove`.
 
     Where objects are files of this machine (`HasLocalPath`) they are so here, too; who reads the file is not told of.
 
@@ -98,6 +98,29 @@ class ObservedStore(StoreWrapper):
         """Remove an object; if there is none, do nothing."""
         with self._observed("delete", key):
             super().delete(key)
+
+    def replace(
+        self,
+        key: str,
+        data: bytes | BinaryIO | Iterable[bytes],
+        *,
+        if_match: str,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+    ) -> ObjectInfo:
+        """Write a whole object in the place of just the one with this ETag."""
+        with self._observed("replace", key) as sizes:
+            info = super().replace(
+                key, data, if_match=if_match, content_type=content_type, metadata=metadata, expected=expected
+            )
+            sizes.append(info.size)
+            return info
+
+    def remove(self, key: str, *, if_match: str) -> None:
+        """Remove an object, if it is the one with this ETag."""
+        with self._observed("remove", key):
+            super().remove(key, if_match=if_match)
 
     @contextmanager
     def _observed(self, name: str, key: str) -> Iterator[list[int]]:

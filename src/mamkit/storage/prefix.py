@@ -1,17 +1,19 @@
 """A part of a store as a store of its own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from mamkit.storage._wrapper import RenamedBody, StoreWrapper
-from mamkit.storage.errors import InvalidKeyError, ObjectExistsError, ObjectNotFoundError
+from mamkit.storage.errors import InvalidKeyError, ObjectChangedError, ObjectExistsError, ObjectNotFoundError
 from mamkit.storage.keys import check_key, check_prefix
 from mamkit.storage.models import ByteRange, Expected, ObjectInfo, PartsPlan, SignedForm, SignedRequest
-from mamkit.storage.protocols import ObjectBody, ObjectReader, ObjectStore, Upload
+from mamkit.storage.protocols import HasLocalPath, ObjectBody, ObjectReader, ObjectStore, Upload
 
 __all__ = ["PrefixStore"]
 
@@ -19,7 +21,8 @@ __all__ = ["PrefixStore"]
 class PrefixStore(StoreWrapper):
     """The objects of a store whose keys start with a prefix, under keys without it; no key leads out of it.
 
-    Keys are as much shorter as the prefix is long. Evidence in errors of the store within names its own keys.
+    Keys are as much shorter as the prefix is long. Evidence in errors of the store within names its own keys. Where
+    objects are files of this machine (`HasLocalPath`) they are so here, too.
 
     Args:
         store: Holds the objects.
@@ -34,6 +37,8 @@ class PrefixStore(StoreWrapper):
         if not check_prefix(prefix).endswith("/"):
             raise InvalidKeyError(prefix, "a prefix that a store is made of ends with a slash")
         self._prefix = prefix
+        if isinstance(store, HasLocalPath):  # an attribute of its own: whether there is one is asked of the object
+            self.local_path = partial(self._local_path, store)
 
     def __repr__(self) -> str:
         return f"PrefixStore({self._store!r}, {self._prefix!r})"
@@ -91,6 +96,33 @@ class PrefixStore(StoreWrapper):
     def delete(self, key: str) -> None:
         """Remove an object; if there is none, do nothing."""
         self._store.delete(self._inner(key))
+
+    def replace(
+        self,
+        key: str,
+        data: bytes | BinaryIO | Iterable[bytes],
+        *,
+        if_match: str,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+    ) -> ObjectInfo:
+        """Write a whole object in the place of just the one with this ETag."""
+        with self._own():
+            written = super().replace(
+                self._inner(key),
+                data,
+                if_match=if_match,
+                content_type=content_type,
+                metadata=metadata,
+                expected=expected,
+            )
+            return self._strip(written)
+
+    def remove(self, key: str, *, if_match: str) -> None:
+        """Remove an object, if it is the one with this ETag."""
+        with self._own():
+            super().remove(self._inner(key), if_match=if_match)
 
     def sign_get(self, key: str, *, expires_in: timedelta) -> SignedRequest:
         """Return a request that reads the object."""
@@ -154,6 +186,10 @@ class PrefixStore(StoreWrapper):
         with self._own():
             return super().retained_until(self._inner(key))
 
+    def _local_path(self, store: HasLocalPath, key: str) -> Path:
+        with self._own():
+            return store.local_path(self._inner(key))
+
     def _inner_plan(self, plan: PartsPlan) -> PartsPlan:
         return replace(plan, key=self._inner(plan.key))
 
@@ -179,6 +215,9 @@ class _OwnKeys:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if isinstance(error, ObjectNotFoundError | ObjectExistsError) and error.key.startswith(self._prefix):
             raise type(error)(error.key.removeprefix(self._prefix)) from error
+        if isinstance(error, ObjectChangedError) and error.key.startswith(self._prefix):
+            key = error.key.removeprefix(self._prefix)
+            raise ObjectChangedError(key, expected=error.expected, actual=error.actual) from error
 
 
 class _Upload:

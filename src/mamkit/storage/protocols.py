@@ -24,6 +24,7 @@ from mamkit.storage.models import (
 )
 
 __all__ = [
+    "ChangesIfMatch",
     "HasLocalPath",
     "ObjectBody",
     "ObjectReader",
@@ -171,6 +172,59 @@ class ObjectWriter(Protocol):
 @runtime_checkable
 class ObjectStore(ObjectReader, ObjectWriter, Protocol):
     """A store as the rest of mamkit needs it."""
+
+
+@runtime_checkable
+class ChangesIfMatch(Protocol):
+    """A store that replaces or removes an object only if it is still the one that the caller has seen.
+
+    Of several who have seen the same one, one wins, whoever they are. What another store of the same kind does by
+    comparing first and writing then is not meant: somebody may come in between.
+    """
+
+    def replace(
+        self,
+        key: str,
+        data: bytes | BinaryIO | Iterable[bytes],
+        *,
+        if_match: str,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+    ) -> ObjectInfo:
+        """Write a whole object in the place of another one, as `put` does.
+
+        Args:
+            key: The object.
+            data: Its new bytes.
+            if_match: ETag of the object that is there now, as `ObjectInfo.etag` has it; no wildcard, no list.
+            content_type: Its new media type.
+            metadata: Its new metadata.
+            expected: What the bytes must be.
+
+        Raises:
+            ObjectNotFoundError: Nothing is stored under the key.
+            ObjectChangedError: The object under the key has another ETag; it was left as it is.
+            ObjectRetainedError: The store retains it.
+            UploadRejectedError: Size or SHA-256 are not what was expected.
+            UnsupportedOperationError: The store cannot do it, or would ignore the condition.
+        """
+
+    def remove(self, key: str, *, if_match: str) -> None:
+        """Remove an object, if it is this one.
+
+        Args:
+            key: The object.
+            if_match: As of `replace`.
+
+        Raises:
+            ObjectNotFoundError: Nothing is stored under the key.
+            ObjectChangedError: The object under the key has another ETag; it was left as it is.
+            ObjectRetainedError: The store retains it.
+            StorageUnavailableError: Also where an answer was lost, and the object is gone now: whether it was this call
+                that removed it cannot be told.
+            UnsupportedOperationError: The store cannot do it, or would ignore the condition.
+        """
 
 
 @runtime_checkable

@@ -23,9 +23,10 @@ class FaultProxy:
     Args:
         port: Of the server.
         stall: Seconds for which a stalled connection says nothing: longer than the client waits.
+        host: Address of this machine on which clients are waited for.
     """
 
-    def __init__(self, port: int, *, stall: float) -> None:
+    def __init__(self, port: int, *, stall: float, host: str = "127.0.0.1") -> None:
         self._server = ("127.0.0.1", port)
         self._stall = stall
         self._lock = Lock()
@@ -35,7 +36,8 @@ class FaultProxy:
         self._most = 0
         self._closed = Event()
         self.made: list[str] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family)
         self.port = self._listener.getsockname()[1]
         self._thread = Thread(target=self._accept, daemon=True)
 

@@ -89,6 +89,8 @@ def test_encryption_is_on_or_refused_by_name(store: S3Store, request: pytest.Fix
 
 PLAN = PartsPlan(key="a", upload_id="u", size=1, part_size=1, content_type="a/b")
 CALLS: dict[str, Callable[[StoreWrapper], object]] = {
+    "replace": lambda store: store.replace("a", b"", if_match="b"),
+    "remove": lambda store: store.remove("a", if_match="b"),
     "sign_get": lambda store: store.sign_get("a", expires_in=HOUR),
     "sign_put": lambda store: store.sign_put("a", content_type="a/b", expected=Expected(size=1), expires_in=HOUR),
     "sign_form": lambda store: store.sign_form("a", content_type="a/b", expected=Expected(size=1), expires_in=HOUR),

@@ -8,6 +8,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
@@ -37,7 +38,8 @@ def proxy(weed: str) -> Iterator[FaultProxy]:
 def behind(proxy: FaultProxy, direct: S3Store) -> S3Store:
     """Return the store as it is reached through the proxy, with connections of its own."""
     endpoint = f"http://127.0.0.1:{proxy.port}"
-    options = options_for(endpoint, patience=PATIENCE, part_size=PART, features=direct.features)
+    features = replace(direct.features, match_replace="quoted", match_remove=True)
+    options = options_for(endpoint, patience=PATIENCE, part_size=PART, features=features)
     return S3Store("faults", options)
 
 
@@ -60,15 +62,15 @@ def test_every_transfer_ends_whole_or_in_a_named_error(
         size = chance.randrange(PART, 2 * PART) if large else chance.randrange(1, 200_000)
         data = chance.randbytes(size)
         digest = hashlib.sha256(data).hexdigest()
-        key, work = f"{seed}", chance.choice(("put", "if absent", "replace", "get", "ahead", "copy"))
-        before = None
-        if work in {"replace", "get", "ahead", "copy"}:
-            before = data if work != "replace" else b"old" * 10
-            direct.put(key, before)
+        key, work = f"{seed}", chance.choice(("put", "if absent", "replace", "swap", "remove", "get", "ahead", "copy"))
+        before, etag = None, ""
+        if work not in {"put", "if absent"}:
+            before = b"old" * 10 if work in {"replace", "swap"} else data
+            etag = direct.put(key, before).etag
         proxy.plan(seed, FAULTS, chance.choice((0.4, 0.95)), min(size, 300_000) + 400)
         try:
             with behind(proxy, direct) as store:
-                got = transfer(store, work, key, data)
+                got = transfer(store, work, key, data, etag)
         except StorageError as error:
             ends[error.code] += 1
             got = None
@@ -78,7 +80,8 @@ def test_every_transfer_ends_whole_or_in_a_named_error(
         faults.update(proxy.made)
         proxy.plan(seed, (), 0, 1)
         there = find(direct, f"{key}-copy" if work == "copy" else key)
-        assert there in ({data} if got else {None, before, data}), (seed, work)
+        after = None if work == "remove" else data
+        assert there in ({after} if got else {None, before, after}), (seed, work)
         for each in (key, f"{key}-copy"):
             direct.delete(each)
     figure(f"{ROUNDS} rounds: {dict(ends)}; faults: {dict(faults)}")
@@ -90,10 +93,14 @@ def test_every_transfer_ends_whole_or_in_a_named_error(
     assert [info.key for info in direct.list()] == []
 
 
-def transfer(store: S3Store, work: str, key: str, data: bytes) -> str:
+def transfer(store: S3Store, work: str, key: str, data: bytes, etag: str) -> str:
     """Do the work and return the digest of what came of it, as the store tells it."""
     if work == "copy":
         assert store.copy(key, f"{key}-copy").size == len(data)
+    elif work == "swap":
+        assert store.replace(key, data, if_match=etag).size == len(data)
+    elif work == "remove":
+        store.remove(key, if_match=etag)
     elif work == "get":
         with store.get(key) as body:
             return hashlib.sha256(body.read()).hexdigest()

@@ -21,7 +21,9 @@ from mamkit.storage import (
     UnsupportedOperationError,
 )
 from mamkit.storage.s3 import Patience, S3Options, S3Store
+from mamkit.storage.s3._http import Bucket
 from tests.s3_servers import emptied, options_for, store_on
+from tests.unit.storage.fault_proxy import FaultProxy
 
 PART = 5 * 1024 * 1024
 LARGE = bytes(range(256)) * (PART // 200)  # two parts
@@ -165,6 +167,36 @@ def test_requests_are_signed_for_the_public_name(weed: str) -> None:
         assert urlsplit(store.sign_get("a", expires_in=timedelta(hours=1)).url).netloc.startswith("own.s3.")
         with pytest.raises(UnsupportedOperationError):
             store.sign_get("a", expires_in=timedelta(days=8))
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("http://[::1]:8333", "[::1]:8333"),
+        ("http://[2001:db8::1]:80", "[2001:db8::1]"),
+        ("https://[2001:DB8::1]", "[2001:db8::1]"),
+        ("https://s3.example.com:443", "s3.example.com"),
+        ("http://127.0.0.1:443", "127.0.0.1:443"),
+    ],
+)
+def test_the_host_of_requests_is_written_as_urls_have_it(origin: str, host: str) -> None:
+    assert Bucket(origin, "/films").host == host
+
+
+def test_a_server_is_reached_by_an_address_of_ipv6(weed: str) -> None:
+    """With the signature over its name, in requests of our own and in those of strangers."""
+    try:
+        proxy = FaultProxy(urlsplit(weed).port or 0, stall=1, host="::1")
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    with store_on(weed, "own") as direct:
+        emptied(direct)
+    with proxy, S3Store("own", options_for(f"http://[::1]:{proxy.port}")) as store:
+        store.put("a", b"bytes")
+        with store.get("a") as body:
+            assert body.read() == b"bytes"
+        signed = store.sign_get("a", expires_in=timedelta(hours=1))
+        assert urllib3.request("GET", signed.url, headers=dict(signed.headers), retries=False).data == b"bytes"
 
 
 def test_a_server_that_is_not_there_is_a_named_error(weed: str) -> None:

@@ -5,9 +5,11 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import pytest
 
+from mamkit.clock import utc_now
 from mamkit.storage import (
     ByteRange,
     CachedStore,
@@ -22,6 +24,7 @@ from mamkit.storage import (
     ObjectStore,
     ObservedStore,
     Operation,
+    PrefixStore,
     StorageUnavailableError,
     UploadRejectedError,
     download_file,
@@ -30,7 +33,9 @@ from mamkit.storage import (
     sha256_of,
     upload_file,
 )
-from mamkit.storage._wrapper import StoreWrapper
+from mamkit.storage._buffers import fill
+from mamkit.storage._files import mover
+from mamkit.storage._wrapper import RenamedBody, StoreWrapper
 from mamkit.storage.s3 import S3Options
 from tests.s3_servers import store_on
 
@@ -254,6 +259,56 @@ def test_a_copy_between_observed_stores_is_the_copy_between_those_within(tmp_pat
     assert two.local_path("b").samefile(one.local_path("a"))  # a hard link: nothing was carried
     assert [(each.name, each.key) for each in seen] == [("put", "a"), ("copy", "b")]
     assert not isinstance(ObservedStore(MemoryStore(), seen.append), HasLocalPath)
+
+
+def test_a_store_with_a_prefix_is_as_fast_as_the_one_within(tmp_path: Path) -> None:
+    """Bodies read into buffers and let the kernel copy, and files are told; what the store within lacks is lacked."""
+    inner = LocalStore(tmp_path / "objects", durable=False)
+    within, memory = PrefixStore(inner, "in/"), PrefixStore(MemoryStore(), "in/")
+    within.put("film", b"bytes")
+    memory.put("film", b"bytes")
+    files: object = within
+    assert isinstance(files, HasLocalPath)
+    assert not isinstance(memory, HasLocalPath)
+    assert files.local_path("film") == inner.local_path("in/film")
+    with pytest.raises(ObjectNotFoundError) as raised:
+        files.local_path("none")
+    assert raised.value.key == "none"
+    with within.get("film") as body, (tmp_path / "copy").open("wb") as copy:
+        assert (body.info.key, body.range) == ("film", ByteRange(0, 5))
+        moved = mover(body)
+        assert moved is not None
+        assert moved(copy.fileno()) == 5
+    assert (tmp_path / "copy").read_bytes() == b"bytes"
+    with memory.get("film", ByteRange(1, 4)) as body:
+        buffer = bytearray(9)
+        assert fill(body, memoryview(buffer)) == 3
+        assert buffer[:3] == b"yte"
+    plain = RenamedBody(_OnlyBlocks(), within.head("film"))
+    assert not {"readinto", "move_to", "fileno"} & set(dir(plain))
+    assert plain.read() == b"bytes"
+
+
+class _OnlyBlocks:
+    """A body of a store that knows nothing faster."""
+
+    info = ObjectInfo(key="film", size=5, etag="a", modified_at=utc_now())
+    range = ByteRange(0, 5)
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"bytes"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, size: int = -1) -> bytes:
+        return b"bytes"[: size if size >= 0 else None]
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def test_a_cache_is_never_stale_and_never_too_full() -> None:

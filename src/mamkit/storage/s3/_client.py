@@ -6,7 +6,7 @@ stranger's, every conditional write and every upload in parts carries a random t
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from urllib.parse import quote
 from xml.sax.saxutils import escape
@@ -16,11 +16,11 @@ from mamkit.storage.errors import (
     InvalidKeyError,
     ObjectExistsError,
     StorageError,
-    StorageUnavailableError,
     UnsupportedOperationError,
 )
 from mamkit.storage.keys import check_key
 from mamkit.storage.models import ByteRange, ObjectInfo
+from mamkit.storage.s3._features import RESERVED, find_features, is_seaweed
 from mamkit.storage.s3._http import Answer, Transport
 from mamkit.storage.s3._options import S3Features, S3Options
 from mamkit.storage.s3._sigv4 import UNSIGNED
@@ -41,9 +41,6 @@ from mamkit.storage.s3._wire import (
 
 __all__ = ["RESERVED", "S3Client", "check_own_key"]
 
-RESERVED = ".mamkit/"
-"""What keys start with that a store uses for itself."""
-_PROBE = f"{RESERVED}probe"
 _TOKEN = f"x-amz-meta-{OWN_METADATA}write"
 _PRECONDITION_FAILED = 412
 
@@ -71,7 +68,7 @@ class S3Client:
         """What the server can do, found out at the first use."""
         if self._features is None:
             try:
-                self._features = self._find_out()
+                self._features = find_features(self)
             except RefusalError as refusal:
                 raise to_error(refusal, self.name) from refusal
         return self._features
@@ -118,10 +115,10 @@ class S3Client:
             StorageError: The server says no.
         """
         token = secrets.token_hex(16)
-        aside = wanted.if_absent and not self.features.conditional_complete
+        aside = wanted.if_match is not None or (wanted.if_absent and not self.features.conditional_complete)
         key = f"{RESERVED}parts/{token}" if aside else wanted.key
         headers = self._facts(wanted) | {_TOKEN: token}
-        if checksums and self._declares_checksums():
+        if checksums and self.declares_checksums():
             headers["x-amz-checksum-algorithm"] = "SHA256"
         try:
             answer = self.transport.request("POST", key, query={"uploads": ""}, headers=headers)
@@ -144,7 +141,7 @@ class S3Client:
         except RefusalError as refusal:
             raise to_error(refusal, parts.wanted.key) from refusal
         etag = answer.headers.get("etag", "")
-        return f"{etag} {base64_digest(sha256)}" if self._declares_checksums() else etag
+        return f"{etag} {base64_digest(sha256)}" if self.declares_checksums() else etag
 
     def finish_parts(self, parts: Parts, etags: Sequence[str]) -> ObjectInfo:
         """Make the parts an object.
@@ -181,13 +178,14 @@ class S3Client:
                 self.delete(parts.key)
 
     def _settle(self, gathered: ObjectInfo, wanted: Wanted) -> ObjectInfo:
-        """Give what was gathered under a key of our own its place, unless that is taken."""
+        """Give what was gathered under a key of our own its place, if its condition holds."""
         large = gathered.size > self.largest
-        if self.features.conditional_copy and (self.features.large_copy or not large):
+        # Which servers honour `If-Match` of a copy or of a completion, also among several at once, nobody has tried.
+        if wanted.if_match is None and self.features.conditional_copy and (self.features.large_copy or not large):
             return self.copy(gathered, self.name, wanted)
         if large:
             raise UnsupportedOperationError(
-                f"the server of {self.name!r} cannot write {gathered.size:,} bytes safely only if a key is free"
+                f"the server of {self.name!r} cannot write {gathered.size:,} bytes safely on a condition"
             )
 
         def blocks() -> Iterator[bytes]:
@@ -268,9 +266,10 @@ class S3Client:
     ) -> ObjectInfo:
         """Send the one request that writes an object; without `payload` it is a copy, whose facts are asked for."""
         token = ""
-        if wanted.if_absent:
+        if wanted.if_absent or wanted.if_match is not None:
             token = secrets.token_hex(16)
-            headers |= {"if-none-match": "*", _TOKEN: token}
+            condition = {"if-none-match": "*"} if wanted.if_match is None else {"if-match": wanted.if_match}
+            headers |= {**condition, _TOKEN: token}
         try:
             if payload is None:
                 self.transport.request("PUT", wanted.key, headers=headers, at_work=size)
@@ -294,7 +293,7 @@ class S3Client:
         if refusal.status == _PRECONDITION_FAILED:
             return ObjectExistsError(wanted.key) if wanted.if_absent else refusal
         if refusal.reason == "NoSuchKey":
-            return refusal  # a copy whose source is gone, which the caller can name
+            return refusal  # a copy whose source is gone, or what was to be replaced, which the caller can name
         return to_error(refusal, wanted.key)
 
     def _is_ours(self, key: str, token: str) -> bool:
@@ -304,7 +303,7 @@ class S3Client:
         except RefusalError:
             return False
 
-    def _declares_checksums(self) -> bool:
+    def declares_checksums(self) -> bool:
         """Return whether an upload in parts is begun with its algorithm, asking no more than the server's name for it.
 
         Finding out everything writes an object, which who may only write to some keys must not.
@@ -312,78 +311,8 @@ class S3Client:
         if self._features is not None:
             return self._features.declared_checksums
         if self._named_seaweed is None:
-            try:
-                headers = self.head(_PROBE).headers
-            except RefusalError as refusal:
-                headers = refusal.headers
-            self._named_seaweed = _is_seaweed(headers)
+            self._named_seaweed = is_seaweed(self)
         return not self._named_seaweed
-
-    def _find_out(self) -> S3Features:
-        """Try on an object of our own what the server does; where it does everything, nothing more is written."""
-        data = b"what can this server do?"
-        sha256 = hashlib.sha256(data).hexdigest()
-        plain = {"x-amz-checksum-sha256": base64_digest(sha256)}
-        source = {
-            "x-amz-copy-source": quote(f"/{self.name}/{_PROBE}", safe="/-._~"),
-            "x-amz-metadata-directive": "REPLACE",
-        }
-
-        def refused(headers: Mapping[str, str], body: bytes = b"") -> bool:
-            payload = hashlib.sha256(body).hexdigest()
-            try:
-                self.transport.request("PUT", _PROBE, headers=headers, body=body, payload=payload)
-            except RefusalError as refusal:
-                if refusal.status == _PRECONDITION_FAILED:
-                    return True
-                if refusal.status in {400, 501}:  # it knows the header, and that it cannot do it
-                    return False
-                raise
-            return False
-
-        conditional = {**plain, "if-none-match": "*"}
-        refused(plain, data) if not self._is_there(_PROBE) else None
-        conditional_put = refused(conditional, data)
-        found = self.head(_PROBE).headers
-        return S3Features(
-            checksums=full_sha256(found) == sha256,
-            conditional_put=conditional_put,
-            conditional_copy=refused({**source, "if-none-match": "*"}),
-            conditional_complete=not _is_seaweed(found) and self._refuses_to_complete(data),
-            copy_source_match=refused({**source, "x-amz-copy-source-if-match": f'"{"0" * 32}"'}),
-            declared_checksums=not _is_seaweed(found),
-            large_copy=_is_seaweed(found),
-        )
-
-    def _is_there(self, key: str) -> bool:
-        try:
-            self.head(key)
-        except RefusalError as refusal:
-            if refusal.status == 404:
-                return False
-            raise
-        return True
-
-    def _refuses_to_complete(self, data: bytes) -> bool:
-        wanted = Wanted(key=_PROBE, content_type="text/plain", metadata={}, if_absent=False)
-        parts = self.begin_parts(wanted)
-        etag = self.put_part(parts, 1, data)
-        conditional = Parts(
-            wanted=Wanted(key=_PROBE, content_type="text/plain", metadata={}, if_absent=True),
-            key=_PROBE,
-            upload_id=parts.upload_id,
-            token="",
-        )
-        try:
-            self.finish_parts(conditional, [etag])
-        except ObjectExistsError:
-            with suppress(StorageUnavailableError):
-                self.drop_parts(parts)
-            return True
-        except StorageError:
-            with suppress(StorageUnavailableError):
-                self.drop_parts(parts)
-        return False
 
 
 def check_own_key(key: str) -> str:
@@ -396,16 +325,6 @@ def check_own_key(key: str) -> str:
     if key.startswith(RESERVED):
         raise InvalidKeyError(key, f"keys that start with {RESERVED!r} are the store's own")
     return key
-
-
-def _is_seaweed(headers: Mapping[str, str]) -> bool:
-    """Return whether this is a server with three ways of its own.
-
-    It honours the condition of a completion, but not among several at once; it copies objects of any size; and of an
-    upload that is begun with SHA-256 declared it hashes each part twice, tells none of the digests, and refuses a
-    completion that does not repeat them.
-    """
-    return headers.get("server", "").startswith("SeaweedFS")
 
 
 def _part_xml(number: int, etag: str) -> str:

@@ -67,10 +67,12 @@ class Bucket:
 
     @property
     def host(self) -> str:
-        """The `Host` of requests, without a port that is the scheme's own."""
+        """The `Host` of requests, without the port that is the scheme's own (RFC 3986 section 3.2.2)."""
         parts = urlsplit(self.origin)
+        name = parts.hostname or ""
+        host = f"[{name}]" if ":" in name else name
         default = {"http": 80, "https": 443}[parts.scheme]
-        return parts.hostname or "" if parts.port in {None, default} else f"{parts.hostname}:{parts.port}"
+        return host if parts.port in {None, default} else f"{host}:{parts.port}"
 
 
 @dataclass(frozen=True, slots=True)

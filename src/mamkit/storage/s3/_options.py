@@ -42,6 +42,13 @@ class S3Features:
     declared_checksums: bool = True
     """Its uploads in parts may be begun with SHA-256 declared, and it then tells those of the parts, which a completion
     repeats. Where not, each part carries its own all the same."""
+    match_replace: Literal["quoted", "bare", "no"] | None = None
+    """How it honours `If-Match` of a write: an ETag in quotes, as RFC 9110 has it, or a bare one, or none.
+
+    None finds out when it first matters.
+    """
+    match_remove: bool | None = None
+    """It honours `If-Match` of a deletion; None finds out when it first matters."""
     large_copy: bool = False
     """It copies an object of any size in one request, which S3 does up to 5 GB."""
 

@@ -36,6 +36,8 @@ class Wanted:
     content_type: str
     metadata: Mapping[str, str]
     if_absent: bool
+    if_match: str | None = None
+    """As the header has it, where the object replaces just one other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ from mamkit.storage.s3._http import Answer, Transport
 from mamkit.storage.s3._leftovers import S3Leftovers
 from mamkit.storage.s3._list import list_objects
 from mamkit.storage.s3._locks import S3Locks
+from mamkit.storage.s3._matching import S3Matching
 from mamkit.storage.s3._options import (
     S3Features,
     S3Options,
@@ -108,6 +109,7 @@ class S3Store:
         self._pool = ThreadPoolExecutor(options.connections, thread_name_prefix="mamkit-s3")
         self._copies = S3Copies(self._client, self._pool)
         self._locks = S3Locks(self._client, clock=clock)
+        self._matching = S3Matching(self._client, options.features)
         self._rules = S3Rules(bucket, options)
         self._leftovers = S3Leftovers(self._client, clock=clock)
 
@@ -187,10 +189,7 @@ class S3Store:
             if_absent=if_absent,
         )
         self._guard(wanted)
-        options = self._options
-        return S3Upload(
-            wanted, expected, self._client, self._pool, concurrency=options.concurrency, part_size=options.part_size
-        )
+        return self._upload(wanted, expected)
 
     def put(
         self,
@@ -246,6 +245,41 @@ class S3Store:
         self._locks.check_free(check_own_key(key))
         with refusals(key):
             self._client.delete(key)
+
+    def replace(
+        self,
+        key: str,
+        data: bytes | BinaryIO | Iterable[bytes],
+        *,
+        if_match: str,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+    ) -> ObjectInfo:
+        """Write a whole object in the place of just the one with this ETag.
+
+        More than a part is gathered under a key of the store's own, and then written by a single request, whose bytes
+        go through this process again: `S3Options.largest_request` at most.
+
+        Raises:
+            UnsupportedOperationError: The server would ignore the condition, or the object is too large for it.
+        """
+        check_own_key(key)
+        facts = check_facts(content_type, metadata)
+        self._locks.check_free(key)
+        condition = self._matching.condition(key, if_match)
+        wanted = Wanted(key=key, content_type=content_type, metadata=facts, if_absent=False, if_match=condition)
+        with self._matching.told(key, if_match):
+            return feed(self._upload(wanted, expected), data)
+
+    def remove(self, key: str, *, if_match: str) -> None:
+        """Remove an object, if it is the one with this ETag.
+
+        Raises:
+            UnsupportedOperationError: The server would ignore the condition.
+        """
+        self._locks.check_free(check_own_key(key))
+        self._matching.remove(key, if_match)
 
     def retain(self, key: str, *, until: datetime) -> None:
         """Refuse to replace or delete the object before `until`, by object lock in governance mode."""
@@ -334,6 +368,12 @@ class S3Store:
     def set_origin_rules(self, rules: Sequence[OriginRule]) -> None:
         """Put these CORS rules in place of all others of the bucket."""
         self._rules.set_origin_rules(rules)
+
+    def _upload(self, wanted: Wanted, expected: Expected | None) -> S3Upload:
+        options = self._options
+        return S3Upload(
+            wanted, expected, self._client, self._pool, concurrency=options.concurrency, part_size=options.part_size
+        )
 
     def _resume(self, info: ObjectInfo, stop: int | None, position: int) -> Answer:
         try:

@@ -14,6 +14,7 @@ from mamkit.testing.storage._copying import CopyingContract
 from mamkit.testing.storage._declared import same
 from mamkit.testing.storage._keys import BAD_KEYS, GOOD_KEYS
 from mamkit.testing.storage._listing import ListingContract
+from mamkit.testing.storage._matching import MatchingContract
 from mamkit.testing.storage._naming import NamingContract
 from mamkit.testing.storage._parts import PartsContract
 from mamkit.testing.storage._raw import RawAccess, RawContract
@@ -29,6 +30,7 @@ class StorageContract(
     ReadingContract,
     WritingContract,
     CopyingContract,
+    MatchingContract,
     ListingContract,
     NamingContract,
     RetentionContract,
@@ -43,6 +45,8 @@ class StorageContract(
 
     Attributes:
         records_sha256: Whether `ObjectInfo.sha256` is known of everything that was written through the store.
+        replaces_if_match: Whether `replace` works (`ChangesIfMatch`).
+        removes_if_match: Whether `remove` works (`ChangesIfMatch`).
         signs_requests: Whether `sign_get` and `sign_put` work.
         signs_forms: Whether `sign_form` works.
         signs_parts: Whether uploads in parts work (`SignsParts`).

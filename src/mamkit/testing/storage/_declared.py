@@ -20,6 +20,8 @@ class Declared:
     """The fixture and the declarations of `StorageContract`, which documents them."""
 
     records_sha256: ClassVar[bool] = True
+    replaces_if_match: ClassVar[bool] = False
+    removes_if_match: ClassVar[bool] = False
     signs_requests: ClassVar[bool] = False
     signs_forms: ClassVar[bool] = False
     signs_parts: ClassVar[bool] = False
