@@ -1,10 +1,13 @@
 """One film over many workers: how evenly it spreads, what coordinating it costs, and how soon it can be played.
 
-Two kinds of rows. In the simulation the queue, the catalog and the publisher are real and the encoders sleep, so that a
-hundred workers fit on one machine. The others run the services and real encoders, each worker on one processor.
+Three kinds of rows. In the simulation the queue, the catalog and the publisher are real and the encoders sleep, so that
+a hundred workers fit on one machine. One kind counts what a film takes of a worker's child processes. The others run
+the services and real encoders, each worker on one processor.
 """
 
 import os
+import resource
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,6 +34,7 @@ def measure(quick: bool) -> list[Row]:
             *_simulated(folder, quick=quick),
             _coordination(folder, quick=quick),
             *_first_picture(folder, quick=quick),
+            *_one_child(folder, quick=quick),
             _two_workers(folder, quick=quick),
         ]
 
@@ -102,6 +106,48 @@ def _own(path: Path) -> float:
         start = time.perf_counter()
         encode_part(path, plan, plan.parts[0], Nowhere(), children=children)
         return time.perf_counter() - start
+
+
+def _one_child(folder: Path, *, quick: bool) -> list[Row]:
+    """Compare a child that goes on with its film, as a worker lets it, with one for each part."""
+    film = repeat(folder / "film.mp4", folder / "parts.mp4", seconds=24 if quick else 120)
+    parts = len(make_plan(probe(film)).parts)
+    started: dict[int, int] = {}
+
+    def make(keep: int) -> Callable[[], float]:
+        def once() -> float:
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            with Counted(ahead=False, keep=keep) as children:
+                plan = make_plan(probe(film, children=children))
+                for part in plan.parts:
+                    encode_part(film, plan, part, Nowhere(), children=children)
+            started[keep] = len(children.pids)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / parts
+
+        return once
+
+    kept, alone = alternate(1 if quick else 5, make(1), make(0))
+    name = f"film of {parts} parts in 360p"
+    return [
+        Row(name=f"{name}, child processes", ours=started[1], unit="", peer="a child a part", peer_value=started[0],
+            target="<= 0.5"),
+        Row(name=f"{name}, CPU a part", ours=kept, unit="s", peer="a child a part", peer_value=alone, target="<= 1.0"),
+    ]  # fmt: skip
+
+
+class Counted(Children):
+    """Child processes, and how many there were."""
+
+    def __init__(self, *, ahead: bool, keep: int) -> None:
+        super().__init__(ahead=ahead, keep=keep)
+        self.pids: set[int] = set()
+
+    def take(self, bounds: object = None) -> "subprocess.Popen[bytes]":
+        """See `Children.take`."""
+        taken = super().take(bounds)
+        self.pids.add(taken.pid)
+        return taken
 
 
 def _two_workers(folder: Path, *, quick: bool) -> Row:

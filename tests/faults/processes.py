@@ -16,7 +16,7 @@ __all__ = ["again", "children", "command_of", "make_account", "parents"]
 T = TypeVar("T")
 
 
-def again(act: Callable[[], T], *, seconds: float = 180) -> T:
+def again(act: Callable[[], T], *, seconds: float = 300) -> T:
     """Do something as a client does that tries again while a service is down: same request, until it is answered."""
     deadline = time.monotonic() + seconds
     while True:

@@ -49,6 +49,8 @@ IDLE = 0.25  # seconds between two looks into an empty queue that cannot tell of
 LONGEST_REST = 0.5  # seconds; a signal is seen between two of them
 UNREACHABLE = 2.0  # seconds between two tries at a queue that does not answer
 REPORT_TIMEOUT = 30.0  # seconds; publishing takes a few writes to the store
+OF_THE_REPORT = {httpx.codes.BAD_REQUEST, httpx.codes.REQUEST_ENTITY_TOO_LARGE, httpx.codes.UNPROCESSABLE_ENTITY}
+"""What an API says of a report that is at fault itself; all else is about who asks, whom, or when."""
 
 
 class HttpReporter:
@@ -76,13 +78,18 @@ class HttpReporter:
             raise ApiUnavailableError(f"the API does not answer at {self._url}: {error}") from error
         if response.status_code == httpx.codes.CONFLICT:
             raise StaleReportError(report.job_id, report.fence)
-        if response.is_server_error:
-            raise ApiUnavailableError(f"the API answered {response.status_code} to a report: {response.text[:200]}")
+        if response.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+            # So that one worker with a wrong secret does not fail the previews of all the others.
+            raise ApiUnavailableError("the API does not believe this worker; see that both have one CALLBACK_SECRET")
         if InvalidMessageError.code in response.text:  # it comes from us, so this worker is of a later version
             raise ApiUnavailableError(f"the API is of another version: {response.text[:200]}")
-        if not response.is_success:
+        if response.status_code in OF_THE_REPORT:
             raise ReportNotTakenError(f"the API answered {response.status_code} to a report: {response.text[:200]}")
-        return Ack.model_validate_json(response.content)
+        try:
+            return Ack.model_validate_json(response.content if response.is_success else b"")
+        except ValueError as error:
+            said = response.text[:200]
+            raise ApiUnavailableError(f"{self._url} answered {response.status_code} to a report: {said}") from error
 
 
 def run(settings: WorkerSettings, *, listener: socket.socket | None = None) -> None:

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import timedelta
 from functools import partial
 from typing import Literal
+from uuid import UUID
 
 from mamkit.errors import MamkitError
 from mamkit.jobs import Heartbeat, Lease, LeaseLostError, Queue, backoff
@@ -208,19 +209,18 @@ class PreviewWorker:
 
     def _give_up(self, lease: Lease, error: Exception) -> None:
         code = error.code if isinstance(error, MamkitError) else "previews.worker_failed"
-        version_id = lease.job.payload.get("version_id")
-        if version_id is not None:
-            try:
-                self._report(
-                    self._without_artwork(lease)
-                    or Failed(
-                        version_id=version_id, job_id=lease.job.id, fence=lease.fence, code=code, message=str(error)
-                    )
-                )
-            except ReportNotTakenError:
-                if lease.job.attempts < lease.job.max_attempts:
-                    self._queue.retry(lease, reason=_reason(error), delay=backoff(lease.job.attempts))
-                    return  # the API must learn of the failure, so the next attempt tells it
+        try:
+            version_id = UUID(str(lease.job.payload.get("version_id")))
+            self._report(
+                self._without_artwork(lease)
+                or Failed(version_id=version_id, job_id=lease.job.id, fence=lease.fence, code=code, message=str(error))
+            )
+        except ValueError:
+            log.warning("job %s is about no preview: %s", lease.job.id, _reason(error))
+        except ReportNotTakenError:
+            if lease.job.attempts < lease.job.max_attempts:
+                self._queue.retry(lease, reason=_reason(error), delay=backoff(lease.job.attempts))
+                return  # the API must learn of the failure, so the next attempt tells it
         self._queue.bury(lease, reason=_reason(error))
 
     def _without_artwork(self, lease: Lease) -> Finished | None:

@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from mamkit import catalog as db
+from mamkit.catalog import Catalog
 from mamkit.jobs import Job, Lease, MemoryQueue, NewJob, QueueUnavailableError
 from mamkit.previews import Failed, Finished, PartJob, Planned, Progress, Publisher, StaleReportError
 from mamkit.previews._ordering import in_order, priority_of, turn
@@ -372,6 +373,38 @@ def test_reports_at_once_lose_nothing(tmp_path: Path) -> None:
             await asyncio.gather(*(b.publisher.take(report) for report in reports for _ in range(2)))
             assert await b.status(version_id) == "ready"
             assert b.playlists()["360p/index.m3u8"].count("#EXTINF") == plan.segment_count
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_coordinators_publish_as_one(tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Each hears of some parts only, of some both at once, and both look after what is unfinished all the while."""
+    caplog.set_level("INFO", logger="mamkit.previews.publisher")
+
+    async def scenario() -> None:
+        shuffle = random.Random(seed)
+        async with bench(tmp_path) as b, Catalog(f"sqlite:///{tmp_path / 'catalog.db'}") as catalog:
+            version_id = await b.version()
+            plan = await b.plan(version_id, film(60))
+            both = (b.publisher, Publisher(catalog, b.queue, b.zones))
+            leases = b.leases()
+            shuffle.shuffle(leases)
+            while leases:
+                taken = [leases.pop() for _ in range(min(len(leases), shuffle.randint(1, 4)))]
+                tellings = [(shuffle.choice(both), each) for each in taken]
+                tellings += [(shuffle.choice(both), each) for each in taken if shuffle.random() < 0.5]
+                await asyncio.gather(
+                    *(publisher.take(finished(version_id, lease, plan, part)) for publisher, (lease, part) in tellings),
+                    *(publisher.reconcile() for publisher in both if shuffle.random() < 0.3),
+                )
+                for lease, _ in taken:
+                    b.queue.complete(lease)
+            assert await b.status(version_id) == "ready"
+            assert b.playlists()["360p/index.m3u8"].count("#EXTINF") == plan.segment_count
+            assert [await publisher.reconcile() for publisher in both] == [0, 0]
+        said = [record.getMessage() for record in caplog.records if "is published" in record.getMessage()]
+        assert len(said) == len(plan.parts)
 
     asyncio.run(scenario())
 

@@ -1,5 +1,6 @@
 """Memory for several jobs on one machine: what fits is let in, what does not waits, and nobody waits for ever."""
 
+import subprocess
 import threading
 from collections.abc import Callable
 from fractions import Fraction
@@ -8,6 +9,8 @@ import pytest
 
 from mamkit.previews import NoRoomError, PlanPolicy, Room, memory_of
 from mamkit.transcode import UHD_LADDER, AudioStream, MediaInfo, Plan, VideoStream
+from mamkit.transcode.containment._process import start_process
+from tests.unit.transcode.liveness import is_alive
 
 MIB = 1 << 20
 NEVER = threading.Event()
@@ -59,6 +62,46 @@ def test_a_job_that_fits_nowhere_is_done_alone() -> None:
         pass
     with room.take(1), pytest.raises(NoRoomError), room.take(1000):
         pass
+
+
+def waiting(room: Room, count: int) -> "list[subprocess.Popen[bytes]]":
+    """Let children wait for more of their films."""
+    found = [start_process(["/bin/sleep", "600"]) for _ in range(count)]
+    for number, child in enumerate(found):
+        room.children.give_back(child, number)
+    return found
+
+
+def test_children_that_wait_for_their_film_make_way_for_one_that_works() -> None:
+    room = Room(4 * memory_of())
+    room.join()
+    first, second, third = waiting(room, 3)
+    with room.take(memory_of()):
+        assert all(is_alive(child.pid) for child in (first, second, third))
+        with room.take(2 * memory_of()):
+            assert [is_alive(child.pid) for child in (first, second, third)] == [False, False, True]
+    with room.take(8 * memory_of()):
+        assert not is_alive(third.pid)
+    room.leave()
+
+
+def test_children_end_with_the_last_worker_and_not_before() -> None:
+    room = Room()
+    for _ in range(2):
+        room.join()
+    [child] = waiting(room, 1)
+    room.leave()
+    assert is_alive(child.pid)
+    room.leave()
+    assert not is_alive(child.pid)
+
+
+def test_no_more_children_wait_than_are_of_use() -> None:
+    room = Room()
+    room.join()
+    children = waiting(room, 6)
+    assert [is_alive(child.pid) for child in children] == [False] * 2 + [True] * 4
+    room.leave()
 
 
 def test_without_a_bound_everything_fits() -> None:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import pytest
 
-from mamkit.jobs import Job, Lease, Queue
+from mamkit.jobs import Job, Lease, NewJob, Queue
 from mamkit.previews import (
     Ack,
     Failed,
@@ -382,6 +382,24 @@ def test_a_defect_in_the_worker_is_bounded_and_named(
 
     asyncio.run(scenario())
     assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize("payload", [{}, {"version_id": "none"}, {"version_id": [1]}, {"part": {"kind": "video"}}])
+def test_a_job_that_nobody_understands_ends_no_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, payload: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(builder, "MOST_LEASES", 0)
+    monkeypatch.setattr(builder, "backoff", lambda _: timedelta(0))
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            [job_id] = b.queue.enqueue(NewJob(kind="preview.part", payload=payload))
+            await work(b)
+            job = b.queue.get(job_id)
+            assert (job.state, job.attempts) == ("dead", job.max_attempts)
+            assert "previews.invalid_message" in (job.reason or "")
+
+    asyncio.run(scenario())
 
 
 def test_segments_are_in_the_store_before_they_are_published(tmp_path: Path, clip: bytes) -> None:
