@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from mamkit.client import AsyncClient, Client
 from mamkit.storage import Expected
 from mamkit.storage.s3 import S3Store
 from mamkit_apps.cli.gc import _collect
@@ -21,6 +22,7 @@ from mamkit_apps.settings import SettingsError
 from mamkit_apps.supervisor import Services
 from mamkit_apps.wiring import migrate, open_zones
 from mamkit_apps.worker.settings import WorkerSettings
+from tests.apps.api_process import bearer, running_api
 from tests.media_factory import make_clip
 from tests.s3_servers import ACCESS_KEY, SECRET_KEY
 
@@ -116,6 +118,27 @@ def test_a_film_goes_through_its_whole_life_in_buckets(weed: str, tmp_path: Path
     assert [key.rpartition("/")[2] for key in masters] == ["metadata.json", "original.mp4"]
     assert any(info.key.endswith("index.m3u8") for info in zones.previews.list("previews/"))
     assert list(zones.staging.list("uploads/")) == []
+
+
+def test_both_clients_upload_into_buckets_in_one_request_and_in_parts(weed: str, tmp_path: Path) -> None:
+    """What a URL is signed with stands in its query here, and not in its path as at the edge."""
+    settings = buckets("sent", weed)
+    assert storage("init", settings)[0] == 0
+    first, second = tmp_path / "first.mp4", tmp_path / "second.mp4"
+    first.write_bytes(b"some bytes")
+    second.write_bytes(b"others, as a version of the same asset")
+    with running_api(tmp_path, processes=1, **settings) as [api]:
+        token = bearer(api.url)["authorization"].partition(" ")[2]
+        with Client(api.url, token=token) as client:
+            made = client.upload(first, title="Film")
+            assert (made.size, client.upload(second, asset_id=made.asset_id).number) == (first.stat().st_size, 2)
+
+        async def upload() -> tuple[int, int]:
+            async with AsyncClient(api.url, token=token) as client:
+                made = await client.upload(first, title="Film")
+                return made.size, (await client.upload(second, asset_id=made.asset_id)).number
+
+        assert asyncio.run(upload()) == (first.stat().st_size, 2)
 
 
 FORGOT = "forgot 0 events, deliveries and notifications\n"

@@ -97,7 +97,7 @@ def schema(patient: Patient) -> Finding:
     try:
         catalog.check(shared.database)
     except catalog.SchemaOutdatedError as error:
-        return failed(str(error), "mamkit db upgrade")
+        return failed(str(error).partition(";")[0], "mamkit db upgrade")
     except catalog.SchemaUnknownError as error:
         return failed(str(error), "install the version of mamkit that made them, or a later one")
     return ok(f"revision {catalog.current(shared.database)}")

@@ -299,7 +299,8 @@ class SchemaOutdatedError(SchemaError):
     code = "catalog.schema_outdated"
 
     def __init__(self, *, current: str | None, head: str) -> None:
-        super().__init__(f"the database is at revision {current}, this version needs {head}; run: mamkit db upgrade")
+        there = "has no tables yet" if current is None else f"is at revision {current}"
+        super().__init__(f"the database {there}, and this version needs revision {head}; run: mamkit db upgrade")
         self.current = current
         self.head = head
 

@@ -201,7 +201,7 @@ class AsyncClient:
         content = None if step.body is None else _blocks(step.body)
         try:
             answer = await self._http.request(
-                step.method, step.url, headers=dict(step.headers), params=dict(step.params), json=step.json,
+                step.method, step.url, headers=dict(step.headers), params=dict(step.params) or None, json=step.json,
                 content=content,
             )  # fmt: skip
         except httpx.TransportError as error:

@@ -202,7 +202,7 @@ class Client:
         content = None if step.body is None else _blocks(step.body)
         try:
             answer = self._http.request(
-                step.method, step.url, headers=dict(step.headers), params=dict(step.params), json=step.json,
+                step.method, step.url, headers=dict(step.headers), params=dict(step.params) or None, json=step.json,
                 content=content,
             )  # fmt: skip
         except httpx.TransportError as error:
