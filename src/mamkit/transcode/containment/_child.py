@@ -130,8 +130,7 @@ def _work(request: dict[str, Any], voice: _Voice) -> Message:
     source = CachedRanges(_ParentsRanges(**given, voice=voice)) if isinstance(given, dict) else given
     if request["task"] == "trial":
         [(codec, device)] = devices.items()
-        try_here(ENCODERS[codec, device], codec)
-        return Message("done", None)
+        return Message("done", try_here(ENCODERS[codec, device], codec))
     if request["task"] == "headers":
         pipe = _PipeSink(voice)
         for init in headers_here(Plan.model_validate(request["plan"]), devices):
