@@ -30,7 +30,7 @@ class JobView(Body):
 
     id: UUID
     kind: str
-    """`preview.plan` or `preview.part`."""
+    """`preview.plan`, `preview.part`, or that with what it takes: `preview.part.shared`, `preview.part.card.…`."""
     state: JobState
     """`dead` is what will not be tried again until somebody says so."""
     priority: int

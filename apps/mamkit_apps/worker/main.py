@@ -29,7 +29,7 @@ from mamkit.previews import (
     StaleReportError,
 )
 from mamkit.signing import WebhookSigner
-from mamkit.transcode import Codec, Device, Limits, choose_devices
+from mamkit.transcode import Codec, ContainmentError, EncodeError, Limits, try_encoder
 from mamkit.transcode.machine import at_once, memory, processors
 from mamkit_apps.bell import answering
 from mamkit_apps.settings import ServiceSettings
@@ -256,12 +256,16 @@ def _room(settings: WorkerSettings) -> Room:
 def _card(settings: WorkerSettings, limits: Limits) -> Card | None:
     """Return the card of this machine; None where there is none that encodes."""
 
-    def find() -> Mapping[Codec, Device]:
-        devices, notes = choose_devices(settings.worker_encoder, get_args(Codec), limits=limits)
-        log.info("the card encodes %s", ", ".join(devices) or "nothing")
-        for note in notes:
-            log.warning(note)
-        return devices
+    def find() -> Mapping[Codec, str]:
+        marks: dict[Codec, str] = {}
+        for codec in get_args(Codec):
+            try:
+                marks[codec] = try_encoder(codec, "nvenc", limits=limits)
+            except (EncodeError, ContainmentError) as error:
+                if settings.worker_encoder == "nvenc":
+                    log.warning("the card does not encode %s: %s", codec, error)
+        log.info("the card encodes %s", ", ".join(marks) or "nothing")
+        return marks
 
     card = Card(find, sessions=settings.worker_card_sessions)
     return card if card.devices else None

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from mamkit.clock import utc_now
 from mamkit.jobs import Job, Queue
-from mamkit.previews.messages import CARD_JOBS
+from mamkit.previews.messages import is_for_card
 
 __all__ = ["CardWatch"]
 
@@ -43,8 +43,8 @@ class CardWatch:
         Raises:
             QueueUnavailableError: The queue does not answer.
         """
-        if job.kind not in CARD_JOBS or job.state != "waiting":
-            return job.kind in CARD_JOBS and job.state == "dead"
+        if not is_for_card(job.kind) or job.state != "waiting":
+            return is_for_card(job.kind) and job.state == "dead"
         now = self._clock()
         self._seen.add(job.kind)
         if job.kind in self._at_work() or job.run_at > utc_now():

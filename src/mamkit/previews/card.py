@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from threading import Condition, Lock
 
 from mamkit.errors import MamkitError
-from mamkit.previews.messages import CARD_JOBS, SHARED_JOB
+from mamkit.previews.messages import SHARED_JOB, bound_codecs, card_kind
 from mamkit.transcode import (
     Cancellation,
     Children,
@@ -49,7 +49,8 @@ class Card:
     """The encoder of one machine's card, for any number of workers in one process.
 
     Args:
-        find: Tries what the card encodes, as `choose_devices` does; called here, and again after failures.
+        find: Tries what the card encodes, and returns the marks that `try_encoder` tells; called here, and again after
+            failures.
         sessions: Renditions that it encodes at once.
         clock: Seconds, monotonic.
 
@@ -63,7 +64,7 @@ class Card:
     """
 
     def __init__(
-        self, find: Callable[[], Mapping[Codec, Device]], *, sessions: int, clock: Callable[[], float] = time.monotonic
+        self, find: Callable[[], Mapping[Codec, str]], *, sessions: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         if sessions < 1:
             raise ValueError("a card without sessions encodes nothing")
@@ -71,7 +72,7 @@ class Card:
         self.made = self.failed = 0
         self._find = find
         self._clock = clock
-        self._devices = dict(find())
+        self._marks = dict(find())
         self._doubts = 0
         self._again = 0.0  # when to try a card that has failed, by the clock
         self._trying = Lock()
@@ -82,8 +83,7 @@ class Card:
     @property
     def devices(self) -> Mapping[Codec, Device]:
         """What it encodes, as far as is known; nothing while it is not to be used."""
-        with self._change:
-            return dict(self._devices)
+        return dict.fromkeys(self._known(), "nvenc")
 
     @property
     def taken(self) -> int:
@@ -94,9 +94,11 @@ class Card:
     @property
     def kinds(self) -> tuple[str, ...]:
         """Which jobs it can do."""
-        codecs = self.devices.keys()
-        bound = [kind for kind, needed in CARD_JOBS.items() if needed <= codecs]
-        return (*([SHARED_JOB] if "h264" in codecs else []), *bound)
+        marks = self._known()
+        bound = sorted(bound_codecs(marks))
+        runs = [bound[start:stop] for start in range(len(bound)) for stop in range(start + 1, len(bound) + 1)]
+        alone = [card_kind({codec: marks[codec] for codec in run}) for run in runs]  # of two codecs, all combinations
+        return (*([SHARED_JOB] if "h264" in marks else []), *alone)
 
     def plan(self, plan: Plan, *, limits: Limits, cancelled: Cancellation, children: Children) -> Plan:
         """Return a plan for this card, as far as its sessions reach; where it cannot be used, with a note of why.
@@ -110,13 +112,14 @@ class Card:
         Raises:
             TranscodeInterruptedError: `cancelled` was set.
         """
-        found, devices = self.devices, dict[Codec, Device]()
+        marks, devices = self._known(), dict[Codec, Device]()
         for codec in _HARDEST:
-            more = {**devices, codec: found.get(codec, "cpu")}
-            if codec in found and len(on_card(plan, more)) <= self.sessions:
+            more: dict[Codec, Device] = {**devices, codec: "nvenc"}
+            if codec in marks and len(on_card(plan, more)) <= self.sessions:
                 devices = more
         try:
-            return plan_on_card(plan, devices, limits=limits, cancelled=cancelled, children=children)
+            made = plan_on_card(plan, devices, limits=limits, cancelled=cancelled, children=children)
+            return made.model_copy(update={"marks": {codec: marks[codec] for codec in made.devices}})
         except (EncodeError, ContainmentError) as error:
             return plan.model_copy(update={"notes": (*plan.notes, f"no card encodes it: {error}")})
 
@@ -125,18 +128,20 @@ class Card:
         """Take the sessions that a part of a plan wants while the block runs, and give what encodes each codec of it.
 
         A part is let in where no other is, whatever it wants: it may fit nowhere else. Nothing is given where the plan
-        is for no card, or this one encodes nothing of it.
+        is for no card, or for one that writes other headers; where no processor could go on either, it is refused.
 
         Args:
             plan: What is made.
             insist: Whether to have the card or nothing; else the processor is given where it is busy.
 
         Raises:
-            CardBusyError: The card is busy, and was insisted on.
+            CardBusyError: The card is busy, and was insisted on, or it has failed since the job was taken.
         """
-        found = self.devices
-        devices = {codec: device for codec, device in plan.devices.items() if found.get(codec) == device}
+        ours = self._known()
+        devices = {codec: device for codec, device in plan.devices.items() if ours.get(codec) == plan.marks.get(codec)}
         need = len(on_card(plan, devices))
+        if bound_codecs(plan.devices) - devices.keys():
+            raise CardBusyError(len(on_card(plan, plan.devices)))
         with self._change:
             fits = self._fits(need) and (insist or not self._waiting)
             if need and not fits and insist:
@@ -169,7 +174,7 @@ class Card:
             self.failed += failed
             self._doubts = self._doubts + 1 if failed else 0
             if self._doubts >= _DOUBTS:
-                self._devices, self._again, self._doubts = {}, self._clock(), 0
+                self._marks, self._again, self._doubts = {}, self._clock(), 0
 
     def refresh(self) -> None:
         """Try the card anew if it has failed, and not before some minutes are over if it fails at that, too."""
@@ -178,9 +183,13 @@ class Card:
         try:
             found = dict(self._find())
             with self._change:
-                self._devices, self._again = found, self._clock() + _REST
+                self._marks, self._again = found, self._clock() + _REST
         finally:
             self._trying.release()
+
+    def _known(self) -> dict[Codec, str]:
+        with self._change:
+            return dict(self._marks)
 
     def _fits(self, need: int) -> bool:
         return not self._taken or sum(self._taken) + need <= self.sessions

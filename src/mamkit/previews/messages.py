@@ -19,7 +19,7 @@ except ImportError as error:
     raise MissingExtraError("previews", package="pydantic") from error
 
 __all__ = [
-    "CARD_JOBS",
+    "CARD_JOB",
     "PART_JOB",
     "PLAN_JOB",
     "SHARED_JOB",
@@ -32,6 +32,8 @@ __all__ = [
     "Progress",
     "Report",
     "bound_codecs",
+    "card_kind",
+    "is_for_card",
     "parse_job",
     "parse_plan",
     "parse_report",
@@ -44,12 +46,9 @@ PART_JOB = "preview.part"
 """Kind of the job that encodes one part of a plan, which needs no card."""
 SHARED_JOB = "preview.part.shared"
 """Kind of the job that encodes pictures in H.264 which go together whether a card or a processor makes them."""
-CARD_JOBS: Mapping[str, frozenset[Codec]] = {
-    "preview.part.hevc": frozenset({"hevc"}),
-    "preview.part.av1": frozenset({"av1"}),
-    "preview.part.hevc+av1": frozenset({"hevc", "av1"}),
-}
-"""Kinds of the jobs that encode pictures in codecs that the card of a plan has to make, for it alone goes with them."""
+CARD_JOB = "preview.part.card"
+"""What the kinds of those jobs begin with that encode pictures in codecs in which none but cards of one kind go on with
+each other: behind it stand the codecs, with the marks of the encoders."""
 
 
 class Message(BaseModel):
@@ -130,10 +129,7 @@ Report = Annotated[Planned | Progress | Finished | Failed, Field(discriminator="
 _REPORT: TypeAdapter[Planned | Progress | Finished | Failed] = TypeAdapter(Report)
 
 
-_JOBS: Mapping[str, type[PlanJob | PartJob]] = {
-    PLAN_JOB: PlanJob,
-    **dict.fromkeys([PART_JOB, SHARED_JOB, *CARD_JOBS], PartJob),
-}
+_JOBS: Mapping[str, type[PlanJob | PartJob]] = {PLAN_JOB: PlanJob, PART_JOB: PartJob, SHARED_JOB: PartJob}
 
 
 def part_kind(plan: Plan, part: Part) -> str:
@@ -141,10 +137,20 @@ def part_kind(plan: Plan, part: Part) -> str:
     if part.kind != "video" or not plan.devices:
         return PART_JOB
     bound = bound_codecs(plan.devices)
-    return next((kind for kind, codecs in CARD_JOBS.items() if codecs == bound), SHARED_JOB)
+    return card_kind({codec: plan.marks.get(codec, "") for codec in bound}) if bound else SHARED_JOB
 
 
-def bound_codecs(devices: Iterable[str]) -> frozenset[str]:
+def card_kind(marks: Mapping[Codec, str]) -> str:
+    """Return the kind of jobs for cards whose encoders have these marks, as long as a queue's kinds may be."""
+    return ".".join([CARD_JOB, *(f"{codec}-{mark}" for codec, mark in sorted(marks.items()))])
+
+
+def is_for_card(kind: str) -> bool:
+    """Return whether none but a card can do the jobs of a kind."""
+    return kind.startswith(f"{CARD_JOB}.")
+
+
+def bound_codecs(devices: Iterable[Codec]) -> frozenset[Codec]:
     """Return those of a plan's codecs that a card makes and no processor can go on with."""
     return frozenset(devices) - {"h264"}
 
@@ -155,10 +161,11 @@ def parse_job(kind: str, payload: Mapping[str, Any]) -> PlanJob | PartJob:
     Raises:
         InvalidMessageError: The kind is unknown, or the payload does not fit it.
     """
-    if kind not in _JOBS:
+    model = PartJob if is_for_card(kind) else _JOBS.get(kind)
+    if model is None:
         raise InvalidMessageError(kind, 1)
     try:
-        return _JOBS[kind].model_validate(payload)
+        return model.model_validate(payload)
     except ValidationError as error:
         raise InvalidMessageError(kind, error.error_count()) from error
 

@@ -29,7 +29,6 @@ from mamkit.previews._without_card import begin_without_card, is_bound, waits_in
 from mamkit.previews.errors import PartsDisagreeError, StaleReportError
 from mamkit.previews.layout import JSON_TYPE, plan_key
 from mamkit.previews.messages import (
-    CARD_JOBS,
     PLAN_JOB,
     Ack,
     Failed,
@@ -39,6 +38,7 @@ from mamkit.previews.messages import (
     Planned,
     Progress,
     Report,
+    is_for_card,
     parse_job,
 )
 from mamkit.previews.state import PreviewState
@@ -390,7 +390,7 @@ class Publisher:
         for job in jobs:
             if job is None:
                 continue
-            if job.kind in CARD_JOBS and await asyncio.to_thread(self._cards.is_in_vain, job):
+            if is_for_card(job.kind) and await asyncio.to_thread(self._cards.is_in_vain, job):
                 await self._go_without_card(version_id, generation, f"{job.kind} is {job.state}")
                 return
             if job.state in {"dead", "cancelled"}:

@@ -327,13 +327,15 @@ class Plan(Model):
     """What somebody may want to know of how it was decided, a sentence each."""
     devices: dict[Codec, Device] = {}
     """What a card encodes of it, as `plan_on_card` found; in H.264 the processor may make any part of it, too."""
+    marks: dict[Codec, str] = {}
+    """Of the card's encoders, as `try_encoder` told; others with the same marks write the same headers."""
     shared_headers: dict[str, _Bytes] = {}
     """Initialisation segments of the renditions that a card encodes, by name: all parts begin with these."""
 
     @model_serializer(mode="wrap")
     def _plainly(self, handler: Callable[[object], dict[str, Any]]) -> dict[str, Any]:
         """Leave out what only plans for cards have: others are understood by versions that know of no cards."""
-        of_cards = {"devices", "shared_headers"}
+        of_cards = {"devices", "marks", "shared_headers"}
         return {name: value for name, value in handler(self).items() if value or name not in of_cards}
 
 

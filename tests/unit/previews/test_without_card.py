@@ -9,14 +9,15 @@ import pytest
 
 from mamkit import catalog as db
 from mamkit.jobs import Lease, MemoryQueue, NewJob
-from mamkit.previews import Failed, PlanJob, Planned, Publisher
+from mamkit.previews import Card, Failed, PlanJob, Planned, Publisher
 from mamkit.previews._card_watch import CardWatch
-from mamkit.previews.messages import PART_JOB, PLAN_JOB, SHARED_JOB, part_kind
+from mamkit.previews.messages import PART_JOB, PLAN_JOB, SHARED_JOB, is_for_card, part_kind
 from mamkit.transcode import Codec, Plan, make_plan
 from tests.unit.previews.bench import LEASE, Bench, bench
 from tests.unit.previews.test_publisher import film, finished
 
-HEVC = "preview.part.hevc"
+MARK = "0123456789abcdef"
+HEVC = f"preview.part.card.hevc-{MARK}"
 AT_ONCE = timedelta(0)
 
 
@@ -33,7 +34,9 @@ async def planned(b: Bench, version_id: UUID, *, card: bool) -> Plan:
     plan = make_plan(film(40), part_segments=2, codecs=["hevc"])
     if card:
         headers = {rendition.name: b"header" for rendition in plan.video}
-        plan = plan.model_copy(update={"devices": {"hevc": "nvenc"}, "shared_headers": headers})
+        plan = plan.model_copy(
+            update={"devices": {"hevc": "nvenc"}, "marks": {"hevc": MARK}, "shared_headers": headers}
+        )
     report = Planned(version_id=version_id, job_id=lease.job.id, fence=lease.fence, facts={}, plan=plan)
     await b.publisher.take(report)
     b.queue.complete(lease)
@@ -73,15 +76,19 @@ async def to_its_end(b: Bench, version_id: UUID) -> None:
         (("h264",), SHARED_JOB),
         (("hevc",), HEVC),
         (("h264", "hevc"), HEVC),
-        (("av1",), "preview.part.av1"),
-        (("av1", "hevc"), "preview.part.hevc+av1"),
+        (("av1",), f"preview.part.card.av1-{MARK}"),
+        (("hevc", "av1"), f"preview.part.card.av1-{MARK}.hevc-{MARK}"),
     ],
 )
 def test_the_kind_of_a_job_says_who_can_do_it(codecs: tuple[Codec, ...], kind: str) -> None:
-    plan = make_plan(film(20)).model_copy(update={"devices": dict.fromkeys(codecs, "nvenc")})
+    found = {"devices": dict.fromkeys(codecs, "nvenc"), "marks": dict.fromkeys(codecs, MARK)}
+    plan = make_plan(film(20)).model_copy(update=found)
     assert {part.kind: part_kind(plan, part) for part in plan.parts} == {
         "video": kind, "audio": PART_JOB, "artwork": PART_JOB,
     }  # fmt: skip
+    if kind not in {PART_JOB, SHARED_JOB}:
+        assert is_for_card(kind)
+        assert kind in Card(lambda: dict.fromkeys(("h264", "hevc", "av1"), MARK), sessions=1).kinds
 
 
 def test_nobody_without_the_card_is_given_its_parts(tmp_path: Path) -> None:

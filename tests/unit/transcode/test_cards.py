@@ -10,6 +10,7 @@ import av
 import pytest
 
 from mamkit.transcode import (
+    Container,
     EncodeError,
     Init,
     Ladder,
@@ -21,6 +22,7 @@ from mamkit.transcode import (
     encode_part,
     local,
     make_plan,
+    plan_on_card,
     probe,
     transcode,
 )
@@ -175,3 +177,40 @@ def test_a_reader_with_its_own_eyes_sees_no_error(clip: Path, tmp_path: Path, mo
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         assert done.stderr == ""
+
+
+@pytest.mark.parametrize("container", ["fmp4", "ts"])
+def test_parts_by_a_card_and_by_processors_begin_with_the_headers_of_their_plan(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, container: Container
+) -> None:
+    use_card(monkeypatch, fails=-1)
+    plan = make_plan(probe(clip), ladder=LADDER, copy=False, container=container)
+    planned = plan_on_card(plan, {"h264": "nvenc", "hevc": "nvenc"})
+    assert planned.devices == {"h264": "nvenc"}  # of HEVC there is nothing
+    trees = []
+    for devices in ({"h264": "nvenc"}, {}):
+        trees.append(Tree())
+        part = Part(index=0, kind="video", start=0, stop=2)
+        encode_part(clip, planned, part, trees[-1], devices=devices)  # type: ignore[arg-type] # each is one of a kind
+        assert trees[-1].headers == planned.shared_headers
+    for name in planned.shared_headers:
+        first, second = (tree.segments[name] for tree in trees)
+        film = b"".join([planned.shared_headers[name] if container == "fmp4" else b"", first[0], second[1]])
+        assert first[1] != second[1]
+        with av.open(BytesIO(film), "r") as opened:
+            opened.streams.video[0].codec_context.options = {"err_detect": "explode"}
+            assert sum(not frame.is_corrupt for frame in opened.decode(video=0)) == 300
+
+
+def test_a_plan_on_no_card_stays_as_it_is(clip: Path, plan: Plan) -> None:
+    assert plan_on_card(plan, {}) == plan
+    assert plan_on_card(plan, {"h264": "cpu"}) == plan
+
+
+def test_another_codec_than_that_of_its_header_is_refused(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a card nobody goes on with what one has begun in HEVC."""
+    use_card(monkeypatch, fails=-1, codec="hevc")
+    plan = plan_on_card(make_plan(probe(clip), ladder=LADDER, codecs=["hevc"]), {"hevc": "nvenc"})
+    assert plan.shared_headers
+    with pytest.raises(EncodeError, match="does not go with the header"):
+        encode_part(clip, plan, Part(index=0, kind="video", start=0, stop=1), Tree())

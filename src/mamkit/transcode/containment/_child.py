@@ -152,8 +152,7 @@ def _work(request: dict[str, Any], source: Source, voice: _Voice) -> Message:
     devices = request.get("devices", {})
     if request["task"] == "trial":
         [(codec, device)] = devices.items()
-        try_here(ENCODERS[codec, device], codec)
-        return Message("done", None)
+        return Message("done", try_here(ENCODERS[codec, device], codec))
     if request["task"] == "headers":
         pipe = _PipeSink(voice)
         for init in headers_here(Plan.model_validate(request["plan"]), devices):

@@ -50,6 +50,8 @@ __all__ = [
     "try_encoder",
 ]
 
+_MARK = re.compile("[0-9a-f]{16}")
+
 # What FFmpeg says of a picture for which it makes no room; to its caller it is a broken file like others.
 _REFUSED_SIZE = re.compile(r"Picture size ([1-9]\d{0,8})x([1-9]\d{0,8}) (?:exceeds|is invalid)")
 
@@ -195,8 +197,10 @@ def make_thumbnails(
     raise ChildProtocolError("the child did not answer")
 
 
-def try_encoder(codec: Codec, device: Device, *, limits: Limits | None = None) -> None:
-    """Encode some pictures in a child process, and decode them again.
+def try_encoder(codec: Codec, device: Device, *, limits: Limits | None = None) -> str:
+    """Encode some pictures in a child process, decode them again, and return a mark of the encoder.
+
+    Encoders with the same mark write the same headers, as those of one kind of card under one driver do.
 
     Args:
         codec: What to make.
@@ -211,8 +215,8 @@ def try_encoder(codec: Codec, device: Device, *, limits: Limits | None = None) -
     request = _request("trial", os.devnull, limits, devices={codec: device})
     with _conversation(request, os.devnull, limits, None) as (_, messages):
         for message in messages:
-            if message.kind == "done":
-                return
+            if message.kind == "done" and isinstance(message.body, str) and _MARK.fullmatch(message.body):
+                return message.body
             raise ChildProtocolError(f"the child answered a trial with {message.kind!r}")
     raise ChildProtocolError("the child did not answer")
 

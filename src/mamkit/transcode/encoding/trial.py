@@ -3,6 +3,7 @@
 A card can be there without an encoder (some have decoders only), its driver can be too old, and all its sessions taken.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from io import BytesIO
@@ -26,8 +27,10 @@ _GOP = 6
 _CUTS = (0, 9, 18)  # the last two begin where a key frame must be asked for
 
 
-def try_here(encoder: PictureEncoder, codec: Codec) -> None:
+def try_here(encoder: PictureEncoder, codec: Codec) -> str:
     """Encode a few pictures in this process, key frames where they are asked for, and decode them again.
+
+    Return what tells the headers that it writes from those of other encoders: 16 hexadecimal digits.
 
     Args:
         encoder: What is tried.
@@ -67,6 +70,7 @@ def try_here(encoder: PictureEncoder, codec: Codec) -> None:
         raise EncodeError(
             f"of {count} pictures that {encoder.name!r} encoded {decoded} can be decoded", encoder=encoder.name
         )
+    return hashlib.sha256(header).hexdigest()[:16]
 
 
 def headers_here(plan: Plan, devices: Mapping[Codec, Device]) -> Iterator[EncodedInit]:
