@@ -8,7 +8,7 @@ import av
 import pytest
 
 from mamkit.transcode import Codec
-from mamkit.transcode.containment import children, contain
+from mamkit.transcode.containment import _conversation, children
 from mamkit.transcode.packaging.parameter_sets import ParameterSets
 
 __all__ = ["OPENS", "PUSHES", "card_command", "makers", "use_card"]
@@ -69,7 +69,7 @@ def use_card(
 ) -> None:
     """Let children have a card that fails at a frame of one size, or at once where `fails` is None."""
     command = card_command(fails=fails, codec=codec, height=height, how=how, crash=crash)
-    monkeypatch.setattr(contain, "COMMAND", command)
+    monkeypatch.setattr(_conversation, "COMMAND", command)
     monkeypatch.setattr(children, "COMMAND", command)
 
 

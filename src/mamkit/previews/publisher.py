@@ -19,17 +19,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from mamkit import catalog as db
 from mamkit.catalog import Catalog, CatalogUnavailableError, Preview, PreviewNotFoundError
 from mamkit.catalog.leftovers import leave_behind
-from mamkit.jobs import Job, JobNotFoundError, NewJob, Queue, QueueUnavailableError
+from mamkit.jobs import Job, JobNotFoundError, Queue, QueueUnavailableError
 from mamkit.previews._card_watch import CardWatch
-from mamkit.previews._generations import LATE, begin_anew, is_of, name_of, prefix_of
+from mamkit.previews._generations import LATE, begin_anew, is_of, prefix_of
 from mamkit.previews._growth import Growth, Nursery
-from mamkit.previews._ordering import LATER, end_of, in_order, new_job, part_jobs, turn, work_of
+from mamkit.previews._ordering import end_of, work_of
+from mamkit.previews._orders import Orders
 from mamkit.previews._publication import is_playable, tracks_of, write_playlists
 from mamkit.previews._without_card import begin_without_card, is_bound, waits_in_vain
 from mamkit.previews.errors import PartsDisagreeError, StaleReportError
 from mamkit.previews.layout import JSON_TYPE, plan_key
 from mamkit.previews.messages import (
-    PLAN_JOB,
     Ack,
     Failed,
     Finished,
@@ -71,6 +71,7 @@ class Publisher:
         self._zones = zones
         self._keep = keep
         self._nursery = Nursery()
+        self._orders = Orders(catalog, queue, self._nursery)
         self._cards = CardWatch(queue, card_wait)
 
     async def start(self, version_id: UUID) -> None:
@@ -79,18 +80,7 @@ class Publisher:
         Raises:
             PreviewNotFoundError: There is no such preview.
         """
-        async with self._catalog.read() as session:
-            preview = await db.preview_of(session, version_id)
-            version = await db.version_by_id(session, version_id)
-            films = await db.in_the_making(session, version_id)
-        if preview.status == "failed" or preview.plan is not None:
-            return
-        job = PlanJob(version_id=version_id, master_key=version.master_key, by_processor=preview.by_processor)
-        # Outside any transaction of the catalog: on SQLite the queue needs the same one write lock.
-        [job_id] = await self._enqueue([new_job(PLAN_JOB, job, f"plan:{name_of(preview)}", turn(films))])
-        async with self._catalog.begin() as session:
-            preview = await db.preview_of(session, version_id, for_update=True)
-            preview.job_id = job_id
+        await self._orders.plan(version_id)
 
     async def restart(self, version_id: UUID) -> None:
         """Try a preview again that has failed; one that has not is left alone.
@@ -108,7 +98,7 @@ class Publisher:
                 await db.set_status(session, preview, "queued" if preview.plan is None else "building")
             self._nursery.forget(version_id)
         # Else, what the last try has finished is kept; only what is missing is done again.
-        await (self.start(version_id) if preview.plan is None else self._enqueue_parts(version_id))
+        await (self.start(version_id) if preview.plan is None else self._orders.parts(version_id))
 
     async def resume(self, job: Job) -> None:
         """Try the preview again that failed with a job, which waits again; nothing happens where none did.
@@ -211,33 +201,8 @@ class Publisher:
                 await db.set_facts(session, version, report.facts)
                 parts = [(part.index, part.kind) for part in plan.parts]
                 await db.start_building(session, preview, plan=json.loads(text), parts=parts)
-        await self._enqueue_parts(report.version_id)
+        await self._orders.parts(report.version_id)
         return Ack(wanted=True)
-
-    async def _enqueue_parts(self, version_id: UUID) -> None:
-        """Put the unfinished parts of a preview into the queue; those that wait or run there stay as they are."""
-        async with self._catalog.read() as session:
-            version = await db.version_by_id(session, version_id)
-            preview = await db.preview_of(session, version_id)
-            open_parts = await db.open_parts(session, version_id)
-            films = await db.in_the_making(session, version_id)
-        if preview.plan is None or waits_in_vain(preview):
-            return  # its plan has been given up since
-        plan = self._nursery.of(preview).plan
-        parts = in_order(part for part in plan.parts if part.index in open_parts)
-        prefix = prefix_of(preview, version)
-        any_part = PartJob(version_id=version_id, master_key=version.master_key, prefix=prefix, part=plan.parts[0])
-        jobs = part_jobs(plan, parts, any_part, name=name_of(preview), films=films)
-        # First what somebody waits for: a film of an hour has hundreds of others, which take their time.
-        urgent = 1 + max((place for place, job in enumerate(jobs) if job.priority < LATER), default=-1)
-        ids = [*await self._enqueue(jobs[:urgent]), *await self._enqueue(jobs[urgent:])]
-        new = {part.index: job_id for part, job_id in zip(parts, ids, strict=True) if open_parts[part.index] != job_id}
-        if new:
-            async with self._catalog.begin() as session:
-                await db.assign_jobs(session, version_id, new)
-
-    async def _enqueue(self, jobs: list[NewJob]) -> list[UUID]:
-        return await asyncio.to_thread(self._queue.enqueue, *jobs)
 
     async def _progress(self, report: Progress, job: PartJob) -> Ack:
         growth, done = self._nursery.look(report.version_id), float(report.done)
@@ -401,7 +366,7 @@ class Publisher:
         if preview.plan is None:
             await self.start(preview.version_id)
         else:
-            await self._enqueue_parts(preview.version_id)
+            await self._orders.parts(preview.version_id)
 
     def _jobs(self, job_ids: Iterable[UUID | None]) -> list[Job | None]:
         """Return jobs, in order; None for those that are not there."""

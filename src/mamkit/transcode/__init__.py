@@ -31,15 +31,13 @@ from mamkit.transcode.artwork.files import (
     storyboard_vtt,
     waveform_json,
 )
+from mamkit.transcode.containment.cards import choose_devices, plan_on_card, try_encoder
 from mamkit.transcode.containment.children import Children
 from mamkit.transcode.containment.contain import (
     Cancellation,
-    choose_devices,
     encode_part,
     make_thumbnails,
-    plan_on_card,
     probe,
-    try_encoder,
 )
 from mamkit.transcode.encoding.encoders import on_card
 from mamkit.transcode.errors import (

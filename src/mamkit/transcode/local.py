@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from mamkit.transcode._destination import Destination, write_whole
 from mamkit.transcode._work import Work, in_turn
+from mamkit.transcode.containment.cards import choose_devices
 from mamkit.transcode.containment.children import Children
-from mamkit.transcode.containment.contain import Cancellation, choose_devices, make_thumbnails, probe
+from mamkit.transcode.containment.contain import Cancellation, make_thumbnails, probe
 from mamkit.transcode.errors import ContainmentError, DestinationNotEmptyError, EncodeError
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.machine import at_once, memory, memory_of, processors

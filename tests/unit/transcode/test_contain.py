@@ -32,7 +32,7 @@ from mamkit.transcode import (
     make_plan,
     probe,
 )
-from mamkit.transcode.containment import contain
+from mamkit.transcode.containment import _conversation
 from mamkit.transcode.containment._wire import Message
 from mamkit.transcode.encode import encode_part_here
 from mamkit.transcode.probing import probe_here
@@ -216,8 +216,8 @@ class Puppet:
 
 def pull(monkeypatch: pytest.MonkeyPatch, messages: list[Message]) -> None:
     """Let a puppet say this in place of every child."""
-    monkeypatch.setattr(contain, "start_process", lambda _: None)
-    monkeypatch.setattr(contain, "Child", Puppet(messages))
+    monkeypatch.setattr(_conversation, "start_process", lambda _: None)
+    monkeypatch.setattr(_conversation, "Child", Puppet(messages))
 
 
 def init(rendition: str = "36p", data: bytes = b"init", **lies: object) -> Message:

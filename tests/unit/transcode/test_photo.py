@@ -18,7 +18,7 @@ from mamkit.transcode import (
 )
 from mamkit.transcode.artwork._photo import encode_thumbnails
 from mamkit.transcode.artwork._still import jpeg, png
-from mamkit.transcode.containment import contain
+from mamkit.transcode.containment import _conversation
 from mamkit.transcode.containment._wire import Message
 from mamkit.transcode.reading._orientation import exif_orientation
 from tests.media_factory import CORNERS, corners
@@ -119,6 +119,6 @@ def test_a_camera_that_lies_turns_nothing(block: bytes) -> None:
 
 def test_a_child_that_makes_something_else_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = Message("art", ArtFile(name="art/storyboard.vtt", size=0).model_dump(mode="json"))
-    monkeypatch.setattr(contain, "_answers", lambda *_: iter([said]))
+    monkeypatch.setattr(_conversation, "_answers", lambda *_: iter([said]))
     with pytest.raises(ChildProtocolError, match="unasked"):
         make_thumbnails(photo(tmp_path / "in.jpg"), Tree())

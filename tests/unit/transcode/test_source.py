@@ -20,7 +20,7 @@ from mamkit.transcode import (
     make_plan,
     probe,
 )
-from mamkit.transcode.containment import contain
+from mamkit.transcode.containment import _conversation
 from mamkit.transcode.probing import probe_here
 from mamkit.transcode.reading.source import MOST_AHEAD, MOST_AT_ONCE, CachedRanges, fetch_ahead, open_bytes
 from tests.media_factory import make_clip
@@ -103,7 +103,7 @@ def test_what_a_reader_raises_reaches_the_caller(tmp_path: Path) -> None:
 @pytest.mark.parametrize("body", [[0, 0], [-1, 5], [5, 4], [0, 101], [0, 1, 2], "all", None, [0.0, 1.0]])
 def test_a_child_gets_no_bytes_that_are_none_of_the_source(body: object) -> None:
     with pytest.raises(ChildProtocolError, match="must not have"):
-        contain._range(body, Ranges(bytes(100)))
+        _conversation._range(body, Ranges(bytes(100)))
 
 
 def test_a_child_gets_no_more_at_once_than_it_needs() -> None:
@@ -111,9 +111,9 @@ def test_a_child_gets_no_more_at_once_than_it_needs() -> None:
         def __init__(self) -> None:
             self.name, self.size = "endless", 1 << 40
 
-    assert contain._range([5, 5 + MOST_AHEAD], Endless()) == (5, 5 + MOST_AHEAD)
+    assert _conversation._range([5, 5 + MOST_AHEAD], Endless()) == (5, 5 + MOST_AHEAD)
     with pytest.raises(ChildProtocolError):
-        contain._range([5, 6 + MOST_AHEAD], Endless())
+        _conversation._range([5, 6 + MOST_AHEAD], Endless())
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_child_gets_no_run_of_ranges_that_is_too_long_or_none_of_the_source(bo
     source = Ranges(bytes(100))
     source.size = size
     with pytest.raises(ChildProtocolError, match="must not have"):
-        contain._ranges(body, source)
+        _conversation._ranges(body, source)
 
 
 def test_what_is_read_next_is_asked_for_together_and_once() -> None:

@@ -3,57 +3,33 @@
 Whatever a file does to the child (a crash, a hang, a flood) comes out here as an error.
 """
 
-import json
-import math
-import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 from mamkit.transcode.artwork.files import POSTER_NAME, THUMBNAIL_NAME
-from mamkit.transcode.containment._process import Cancellation, Child, start_process
+from mamkit.transcode.containment._conversation import conversation, memory_error, request_for
+from mamkit.transcode.containment._process import Cancellation
 from mamkit.transcode.containment._receipt import Receipt, parse
-from mamkit.transcode.containment._wire import Message, from_wire
-from mamkit.transcode.containment.children import COMMAND, Children
-from mamkit.transcode.encoding.encoders import ENCODERS, on_card
+from mamkit.transcode.containment.children import Children
+from mamkit.transcode.encoding.encoders import ENCODERS
 from mamkit.transcode.errors import (
-    ChildMemoryError,
     ChildProtocolError,
     ContainmentError,
     EncodeError,
-    MediaError,
-    MediaTooLargeError,
-    MediaUnreadableError,
-    StillImageError,
 )
 from mamkit.transcode.limits import Limits
-from mamkit.transcode.models import ArtFile, Codec, Device, Init, MediaInfo, Part, PartResult, Plan
+from mamkit.transcode.models import ArtFile, Codec, Device, MediaInfo, Part, PartResult, Plan
 from mamkit.transcode.reading.source import (
-    MOST_AHEAD,
-    MOST_AT_ONCE,
-    RangeReader,
-    ReadsMany,
     Source,
-    name_of,
 )
 from mamkit.transcode.sink import Sink
 
 __all__ = [
     "Cancellation",
-    "choose_devices",
     "encode_part",
     "make_thumbnails",
-    "plan_on_card",
     "probe",
-    "try_encoder",
 ]
-
-_MARK = re.compile("[0-9a-f]{16}")
-
-# What FFmpeg says of a picture for which it makes no room; to its caller it is a broken file like others.
-_REFUSED_SIZE = re.compile(r"Picture size ([1-9]\d{0,8})x([1-9]\d{0,8}) (?:exceeds|is invalid)")
 
 
 def probe(
@@ -78,12 +54,12 @@ def probe(
         TranscodeInterruptedError: `cancelled` was set.
     """
     limits = limits or Limits()
-    with _conversation(_request("probe", source, limits), source, limits, cancelled, children) as (child, messages):
+    with conversation(request_for("probe", source, limits), source, limits, cancelled, children) as (child, messages):
         for message in messages:
             if message.kind == "info":
                 info = parse(MediaInfo, message)
                 if info.unusable and child.was_starved():
-                    raise _memory_error(child, limits)
+                    raise memory_error(child, limits)
                 return info
             raise ChildProtocolError(f"the child answered a probe with {message.kind!r}")
     raise ChildProtocolError("the child did not answer")
@@ -135,9 +111,9 @@ def encode_part(
     used = dict(devices or {})
     given = {**plan.shared_headers, **(headers or {})}
     while True:
-        request = _request("encode", source, limits, **_task(plan, receipt.left, used, given))
+        request = request_for("encode", source, limits, **_task(plan, receipt.left, used, given))
         try:
-            with _conversation(request, source, limits, cancelled, children) as (_, messages):
+            with conversation(request, source, limits, cancelled, children) as (_, messages):
                 return receipt.take(messages)
         except (EncodeError, ContainmentError) as error:
             failed = _failed(error, used) if part.kind == "video" else set()
@@ -182,8 +158,8 @@ def make_thumbnails(
     """
     limits = limits or Limits()
     files: dict[str, ArtFile] = {}
-    request = _request("thumbnails", source, limits)
-    with _conversation(request, source, limits, cancelled, children) as (_, messages):
+    request = request_for("thumbnails", source, limits)
+    with conversation(request, source, limits, cancelled, children) as (_, messages):
         for message in messages:
             if message.kind == "done" and files.keys() == {POSTER_NAME, THUMBNAIL_NAME}:
                 return tuple(files.values())
@@ -195,157 +171,6 @@ def make_thumbnails(
             files[file.name] = file
             sink.art(file, message.data)
     raise ChildProtocolError("the child did not answer")
-
-
-def try_encoder(codec: Codec, device: Device, *, limits: Limits | None = None) -> str:
-    """Encode some pictures in a child process, decode them again, and return a mark of the encoder.
-
-    Encoders with the same mark write the same headers, as those of one kind of card under one driver do.
-
-    Args:
-        codec: What to make.
-        device: What with.
-        limits: Of the child; `Limits()` if None.
-
-    Raises:
-        EncodeError: The encoder cannot be opened, fails, or does not do what it is told.
-        ContainmentError: It crashed or hung.
-    """
-    limits = limits or Limits()
-    request = _request("trial", os.devnull, limits, devices={codec: device})
-    with _conversation(request, os.devnull, limits, None) as (_, messages):
-        for message in messages:
-            if message.kind == "done" and isinstance(message.body, str) and _MARK.fullmatch(message.body):
-                return message.body
-            raise ChildProtocolError(f"the child answered a trial with {message.kind!r}")
-    raise ChildProtocolError("the child did not answer")
-
-
-def choose_devices(
-    wish: Literal["auto", "cpu", "nvenc"], codecs: Iterable[Codec], *, limits: Limits | None = None
-) -> tuple[dict[Codec, Device], tuple[str, ...]]:
-    """Return what encodes each codec, and a sentence for each that is not as it was wished.
-
-    A card is named for a codec only where it has just encoded some pictures.
-
-    Args:
-        wish: `nvenc` for a card where it works; `auto` for the same, without a word where it does not; `cpu` for none.
-        codecs: What is to be made.
-        limits: Of the children in which that is tried.
-
-    Raises:
-        ValueError: `wish` is none of these.
-    """
-    if wish not in {"auto", "cpu", "nvenc"}:
-        raise ValueError(f"an encoder is auto, cpu or nvenc, not {wish!r}")
-    devices: dict[Codec, Device] = {}
-    notes: list[str] = []
-    for codec in codecs if wish != "cpu" else ():
-        try:
-            try_encoder(codec, "nvenc", limits=limits)
-        except (EncodeError, ContainmentError) as error:
-            if wish == "nvenc":
-                notes.append(f"{codec} is encoded on the processor: {error}")
-        else:
-            devices[codec] = "nvenc"
-    return devices, tuple(notes)
-
-
-def plan_on_card(
-    plan: Plan,
-    devices: Mapping[Codec, Device],
-    *,
-    limits: Limits | None = None,
-    cancelled: Cancellation | None = None,
-    children: Children | None = None,
-) -> Plan:
-    """Return a plan whose parts begin with the same headers wherever they are made, on this card or elsewhere.
-
-    Parts in H.264 can then be made by the processors of other machines, too, and parts in other codecs by cards that
-    write the same headers. The card's encoders are opened in a child process, one after the other.
-
-    Args:
-        plan: What is to be made.
-        devices: What encodes each codec, as `choose_devices` found.
-        limits: Of the child; `Limits()` if None.
-        cancelled: Ends the work when set.
-        children: Has a child process ready; None starts one.
-
-    Raises:
-        EncodeError: An encoder cannot be opened with the settings of a rendition.
-        ContainmentError: It crashed or hung.
-        TranscodeInterruptedError: `cancelled` was set.
-    """
-    limits = limits or Limits()
-    names = [rendition.name for rendition in on_card(plan, devices)]
-    codecs = {rendition.codec for rendition in on_card(plan, devices)}
-    if not names:
-        return plan
-    headers: dict[str, bytes] = {}
-    alone = plan.model_copy(update={"parts": ()})
-    request = _request("headers", os.devnull, limits, plan=alone.model_dump(mode="json"), devices=dict(devices))
-    with _conversation(request, os.devnull, limits, cancelled, children) as (_, messages):
-        for message in messages:
-            if message.kind == "done" and [*headers] == names:
-                used = {codec: device for codec, device in devices.items() if codec in codecs}
-                return plan.model_copy(update={"devices": used, "shared_headers": headers})
-            if message.kind != "init":
-                raise ChildProtocolError(f"the child said {message.kind!r} while it opened encoders")
-            init = parse(Init, message)
-            if init.rendition not in names or init.size != len(message.data):
-                raise ChildProtocolError(f"the child made an initialisation segment of {init.rendition!r}, unasked")
-            headers[init.rendition] = message.data
-    raise ChildProtocolError("the child did not answer")
-
-
-@contextmanager
-def _conversation(
-    request: dict[str, Any],
-    source: Source,
-    limits: Limits,
-    cancelled: Cancellation | None,
-    children: Children | None = None,
-) -> Iterator[tuple[Child, Iterator[Message]]]:
-    """Start a child, and give what it says up to an error, which is raised."""
-    # What a child is confined to at its first piece of work, and cannot be freed from.
-    bounds = (source, limits.memory, "nvenc" in request.get("devices", {}).values())
-    process = start_process(COMMAND) if children is None else children.take(bounds)
-    keep = children is not None and children.keeps
-    line = json.dumps(request | {"keep": keep}).encode() + b"\n"
-    with Child(process, line, limits=limits, cancelled=cancelled) as child:
-        answered = False
-        try:
-            yield child, _answers(child, source, limits)
-            answered = True
-        except StillImageError:  # what it is, and no fault
-            answered = True
-            raise
-        finally:
-            if answered and children is not None and keep:
-                child.release()
-                children.give_back(process, bounds)
-
-
-def _answers(child: Child, source: Source, limits: Limits) -> Iterator[Message]:
-    ranges = None if isinstance(source, (str, Path)) else source
-    for message in child.messages():
-        if message.kind == "read" and ranges is not None:
-            child.reply(ranges.read(*_range(message.body, ranges)))
-            continue
-        if message.kind == "read_many" and ranges is not None:
-            for data in _read_many(ranges, _ranges(message.body, ranges)):
-                child.reply(data)
-            continue
-        if message.kind == "error":
-            error = from_wire(message.body)
-            if isinstance(error, (MediaUnreadableError, EncodeError)) and child.was_starved():
-                raise _memory_error(child, limits) from error
-            if isinstance(error, MediaUnreadableError) and (size := _REFUSED_SIZE.search(child.last_words())):
-                raise _picture_error(source, size, limits) from error
-            if isinstance(error, (MediaError, EncodeError)):
-                error.detail = child.last_words().rpartition("\n")[2] or error.detail
-            raise error
-        yield message
 
 
 def _failed(error: EncodeError | ContainmentError, devices: Mapping[Codec, Device]) -> set[Codec]:
@@ -366,62 +191,3 @@ def _task(plan: Plan, part: Part, devices: Mapping[Codec, Device], headers: Mapp
         "devices": dict(devices),
         "headers": {name: header.hex() for name, header in headers.items()},
     }
-
-
-def _picture_error(source: Source, size: re.Match[str], limits: Limits) -> MediaTooLargeError:
-    pixels = int(size[1]) * int(size[2])
-    return MediaTooLargeError(
-        f"{name_of(source)!r} has pictures of {size[1]}x{size[2]} pixels; at most {limits.pixels} pixels are accepted",
-        quantity="pixels",
-        value=pixels,
-        limit=limits.pixels,
-        detail=size[0],
-    )
-
-
-def _memory_error(child: Child, limits: Limits) -> ChildMemoryError:
-    return ChildMemoryError(
-        f"the media takes more than the {limits.memory >> 20} MiB of memory it is allowed",
-        limit=limits.memory,
-        stderr=child.last_words(),
-    )
-
-
-def _request(
-    task: Literal["probe", "encode", "thumbnails", "trial", "headers"], source: Source, limits: Limits, **more: Any
-) -> dict[str, Any]:
-    return {
-        "task": task,
-        "source": str(Path(source).absolute())
-        if isinstance(source, (str, Path))
-        else {"name": source.name, "size": source.size},
-        "parent": os.getpid(),
-        "limits": {
-            "duration": limits.duration.total_seconds(),
-            "pixels": limits.pixels,
-            "streams": limits.streams,
-            "memory": limits.memory,
-            "cpu_seconds": math.ceil(limits.time.total_seconds()) * (os.cpu_count() or 1),
-        },
-        **more,
-    }
-
-
-def _range(body: Any, ranges: RangeReader) -> tuple[int, int]:
-    match body:
-        case [int(start), int(stop)] if 0 <= start < stop <= min(ranges.size, start + MOST_AHEAD):
-            return start, stop
-    raise ChildProtocolError(f"the child asked for bytes that it must not have: {body!r:.100}")
-
-
-def _ranges(body: Any, ranges: RangeReader) -> list[tuple[int, int]]:
-    wanted = [_range(each, ranges) for each in body[: MOST_AT_ONCE + 1]] if isinstance(body, list) else []
-    if not 0 < len(wanted) <= MOST_AT_ONCE or sum(stop - start for start, stop in wanted) > MOST_AHEAD:
-        raise ChildProtocolError(f"the child asked for bytes that it must not have: {body!r:.100}")
-    return wanted
-
-
-def _read_many(ranges: RangeReader, wanted: list[tuple[int, int]]) -> list[bytes]:
-    if isinstance(ranges, ReadsMany):
-        return ranges.read_many(wanted)
-    return [ranges.read(start, stop) for start, stop in wanted]
