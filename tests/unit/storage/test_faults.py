@@ -56,6 +56,7 @@ def test_every_transfer_ends_whole_or_in_a_named_error(
 ) -> None:
     ends: Counter[str] = Counter()
     faults: Counter[str] = Counter()
+    given_up: dict[str, str] = {}
     for seed in range(ROUNDS):
         chance = random.Random(seed)
         large = chance.random() < 0.1
@@ -74,6 +75,7 @@ def test_every_transfer_ends_whole_or_in_a_named_error(
         except StorageError as error:
             ends[error.code] += 1
             got = None
+            given_up[f"{key}-copy" if work == "copy" else key] = digest
         else:
             ends["whole"] += 1
             assert got == digest
@@ -84,13 +86,15 @@ def test_every_transfer_ends_whole_or_in_a_named_error(
         assert there in ({after} if got else {None, before, after}), (seed, work)
         for each in (key, f"{key}-copy"):
             direct.delete(each)
-    figure(f"{ROUNDS} rounds: {dict(ends)}; faults: {dict(faults)}")
+    # A server that has all of a request may carry it out after its client gave up, and after we looked and cleaned up.
+    late = {info.key: hashlib.sha256(find(direct, info.key) or b"").hexdigest() for info in direct.list()}
+    figure(f"{ROUNDS} rounds: {dict(ends)}, of which {len(late)} done late; faults: {dict(faults)}")
     assert set(faults) == set(FAULTS)
     # Our own first attempt, whose answer was lost, is never taken for a stranger's.
     assert set(ends) <= {"whole", "storage.unavailable"}
     assert ends["whole"] > ROUNDS / 2
     assert ends["storage.unavailable"] > 0
-    assert [info.key for info in direct.list()] == []
+    assert late.items() <= given_up.items()
 
 
 def transfer(store: S3Store, work: str, key: str, data: bytes, etag: str) -> str:

@@ -1,7 +1,9 @@
 """Heads of answers are read in one way or not at all: lengths that are smuggled, lines that are folded, and no end."""
 
+import socket
 import string
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -13,7 +15,7 @@ from mamkit.storage._buffers import fill
 from mamkit.storage.s3 import Patience, S3Options, S3Store
 from mamkit.storage.s3._head import Head, parse_chunk_size, parse_head
 from mamkit.storage.s3._wire import BrokenLineError, modified_at
-from tests.unit.storage.test_s3_lines import OK, answering, asked, lines_to, server
+from tests.unit.storage.test_s3_lines import OK, answering, asked, head_of, lines_to, server
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATUS = b"HTTP/1.1 200 OK\r\n"
@@ -256,6 +258,25 @@ def test_an_object_without_a_size_is_not_taken_for_an_empty_one() -> None:
             store.get("film")
         with pytest.raises(StorageUnavailableError):
             store.head("film")
+
+
+def test_a_listing_that_goes_on_for_ever_is_given_up() -> None:
+    """Without holding it."""
+    sent = 0
+
+    def serve(line: socket.socket) -> None:
+        nonlocal sent
+        head_of(line)
+        line.sendall(CHUNKED)
+        block = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
+        with suppress(OSError):
+            while sent < 500:
+                line.sendall(block)
+                sent += 1
+
+    with server(serve) as (port, _), store_at(port) as store, pytest.raises(StorageUnavailableError, match="no XML"):
+        list(store.list())
+    assert 64 <= sent < 100
 
 
 def test_a_range_from_the_first_byte_may_be_answered_with_the_whole() -> None:

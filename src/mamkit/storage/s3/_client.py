@@ -180,7 +180,7 @@ class S3Client:
     def _settle(self, gathered: ObjectInfo, wanted: Wanted) -> ObjectInfo:
         """Give what was gathered under a key of our own its place, if its condition holds."""
         large = gathered.size > self.largest
-        # Which servers honour `If-Match` of a copy or of a completion, also among several at once, nobody has tried.
+        # On `If-Match` of a copy or of a completion servers differ (`docs/decisions/0104`): one write is relied on.
         if wanted.if_match is None and self.features.conditional_copy and (self.features.large_copy or not large):
             return self.copy(gathered, self.name, wanted)
         if large:

@@ -1,7 +1,7 @@
 """The head of an answer (RFC 9112), read strictly: what two readers could understand in two ways is refused.
 
 The standard library reads heads as it reads mail. It takes the first of two lengths, a length beside chunks, a line
-that goes on in the next one and a head that ends anywhere, and takes a third of a small request's processor time.
+that goes on in the next one and a head that ends anywhere, and takes a quarter of a small request's processor time.
 """
 
 import re

@@ -31,6 +31,7 @@ _RETRIED_CODES = {
 }
 _SLOWEST_COPY = 4 * 1024 * 1024  # bytes a second; giving up sooner would start a second copy beside the first
 _MOST_OF_AN_ERROR = 64 * 1024  # bytes of an error document that are read
+_MOST_OF_AN_ANSWER = 64 * 1024 * 1024  # bytes of any other; a list of 10,000 parts or 1,000 keys has some 4 MiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +209,7 @@ class Transport:
         if stream and success:
             return Answer(reply.status, reply.headers, b"", reply)
         try:
-            data = reply.read() if success else reply.read(_MOST_OF_AN_ERROR)
+            data = reply.read(_MOST_OF_AN_ANSWER if success else _MOST_OF_AN_ERROR)
             if not success:
                 reply.close()  # the server may have left a body of ours unread: the connection is of no more use
             return Answer(reply.status, reply.headers, data)
