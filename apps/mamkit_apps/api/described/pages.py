@@ -83,7 +83,7 @@ def _operation(method: str, path: str, found: Mapping[str, Any], document: Mappi
     yield _paragraphs(found["description"])
     schemes = document["components"]["securitySchemes"]
     for name in (name for way in found.get("security", []) for name in way):
-        yield f"<p>Needs: {escape(schemes[name]['description'])}</p>"
+        yield f"<p>Needs: {_text(schemes[name]['description'])}</p>"
     if parameters := found.get("parameters"):
         yield "<table>"
         for each in parameters:
