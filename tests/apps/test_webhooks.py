@@ -17,9 +17,10 @@ from mamkit.catalog import Catalog, webhooks
 from mamkit.catalog.event_models import WebhookDelivery, WebhookEndpoint
 from mamkit.catalog.events import tell
 from mamkit.clock import utc_now
-from mamkit_apps.api.events.delivering import Deliverer, sealed_in
+from mamkit_apps.api.events.delivering import Deliverer
 from mamkit_apps.api.events.hub import Hub
 from mamkit_apps.api.events.messages import EventMessage
+from mamkit_apps.sealed import WEBHOOKS
 from tests.apps.people import Person, Site, open_site
 from tests.servers.postgres import Postgres
 
@@ -268,7 +269,7 @@ def test_two_processes_send_each_message_once_and_take_over_from_a_third_that_wa
 
                 user = await db.create_user(session, email="ada@example.org")
                 endpoint = await webhooks.add_endpoint(session, user.id, url=receiver.url, secret="")
-                endpoint.secret = parts.vault.seal(SECRET.encode(), where=sealed_in(endpoint.id))
+                endpoint.secret = parts.vault.seal(SECRET.encode(), where=WEBHOOKS.where(endpoint.id))
                 for _ in range(events):
                     await tell(session, "workspace.changed", user.id)
 

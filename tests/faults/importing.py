@@ -20,9 +20,10 @@ from mamkit.signing import KeyRing, UrlSigner
 from mamkit.storage import Zones
 from mamkit_apps.api.imports.fetching import Fetcher
 from mamkit_apps.api.imports.importer import Importer
-from mamkit_apps.api.imports.urls import UrlBringer, sealed_in
+from mamkit_apps.api.imports.urls import UrlBringer
 from mamkit_apps.guard import AddressGuard
 from mamkit_apps.outgoing import GuardedClient
+from mamkit_apps.sealed import IMPORTS
 from mamkit_apps.wiring import EdgeSigner
 from tests.faults.dying import DyingCatalog, DyingStore, Steps
 
@@ -60,7 +61,7 @@ def ask_for(folder: Path, user_id: UUID, url: str) -> UUID:
 
     async def add() -> UUID:
         import_id = uuid4()
-        sealed = Vault(RING).seal(url.encode(), where=sealed_in(import_id))
+        sealed = Vault(RING).seal(url.encode(), where=IMPORTS.where(import_id))
         async with Catalog(f"sqlite:///{folder / 'mamkit.db'}") as catalog, catalog.begin() as session:
             row, _ = await add_import(
                 session, id=import_id, user_id=user_id, workspace_id=user_id, kind="url", source="127.0.0.2",
