@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from aiosmtpd.controller import Controller
 
+from mamkit.clock import utc_now
 from mamkit.jobs.sql import SqlQueue
 from mamkit.storage.s3.buckets import init_bucket, plans_for_zones
 from mamkit.testing.jobs import claimed, new_job
@@ -284,9 +285,17 @@ def test_a_store_on_disk_is_written_and_left_as_it_was(look: Look, made: Path) -
     ("seconds", "state"), [(0.4, "ok"), (-3, "warning"), (3, "warning"), (6, "failed"), (-900, "failed")]
 )
 def test_a_clock_that_is_off_is_told_with_its_direction(seconds: float, state: str) -> None:
-    finding = clock_finding(timedelta(seconds=seconds), of="the database's clock")
+    now = utc_now()
+    finding = clock_finding(now + timedelta(seconds=seconds), before=now, after=now, of="the database's clock")
     assert finding.state == state
     assert ("ahead of" if seconds > 0 else "behind") in finding.detail
+
+
+def test_an_answer_that_takes_its_time_makes_no_clock_wrong() -> None:
+    before = utc_now()
+    for seconds in (0, 5, 20):
+        theirs = before + timedelta(seconds=seconds)
+        assert clock_finding(theirs, before=before, after=before + timedelta(seconds=20), of="it").state == "ok"
 
 
 def test_a_clock_of_another_is_read(look: Look, tmp_path: Path) -> None:

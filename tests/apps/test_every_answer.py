@@ -82,6 +82,7 @@ class TestHeaders:
         shown = re.findall(r"<b>([A-Z]+)</b> <code>([^<]+)</code>", page.text)
         there = [(method.upper(), path) for path, item in document["paths"].items() for method in item]
         assert sorted(shown) == sorted(there)
+        assert "`" not in page.text  # code is shown as such
         assert site.client.get("/schema/style.css").headers["content-type"].startswith("text/css")
 
     def test_an_answer_with_tokens_is_kept_by_no_cache(self, site: Site, ada: Person) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from mamkit_apps.cli.installation import DATA_DIR, load_settings
+from mamkit_apps.cli._installation import DATA_DIR, load_settings
 from mamkit_apps.terminal import bytes_text
 
 if TYPE_CHECKING:
@@ -118,7 +118,10 @@ def restore(
     if done.rebuilt:
         click.echo(f"{done.rebuilt} previews are not there and are made anew once API and workers run")
     if done.lost_key:
-        click.echo(f"SEALING_KEYS lacks key {done.lost_key}: put it back, or second factors cannot be used", err=True)
+        click.echo(
+            f"SEALING_KEYS lacks key {done.lost_key}: without it, second factors and webhooks are lost",
+            err=True,
+        )
     for key in done.missing_masters:
         click.echo(f"missing: {key}", err=True)
     if done.missing_masters:

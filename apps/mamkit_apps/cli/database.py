@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mamkit_apps.cli.installation import DATA_DIR, load_settings
+from mamkit_apps.cli._installation import DATA_DIR, load_settings
 from mamkit_apps.settings import ServiceSettings
 
 __all__ = ["commands"]

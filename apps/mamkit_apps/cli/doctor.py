@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mamkit_apps.cli.installation import DATA_DIR
+from mamkit_apps.cli._installation import DATA_DIR
 
 __all__ = ["commands"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mamkit_apps.cli.installation import DATA_DIR, load_settings
+from mamkit_apps.cli._installation import DATA_DIR, load_settings
 from mamkit_apps.settings import ServiceSettings
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from uuid import UUID
 import click
 
 from mamkit.jobs import Job, JobState, Queue
-from mamkit_apps.cli.installation import DATA_DIR, load_settings
+from mamkit_apps.cli._installation import DATA_DIR, load_settings
 from mamkit_apps.settings import ServiceSettings
 
 __all__ = ["commands"]

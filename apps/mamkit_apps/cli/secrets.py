@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mamkit.signing import KeyRing
-from mamkit_apps.cli.installation import DATA_DIR
+from mamkit_apps.cli._installation import DATA_DIR
 from mamkit_apps.secrets import load_or_create
 from mamkit_apps.settings import ServiceSettings
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from mamkit_apps.cli.installation import DATA_DIR, load_settings
+from mamkit_apps.cli._installation import DATA_DIR, load_settings
 
 __all__ = ["commands"]
 

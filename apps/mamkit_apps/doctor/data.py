@@ -112,7 +112,7 @@ def database_clock(patient: Patient) -> Finding:
         theirs = connection.scalar(sa.text("SELECT clock_timestamp()"))
         after = utc_now()
     assert isinstance(theirs, datetime)  # noqa: S101 - that is its type
-    return clock_finding(theirs.astimezone(UTC) - (before + (after - before) / 2), of="the database's clock")
+    return clock_finding(theirs.astimezone(UTC), before=before, after=after, of="the database's clock")
 
 
 def queue(patient: Patient) -> Finding:
@@ -172,7 +172,7 @@ def redis_clock(patient: Patient) -> Finding:
         reply: Any = client.time()
         after = utc_now()
     theirs = datetime.fromtimestamp(reply[0], UTC) + timedelta(microseconds=reply[1])
-    return clock_finding(theirs - (before + (after - before) / 2), of="the clock of Redis")
+    return clock_finding(theirs, before=before, after=after, of="the clock of Redis")
 
 
 def _redis_client(shared: ServiceSettings) -> Any:

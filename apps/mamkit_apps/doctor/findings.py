@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -121,13 +121,16 @@ def skipped(detail: str) -> Finding:
     return Finding(state="skipped", detail=detail)
 
 
-def clock_finding(skew: timedelta, *, of: str) -> Finding:
-    """Judge how far another clock is ahead of this machine's.
+def clock_finding(theirs: datetime, *, before: datetime, after: datetime, of: str) -> Finding:
+    """Judge how far another clock is from this machine's, as far as that can be told: an answer may take its time.
 
     Args:
-        skew: The other clock less this one.
+        theirs: What the other clock said.
+        before: This machine's clock when it was asked.
+        after: The same, when the answer was there.
         of: Whose the other clock is.
     """
+    skew = min(theirs - before, timedelta(0)) + max(theirs - after, timedelta(0))
     seconds = skew.total_seconds()
     detail = f"{of} is {abs(seconds):.1f} s {'ahead of' if seconds >= 0 else 'behind'} this machine"
     remedy = "let both machines keep time by NTP (chrony or systemd-timesyncd)"

@@ -17,7 +17,7 @@ from mamkit_apps.tracing import otlp_headers, traces_url
 __all__ = ["CHECKS"]
 
 PATIENCE = 5.0  # seconds for a server to answer
-HALF_SECOND = timedelta(milliseconds=500)  # what the Date header is behind on average: it has whole seconds
+DATED_TO = timedelta(seconds=1)  # the Date header has whole seconds, rounded down (RFC 9110 section 5.6.7)
 
 
 def s3_clock(patient: Patient) -> Finding:
@@ -35,8 +35,8 @@ def s3_clock(patient: Patient) -> Finding:
     after = utc_now()
     if date is None:
         return skipped(f"{url} says no date")
-    theirs = parsedate_to_datetime(date).astimezone(UTC) + HALF_SECOND
-    return clock_finding(theirs - (before + (after - before) / 2), of="the clock of S3")
+    theirs = parsedate_to_datetime(date).astimezone(UTC)
+    return clock_finding(theirs, before=before - DATED_TO, after=after, of="the clock of S3")
 
 
 def api(patient: Patient) -> Finding:

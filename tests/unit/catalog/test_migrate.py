@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from mamkit import catalog as db
 from mamkit.catalog import (
@@ -142,6 +143,12 @@ def columns(url: str) -> dict[str, dict[str, Any]]:
     there = {name: {column["name"]: column for column in found.get_columns(name)} for name in names}
     engine.dispose()
     return there
+
+
+def test_every_migration_says_whether_older_code_can_live_with_it() -> None:
+    """From 0006 on: until then no two versions ran side by side."""
+    for script in ScriptDirectory(str(Path(migrate.__file__).with_name("migrations"))).walk_revisions("0006", "head"):
+        assert isinstance(script.module.expands, bool), script.revision
 
 
 @pytest.mark.parametrize("revision", [each for each in migrate.revisions() if migrate.serves(each) != each])

@@ -4,6 +4,7 @@ The page has no script, so that the strict policy of all answers holds for it, t
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from html import escape
@@ -17,10 +18,12 @@ from mamkit_apps.api.described.document import described
 __all__ = ["JsonPage", "ReadablePage", "StyleSheet"]
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color-scheme: light dark }
+:root { color-scheme: light dark } /* of the root, or the page behind the text stays white */
+body { font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 summary { cursor: pointer; padding: .3rem 0 }
 summary b { display: inline-block; min-width: 4.5rem }
+summary span { opacity: .7 }
 details { border-top: 1px solid #8884 }
 details > *:not(summary) { margin-left: 1.2rem }
 pre { overflow-x: auto; padding: .6rem; background: #8881; border-radius: .3rem }
@@ -75,17 +78,18 @@ class ReadablePage(OpenAPIRenderPlugin):
 
 
 def _operation(method: str, path: str, found: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
-    yield f"<details><summary><b>{method.upper()}</b> <code>{escape(path)}</code></summary>"
+    yield f"<details><summary><b>{method.upper()}</b> <code>{escape(path)}</code>"
+    yield f" <span>{_text(found['summary'])}</span></summary>"
     yield _paragraphs(found["description"])
     schemes = document["components"]["securitySchemes"]
     for name in (name for way in found.get("security", []) for name in way):
-        yield f"<p>Needs: {escape(schemes[name]['description'])}</p>"
+        yield f"<p>Needs: {_text(schemes[name]['description'])}</p>"
     if parameters := found.get("parameters"):
         yield "<table>"
         for each in parameters:
             needed = "required" if each.get("required") else ""
             yield f"<tr><td><code>{escape(each['name'])}</code><td>{escape(each['in'])}<td>{needed}"
-            yield f"<td>{escape(each.get('description', ''))}"
+            yield f"<td>{_text(each.get('description', ''))}"
         yield "</table>"
     if body := found.get("requestBody"):
         yield from _content("Body", body)
@@ -98,12 +102,17 @@ def _operation(method: str, path: str, found: Mapping[str, Any], document: Mappi
 
 
 def _paragraphs(text: str) -> str:
-    return "".join(f"<p>{escape(paragraph)}</p>" for paragraph in text.split("\n\n"))
+    return "".join(f"<p>{_text(paragraph)}</p>" for paragraph in text.split("\n\n"))
+
+
+def _text(text: str) -> str:
+    """Return text with what stands in backquotes as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _content(title: str, body: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line, and the example of a body where there is one."""
-    yield f"<p>{escape(title)}</p>"
+    yield f"<p>{_text(title)}</p>"
     for content in body.get("content", {}).values():
         if example := content.get("example"):
             yield f"<pre>{escape(json.dumps(example, indent=2, ensure_ascii=False))}</pre>"

@@ -8,6 +8,7 @@ revision = "0008"
 down_revision = "0007"
 branch_labels = None
 depends_on = None
+expands = False  # code of before counts nothing in `usage`, and takes every comment for a member's
 
 MOMENT = sa.DateTime(timezone=True)
 SORT_KEY = sa.String(200).with_variant(sa.String(200, collation="C"), "postgresql")

@@ -8,6 +8,7 @@ revision = "0010"
 down_revision = "0009"
 branch_labels = None
 depends_on = None
+expands = False  # code of before takes the files of a preview for those of its only generation
 
 KEY = sa.String(1024)
 ADDED = ("generation", "prefix", "serving")

@@ -7,6 +7,7 @@ revision = "0012"
 down_revision = "0011"
 branch_labels = None
 depends_on = None
+expands = False  # code of before cannot show an asset that is an image
 
 
 def upgrade() -> None:
