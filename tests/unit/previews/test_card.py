@@ -23,6 +23,7 @@ from mamkit.previews import (
     Card,
     CardBusyError,
     Finished,
+    InvalidMessageError,
     PlanJob,
     PlanPolicy,
     PreviewWorker,
@@ -268,6 +269,8 @@ def test_a_plan_for_no_card_is_written_as_it_was_before_there_were_cards(plan: P
     assert not {"devices", "shared_headers"} & plan.model_dump(mode="json").keys()
     made = plan.model_copy(update={"devices": dict(H264), "shared_headers": {"72p": b"\0\xff"}})
     assert parse_plan(made.model_dump_json().encode()) == Plan.model_validate(made.model_dump(mode="json")) == made
+    with pytest.raises(InvalidMessageError):  # it becomes part of the kind of a job
+        parse_plan(made.model_copy(update={"marks": {"h264": "x" * 1000}}).model_dump_json().encode())
     assert "by_processor" not in PlanJob(version_id=uuid4(), master_key="m").model_dump()
 
 
