@@ -44,7 +44,7 @@ def failed():
 def failing_push(self, n, picture):
     if self._kind is CARD and n == fails and self._rendition.height == height:
         failed()
-    if self._kind is CARD:
+    if self._kind is CARD and n >= 150:
         time.sleep(pace)
     return push(self, n, picture)
 
@@ -82,7 +82,7 @@ def card_command(
     crash: bool = False,
     pace: float = 0,
 ) -> tuple[str, ...]:
-    """Return the program of such children; `pace` is how many seconds they let pass before each picture."""
+    """Return the program of such children; `pace` is seconds that pass before each picture after the first 150."""
     script = CHILD.format(codec=codec, fails=fails, height=height, how=how, crash=crash, pace=pace)
     return (sys.executable, "-I", "-B", "-c", script)
 

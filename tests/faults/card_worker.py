@@ -5,7 +5,7 @@ import sys
 from mamkit.transcode.containment import children, contain
 from tests.failing_card import card_command
 
-PACE = 0.01  # seconds from picture to picture, so that there is time to kill it in the middle of a film
+PACE = 0.1  # seconds from picture to picture once a film can be played, so that it can be killed in the middle of it
 
 if __name__ == "__main__":
     command = card_command(pace=PACE)

@@ -263,7 +263,8 @@ def _card(settings: WorkerSettings, limits: Limits) -> Card | None:
                 marks[codec] = try_encoder(codec, "nvenc", limits=limits)
             except (EncodeError, ContainmentError) as error:
                 if settings.worker_encoder == "nvenc":
-                    log.warning("the card does not encode %s: %s", codec, error)
+                    why = error.detail if isinstance(error, EncodeError) else ""
+                    log.warning("the card does not encode %s: %s", codec, f"{error} ({why})" if why else error)
         log.info("the card encodes %s", ", ".join(marks) or "nothing")
         return marks
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from mamkit.errors import MissingExtraError
 
 try:
-    from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, model_serializer
+    from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_serializer
 except ImportError as error:
     raise MissingExtraError("transcode", package="pydantic") from error
 
@@ -67,6 +67,8 @@ def _unpacked(value: object) -> object:
 
 _Bytes = Annotated[bytes, BeforeValidator(_unpacked), PlainSerializer(bytes.hex, return_type=str, when_used="json")]
 """Bytes that are hexadecimal in JSON."""
+
+_Mark = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 
 
 class Model(BaseModel):
@@ -327,7 +329,7 @@ class Plan(Model):
     """What somebody may want to know of how it was decided, a sentence each."""
     devices: dict[Codec, Device] = {}
     """What a card encodes of it, as `plan_on_card` found; in H.264 the processor may make any part of it, too."""
-    marks: dict[Codec, str] = {}
+    marks: dict[Codec, _Mark] = {}
     """Of the card's encoders, as `try_encoder` told; others with the same marks write the same headers."""
     shared_headers: dict[str, _Bytes] = {}
     """Initialisation segments of the renditions that a card encodes, by name: all parts begin with these."""
