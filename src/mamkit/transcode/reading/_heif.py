@@ -14,8 +14,9 @@ from mamkit.transcode.reading._samples import boxes
 __all__ = ["MOST_TILES", "Mosaic", "is_heif", "read_mosaic"]
 
 MOST_TILES = 512
-"""Pictures of an image: of 512 pixels each way, 256 are as many pixels as are accepted."""
+"""Pictures of an image at most: of 512 pixels each way, 256 have as many pixels as are accepted."""
 
+_MOST_BYTES = 1 << 20  # of boxes that tell of an image: fifty pictures take five thousand
 _PICTURES = {b"hvc1", b"av01"}
 _QUARTERS: tuple[Literal[0], Literal[90], Literal[180], Literal[270]] = (0, 90, 180, 270)
 
@@ -45,7 +46,10 @@ def read_mosaic(file: BinaryIO, size: int) -> Mosaic | None:
         size: Bytes of the file.
     """
     try:
-        meta = dict(boxes(read_box(file, size, b"meta")[4:]))
+        found = read_box(file, size, b"meta")
+        if len(found) > _MOST_BYTES:
+            return None
+        meta = dict(boxes(found[4:]))
         main = _number(meta[b"pitm"], 4, wide=meta[b"pitm"][0] > 0)
         kinds = dict(_kinds(meta[b"iinf"]))
         turn = _turn(meta[b"iprp"], main)

@@ -7,6 +7,7 @@ from mamkit.transcode.errors import MediaTooLargeError, MediaUnreadableError, Me
 from mamkit.transcode.reading._heif import Mosaic, is_heif, read_mosaic
 from mamkit.transcode.reading._input import MAX_IMAGE_PIXELS, describe, open_image, packets
 from mamkit.transcode.reading._orientation import Orientation, exif_orientation
+from mamkit.transcode.reading._signatures import SIGNATURE_BYTES
 from mamkit.transcode.reading.source import Source, name_of, open_bytes, size_of
 
 try:
@@ -89,7 +90,7 @@ def image_picture(source: Source) -> av.VideoFrame:
 def _mosaic(source: Source) -> Mosaic | None:
     """Return what an image of the HEIF family is made of; None for any other."""
     with open_bytes(source) as file:
-        if not is_heif(file.read(16)):
+        if not is_heif(file.read(SIGNATURE_BYTES)):
             return None
         found = read_mosaic(file, size_of(source))
     name = name_of(source)
