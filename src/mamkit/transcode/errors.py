@@ -82,7 +82,7 @@ class StillImageError(MediaUnsupportedError):
     """The file is a still image: there is nothing to play, and `make_thumbnails` shows it.
 
     Attributes:
-        format: `jpeg`, `png`, `webp`, `gif`, `bmp`, `tiff`, `avif`; empty where it is none that can be read.
+        format: `jpeg`, `png`, `webp`, `gif`, `bmp`, `tiff`, `avif`, `heic`; empty where it is none that can be read.
         width: Pixels, as the picture is shown; 0 where nobody has looked.
         height: Pixels, likewise.
     """

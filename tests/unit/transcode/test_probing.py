@@ -143,6 +143,14 @@ def test_sound_alone_is_a_source(tmp_path: Path) -> None:
     assert info.duration == 2
 
 
+@pytest.mark.parametrize(("container", "codec"), [("latm", "aac"), ("voc", "pcm_s16le"), ("rm", "ac3")])
+def test_sound_of_broadcasts_and_old_recorders_is_a_source(tmp_path: Path, container: str, codec: str) -> None:
+    path = tmp_path / f"sound.{container}"
+    info = probe_here(make_clip(path, seconds=2, video=False, audio_codec=codec, container=container))
+    assert abs(info.duration - 2) <= Fraction(2 * 1536, 48_000)  # two frames of AC-3, the longest of an encoder
+    assert not info.video
+
+
 def test_a_film_cut_short_is_as_long_as_what_is_there(tmp_path: Path) -> None:
     """The header promises four seconds; half of the pictures are gone."""
     path = make_clip(tmp_path / "clip.mp4", seconds=4, audio=False, container_options={"movflags": "faststart"})

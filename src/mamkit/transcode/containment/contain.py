@@ -140,7 +140,7 @@ def make_thumbnails(
 ) -> tuple[ArtFile, ...]:
     """Make poster and thumbnail of a still image, as JPEG: upright, and without anything that stood beside it.
 
-    JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF are read; HEIC is not, which cameras put together from tiles.
+    JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are read.
 
     Args:
         source: A regular file, or what ranges are read from, by this process alone.

@@ -3,7 +3,7 @@
 import re
 from typing import BinaryIO
 
-__all__ = ["is_encrypted", "read_movie_box"]
+__all__ = ["is_encrypted", "read_box", "read_movie_box"]
 
 _MOST_BOXES = 1024  # at the top level, before the search is given up; a fragmented film has its `moov` first
 _MOST_HEADER_BYTES = 32 << 20
@@ -28,7 +28,18 @@ def is_encrypted(file: BinaryIO, size: int) -> bool:
 
 
 def read_movie_box(file: BinaryIO, size: int) -> bytes:
-    """Return the body of the `moov` box, or nothing where there is none (box headers: ISO/IEC 14496-12 section 4.2)."""
+    """Return the body of the `moov` box, or nothing where there is none."""
+    return read_box(file, size, b"moov")
+
+
+def read_box(file: BinaryIO, size: int, name: bytes) -> bytes:
+    """Return the body of a box at the top level, or nothing where there is none (ISO/IEC 14496-12 section 4.2).
+
+    Args:
+        file: The file, open.
+        size: Bytes of the file.
+        name: Of the box, four bytes.
+    """
     position = 0
     for _ in range(_MOST_BOXES):
         file.seek(position)
@@ -38,7 +49,7 @@ def read_movie_box(file: BinaryIO, size: int) -> bytes:
         length = int.from_bytes(header[:4])
         if length == 1:  # a 64-bit length follows
             length = int.from_bytes(header[8:16])
-        if header[4:8] == b"moov":
+        if header[4:8] == name:
             file.seek(position + 8)
             return file.read(min(max(0, length - 8), _MOST_HEADER_BYTES))
         if length < 8 or position + length > size:

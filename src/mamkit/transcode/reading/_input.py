@@ -29,7 +29,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("transcode", package="av") from error
 
-__all__ = ["MAX_PIXELS", "describe", "open_image", "open_source", "packets"]
+__all__ = ["MAX_IMAGE_PIXELS", "MAX_PIXELS", "describe", "open_image", "open_source", "packets"]
 
 MAX_PIXELS = 8192 * 4608
 """Pixels of the largest picture that a decoder makes room for: 8K at 16:9."""
@@ -91,6 +91,8 @@ _DEMUXERS = (
 # only, and B-frames among them (AVI). Without it such packets have no presentation time, and who decodes sorts it out.
 _GUESS_TIMES = 1
 
+_HEIF = {b"avif": "avif"}  # what images of this brand are called; all others are like those of telephones
+
 _OPTIONS = {
     "format_whitelist": ",".join(_DEMUXERS),
     "protocol_whitelist": "file",
@@ -126,7 +128,7 @@ def open_source(source: Source) -> InputContainer:
             raise EmptyFileError(f"{name!r} is empty")
         if looks_like_still_image(head) and not is_animated(file):
             kind = image_format(head) or ""
-            kind = "avif" if kind == "mov" else kind.removesuffix("_pipe")
+            kind = _HEIF.get(head[8:12], "heic") if kind == "mov" else kind.removesuffix("_pipe")
             raise StillImageError(f"{name!r} is a still image, not a film", format=kind)
         if is_encrypted(file, size_of(source)):
             raise MediaEncryptedError(f"{name!r} is encrypted; upload a copy without protection")
@@ -166,7 +168,7 @@ def open_image(source: Source) -> InputContainer:
     Raises:
         SourceUnavailableError: There is no regular file there, or it may not be read.
         EmptyFileError: The file has no bytes.
-        MediaUnsupportedError: The file is no still image of a kind that is accepted, or one put together from tiles.
+        MediaUnsupportedError: The file is no still image of a kind that is accepted.
         MediaUnreadableError: The file begins like an image, and is cut short or broken.
     """
     name = name_of(source)
@@ -191,10 +193,8 @@ def open_image(source: Source) -> InputContainer:
         raise
     except av.FFmpegError as error:
         raise MediaUnreadableError(f"{name!r} is cut short or broken", detail=describe(error)) from error
-    if len(container.streams.video) != 1:
-        container.close()
-        raise MediaUnsupportedError(f"{name!r} is an image of several pieces, which is not accepted")
-    container.streams.video[0].codec_context.options = {"max_pixels": str(MAX_IMAGE_PIXELS)}
+    for stream in container.streams.video:
+        stream.codec_context.options = {"max_pixels": str(MAX_IMAGE_PIXELS)}
     return container
 
 

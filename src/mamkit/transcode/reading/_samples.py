@@ -13,7 +13,7 @@ from fractions import Fraction
 from itertools import accumulate, chain, pairwise, repeat
 from operator import add, mul, sub
 
-__all__ = ["Places", "SampleTable", "movie_duration", "sample_table"]
+__all__ = ["Places", "SampleTable", "boxes", "movie_duration", "sample_table"]
 
 _MOST_SAMPLES = 1 << 20  # 9 hours at 30 frames a second; more would take seconds to look at
 _VISUAL_FIELDS = 8 + 78  # bytes of VisualSampleEntry before its boxes, with its own header: section 12.1.3
@@ -98,7 +98,7 @@ def sample_table(movie: bytes, track_id: int) -> SampleTable | None:
         track_id: Number of the track in its header.
     """
     try:
-        for name, track in _boxes(movie):
+        for name, track in boxes(movie):
             if name == b"trak" and _track_id(track) == track_id:
                 return _read(movie, track)
     except (struct.error, ValueError, LookupError):
@@ -122,7 +122,7 @@ def movie_duration(movie: bytes) -> Fraction | None:
 
 def _read(movie: bytes, track: bytes) -> SampleTable:
     media = _path(track, b"mdia")
-    tables = dict(_boxes(_path(media, b"minf", b"stbl")))
+    tables = dict(boxes(_path(media, b"minf", b"stbl")))
     sizes = _sizes(tables[b"stsz"])
     composition = _composition(tables, len(sizes))
     sync = tables.get(b"stss")
@@ -145,7 +145,8 @@ def _read(movie: bytes, track: bytes) -> SampleTable:
     )
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the names and contents of the boxes of which some bytes consist; a box that is cut short is left out."""
     at = 0
     while at + 8 <= len(data):
         size, name = struct.unpack_from(">I4s", data, at)
@@ -157,7 +158,7 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _path(data: bytes, *names: bytes) -> bytes:
     for wanted in names:
-        found = next((body for name, body in _boxes(data) if name == wanted), None)
+        found = next((body for name, body in boxes(data) if name == wanted), None)
         if found is None:
             raise ValueError(f"there is no {wanted!r} box")
         data = found

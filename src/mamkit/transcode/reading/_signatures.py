@@ -73,7 +73,7 @@ def image_format(head: bytes) -> str | None:
     """Return FFmpeg's name of the demuxer for a still image; None where there is none that reads it alone."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp_pipe"
-    if head[4:12] == b"ftypavif":
+    if head[4:8] == b"ftyp" and head[8:12] in _STILL_IMAGE_BRANDS:
         return "mov"
     return next((name for start, name in _IMAGE_FORMATS.items() if head.startswith(start)), None)
 
