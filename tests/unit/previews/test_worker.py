@@ -402,6 +402,20 @@ def test_a_job_that_nobody_understands_ends_no_worker(
     asyncio.run(scenario())
 
 
+def test_a_job_that_a_later_version_understands_is_handed_back_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            [job_id] = b.queue.enqueue(NewJob(kind="preview.part", payload={"more": 1}))
+            await work(b)
+            job = b.queue.get(job_id)
+            assert (job.state, job.attempts) == ("waiting", 0)
+            assert f"job {job_id} is handed back: previews.invalid_message" in caplog.text
+
+    asyncio.run(scenario())
+
+
 def test_segments_are_in_the_store_before_they_are_published(tmp_path: Path, clip: bytes) -> None:
     async def scenario() -> None:
         async with bench(tmp_path) as b:
