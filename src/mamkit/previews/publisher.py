@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from uuid import UUID
@@ -19,11 +19,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from mamkit import catalog as db
 from mamkit.catalog import Catalog, CatalogUnavailableError, Preview, PreviewNotFoundError
 from mamkit.catalog.leftovers import leave_behind
-from mamkit.jobs import Job, JobNotFoundError, NewJob, Queue, QueueUnavailableError
+from mamkit.jobs import Job, NewJob, Queue, QueueUnavailableError
 from mamkit.previews._generations import is_of, name_of, prefix_of
 from mamkit.previews._growth import Growth, Nursery
 from mamkit.previews._ordering import LATER, in_order, new_job, priority_of, turn, work_of
 from mamkit.previews._publication import is_playable, tracks_of, write_playlists
+from mamkit.previews._unfinished import failure_of, is_lacking, jobs_of, unfinished
 from mamkit.previews.errors import PartsDisagreeError, StaleReportError
 from mamkit.previews.layout import JSON_TYPE, plan_key
 from mamkit.previews.messages import (
@@ -360,56 +361,31 @@ class Publisher:
             CatalogUnavailableError: The database does not answer.
         """
         count = 0
-        last: UUID | None = None
-        while True:
-            async with self._catalog.read() as session:
-                page = await db.unfinished_previews(session, after=last)
-            for preview in page:
-                try:
-                    if self._nursery.is_behind(preview.version_id):
-                        await self._catch_up(preview.version_id)
-                    await self._reconcile(preview)
-                except (QueueUnavailableError, CatalogUnavailableError):
-                    raise
-                except PreviewNotFoundError:  # its asset was removed for good meanwhile
-                    continue
-                except Exception:
-                    log.exception("preview %s cannot be looked after", preview.version_id)
-            if not page:
-                return count
-            count, last = count + len(page), page[-1].version_id
+        async for preview in unfinished(self._catalog):
+            count += 1
+            try:
+                if self._nursery.is_behind(preview.version_id):
+                    await self._catch_up(preview.version_id)
+                await self._reconcile(preview)
+            except (QueueUnavailableError, CatalogUnavailableError):
+                raise
+            except PreviewNotFoundError:  # its asset was removed for good meanwhile
+                continue
+            except Exception:
+                log.exception("preview %s cannot be looked after", preview.version_id)
+        return count
 
     async def _reconcile(self, preview: Preview) -> None:
         waited_for = [preview.job_id]
         if preview.plan is not None:  # then its job has done its work, whatever became of it
             async with self._catalog.read() as session:
                 waited_for = [*(await db.open_parts(session, preview.version_id)).values()]
-        jobs = await asyncio.to_thread(self._jobs, waited_for)
-        for job in jobs:
-            if job is not None and job.state == "dead":
-                await self._failed(
-                    preview.version_id, "previews.gave_up", f"given up after {job.attempts} tries: {job.reason}"
-                )
-                return
-            if job is not None and job.state == "cancelled":
-                await self._failed(preview.version_id, "previews.cancelled", "a job of the preview was cancelled")
-                return
-        if all(job is not None and job.state != "done" for job in jobs) and jobs:
-            return  # of thousands that wait, none costs more than the look
-        if preview.plan is None:
-            await self.start(preview.version_id)
-        else:
-            await self._enqueue_parts(preview.version_id)
-
-    def _jobs(self, job_ids: Iterable[UUID | None]) -> list[Job | None]:
-        """Return jobs, in order; None for those that are not there."""
-        found: list[Job | None] = []
-        for job_id in job_ids:
-            try:
-                found.append(None if job_id is None else self._queue.get(job_id))
-            except JobNotFoundError:
-                found.append(None)
-        return found
+        jobs = await asyncio.to_thread(jobs_of, self._queue, waited_for)
+        failure = failure_of(jobs)
+        if failure is not None:
+            await self._failed(preview.version_id, *failure)
+        elif is_lacking(jobs):  # else it costs no more than the look: thousands may wait
+            await (self.start(preview.version_id) if preview.plan is None else self._enqueue_parts(preview.version_id))
 
     async def _catch_up(self, version_id: UUID) -> None:
         """Publish what was held back when parts came in too quickly, where no further part followed."""
