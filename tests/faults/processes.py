@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,7 +27,8 @@ def again(act: Callable[[], T], *, seconds: float = 300) -> T:
             if time.monotonic() > deadline:
                 raise
         except RefusedError as error:
-            if error.status < 500 or time.monotonic() > deadline:
+            waits = error.status >= 500 or error.status == HTTPStatus.TOO_MANY_REQUESTS  # it has asked too often
+            if not waits or time.monotonic() > deadline:
                 raise
         time.sleep(0.1)
 

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterable
 
-from mamkit.jobs import Job, NewJob
+from mamkit.jobs import NewJob
 from mamkit.previews._stills import is_of_still
 from mamkit.previews.messages import PartJob, PlanJob, part_kind
 from mamkit.transcode import Part, Plan
 
-__all__ = ["LATER", "end_of", "in_order", "new_job", "part_jobs", "priority_of", "turn", "work_of"]
+__all__ = ["LATER", "in_order", "new_job", "part_jobs", "priority_of", "turn", "work_of"]
 
 FIRST = 0  # priority of what a person waits for: the plan, and the parts that make a preview playable
 LATER = 100
@@ -84,10 +84,3 @@ def part_jobs(plan: Plan, parts: Iterable[Part], about: PartJob, *, name: str, f
         )
         for place, part in enumerate(parts)
     ]
-
-
-def end_of(job: Job) -> tuple[str, str]:
-    """Return the code of how a job ended that made nothing, and the same in words."""
-    if job.state == "cancelled":
-        return "previews.cancelled", "a job of the preview was cancelled"
-    return "previews.gave_up", f"given up after {job.attempts} tries: {job.reason}"

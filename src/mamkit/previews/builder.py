@@ -199,6 +199,7 @@ class PreviewWorker:
                 log.exception("job %s failed", lease.job.id)
             if isinstance(error, _NOT_OF_THE_JOB) and lease.fence < MOST_LEASES:
                 # However long the API or a store is away, or full, no preview fails for it.
+                log.warning("job %s is handed back: %s", lease.job.id, _reason(error))
                 self._queue.release(lease, delay=backoff(lease.fence), reason=_reason(error))
             elif lease.job.attempts >= lease.job.max_attempts:
                 self._give_up(lease, error)

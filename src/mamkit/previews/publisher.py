@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from uuid import UUID
@@ -19,13 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from mamkit import catalog as db
 from mamkit.catalog import Catalog, CatalogUnavailableError, Preview, PreviewNotFoundError
 from mamkit.catalog.leftovers import leave_behind
-from mamkit.jobs import Job, JobNotFoundError, Queue, QueueUnavailableError
+from mamkit.jobs import Job, Queue, QueueUnavailableError
 from mamkit.previews._card_watch import CardWatch
 from mamkit.previews._generations import LATE, begin_anew, is_of, prefix_of
 from mamkit.previews._growth import Growth, Nursery
-from mamkit.previews._ordering import end_of, work_of
+from mamkit.previews._ordering import work_of
 from mamkit.previews._orders import Orders
 from mamkit.previews._publication import is_playable, tracks_of, write_playlists
+from mamkit.previews._unfinished import end_of, is_lacking, jobs_of, unfinished
 from mamkit.previews._without_card import begin_without_card, is_bound, waits_in_vain
 from mamkit.previews.errors import PartsDisagreeError, StaleReportError
 from mamkit.previews.layout import JSON_TYPE, plan_key
@@ -322,25 +323,20 @@ class Publisher:
             CatalogUnavailableError: The database does not answer.
         """
         count = 0
-        last: UUID | None = None
         self._cards.begin()
-        while True:
-            async with self._catalog.read() as session:
-                page = await db.unfinished_previews(session, after=last)
-            for preview in page:
-                try:
-                    if self._nursery.is_behind(preview.version_id):
-                        await self._catch_up(preview.version_id)
-                    await self._reconcile(preview)
-                except (QueueUnavailableError, CatalogUnavailableError):
-                    raise
-                except PreviewNotFoundError:  # its asset was removed for good meanwhile
-                    continue
-                except Exception:
-                    log.exception("preview %s cannot be looked after", preview.version_id)
-            if not page:
-                return count
-            count, last = count + len(page), page[-1].version_id
+        async for preview in unfinished(self._catalog):
+            count += 1
+            try:
+                if self._nursery.is_behind(preview.version_id):
+                    await self._catch_up(preview.version_id)
+                await self._reconcile(preview)
+            except (QueueUnavailableError, CatalogUnavailableError):
+                raise
+            except PreviewNotFoundError:  # its asset was removed for good meanwhile
+                continue
+            except Exception:
+                log.exception("preview %s cannot be looked after", preview.version_id)
+        return count
 
     async def _reconcile(self, preview: Preview) -> None:
         version_id, generation = preview.version_id, preview.generation
@@ -351,32 +347,16 @@ class Publisher:
         if preview.plan is not None:  # then its job has done its work, whatever became of it
             async with self._catalog.read() as session:
                 waited_for = [*(await db.open_parts(session, version_id)).values()]
-        jobs = await asyncio.to_thread(self._jobs, waited_for)
-        for job in jobs:
-            if job is None:
-                continue
+        jobs = await asyncio.to_thread(jobs_of, self._queue, waited_for)
+        for job in filter(None, jobs):
             if is_for_card(job.kind) and await asyncio.to_thread(self._cards.is_in_vain, job):
                 await self._go_without_card(version_id, generation, f"{job.kind} is {job.state}")
                 return
             if job.state in {"dead", "cancelled"}:
                 await self._failed(version_id, *end_of(job), generation=generation)
                 return
-        if all(job is not None and job.state != "done" for job in jobs) and jobs:
-            return  # of thousands that wait, none costs more than the look
-        if preview.plan is None:
-            await self.start(preview.version_id)
-        else:
-            await self._orders.parts(preview.version_id)
-
-    def _jobs(self, job_ids: Iterable[UUID | None]) -> list[Job | None]:
-        """Return jobs, in order; None for those that are not there."""
-        found: list[Job | None] = []
-        for job_id in job_ids:
-            try:
-                found.append(None if job_id is None else self._queue.get(job_id))
-            except JobNotFoundError:
-                found.append(None)
-        return found
+        if is_lacking(jobs):  # else it costs no more than the look: thousands may wait
+            await (self.start(version_id) if preview.plan is None else self._orders.parts(version_id))
 
     async def _catch_up(self, version_id: UUID) -> None:
         """Publish what was held back when parts came in too quickly, where no further part followed."""

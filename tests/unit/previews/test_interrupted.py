@@ -1,6 +1,6 @@
 """A worker that is interrupted at any of its steps, in any way: every part is published once, and no job is left.
 
-MAMKIT_FAULT_ROUNDS=100 tries every step; without it, every seventeenth one is, each way of interrupting others.
+MAMKIT_FAULT_ROUNDS=100 tries every step; without it, every twenty-third one is, each way of interrupting others.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tests.unit.previews.bench import Bench, bench
 from tests.unit.previews.test_publisher import film, result
 
 SECONDS = 8  # of a film of two segments: a first part, another one, sound and artwork
-EVERY = 1 if int(os.environ.get("MAMKIT_FAULT_ROUNDS", "2")) >= 100 else 17
+EVERY = 1 if int(os.environ.get("MAMKIT_FAULT_ROUNDS", "2")) >= 100 else 23
 MOST = 400  # steps; such a film has some seventy
 PATIENCE = 60  # tries until all is done
 WAYS = ("stopped", "lost", "away", "full")

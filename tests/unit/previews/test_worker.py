@@ -177,7 +177,9 @@ def test_one_child_makes_a_film_and_opens_nobody_elses(
     assert len({piece for pieces in opened.values() for piece in pieces}) == 2
 
 
-def test_what_the_probe_has_read_is_not_read_again(tmp_path: Path, clip: bytes) -> None:
+def test_what_the_probe_has_read_is_not_read_again(tmp_path: Path) -> None:
+    short = make_clip(tmp_path / "film.mp4", seconds=2).read_bytes()
+
     class Counting(MemoryStore):
         read = 0
 
@@ -188,11 +190,11 @@ def test_what_the_probe_has_read_is_not_read_again(tmp_path: Path, clip: bytes) 
 
     async def scenario() -> None:
         async with bench(tmp_path, Counting()) as b:
-            await upload(b, clip)
+            await upload(b, short)
             await work(b)
 
     asyncio.run(scenario())
-    assert Counting.read == len(clip), "probe, pictures, sound and artwork"
+    assert Counting.read == len(short), "probe, pictures, sound and artwork"
 
 
 def test_what_is_no_film_fails_at_once_with_its_reason_and_is_not_tried_again(tmp_path: Path) -> None:
@@ -398,6 +400,20 @@ def test_a_job_that_nobody_understands_ends_no_worker(
             job = b.queue.get(job_id)
             assert (job.state, job.attempts) == ("dead", job.max_attempts)
             assert "previews.invalid_message" in (job.reason or "")
+
+    asyncio.run(scenario())
+
+
+def test_a_job_that_a_later_version_understands_is_handed_back_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            [job_id] = b.queue.enqueue(NewJob(kind="preview.part", payload={"more": 1}))
+            await work(b)
+            job = b.queue.get(job_id)
+            assert (job.state, job.attempts) == ("waiting", 0)
+            assert f"job {job_id} is handed back: previews.invalid_message" in caplog.text
 
     asyncio.run(scenario())
 
