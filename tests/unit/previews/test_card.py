@@ -372,6 +372,7 @@ def test_a_film_in_hevc_is_of_one_card_or_of_none(
                 assert waiting == {f"preview.part.card.hevc-{MARK}"}  # nobody else can, or may
                 assert await asyncio.to_thread(partial(first.run_once, stop, card=True))
                 if fails:
+                    ours.children.close()  # one that would go on with the card that it knows
                     use_card(monkeypatch, fails=None, codec="hevc")
                     monkeypatch.setattr(builder, "backoff", lambda _: timedelta(0))
                     for _ in range(20):
