@@ -2,14 +2,14 @@
 
 import sys
 
-from mamkit.transcode.containment import children, contain
+from mamkit.transcode.containment import _conversation, children
 from tests.failing_card import card_command
 
 PACE = 0.1  # seconds from picture to picture once a film can be played, so that it can be killed in the middle of it
 
 if __name__ == "__main__":
     command = card_command(pace=PACE)
-    for module in (children, contain):
+    for module in (children, _conversation):
         vars(module)["COMMAND"] = command
     from mamkit_apps.cli import main
 

@@ -70,7 +70,7 @@ def main() -> None:
         error.show()
         status = error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
-        asked = isinstance(error, click.Abort) and not sys.stdin.isatty()
+        asked = isinstance(error.__context__, EOFError) and not sys.stdin.isatty()  # or Ctrl-C, which is Abort, too
         click.echo(f"mamkit: {'there is no terminal to ask at; see --help' if asked else 'interrupted'}", err=True)
         status = 128 + signal.SIGINT
     except MamkitError as error:

@@ -60,22 +60,23 @@ def metrics_text(
     if room is not None:
         lines += family("mamkit_worker_memory_taken_bytes", "gauge", "What running jobs are thought to take.")
         lines.append(f"mamkit_worker_memory_taken_bytes {room.taken}")
-        if room.card is not None:
-            lines += _card_lines(room.card)
+        lines += _card_lines(room.card)
     lines += span_lines(spans())
     return "\n".join(lines) + "\n"
 
 
-def _card_lines(card: Card) -> list[str]:
+def _card_lines(card: Card | None) -> list[str]:
+    devices = frozenset() if card is None else card.devices.keys()
+    sessions, taken, made, failed = (0,) * 4 if card is None else (card.sessions, card.taken, card.made, card.failed)
     lines = family("mamkit_worker_card_usable", "gauge", "Whether the card encodes a codec, as far as is known.")
     for codec in get_args(Codec):
-        lines.append(f'mamkit_worker_card_usable{{codec="{codec}"}} {int(codec in card.devices)}')
+        lines.append(f'mamkit_worker_card_usable{{codec="{codec}"}} {int(codec in devices)}')
     lines += family("mamkit_worker_card_sessions", "gauge", "Renditions that the card may encode at once.")
-    lines.append(f"mamkit_worker_card_sessions {card.sessions}")
+    lines.append(f"mamkit_worker_card_sessions {sessions}")
     lines += family("mamkit_worker_card_sessions_taken", "gauge", "Renditions that the card encodes now.")
-    lines.append(f"mamkit_worker_card_sessions_taken {card.taken}")
+    lines.append(f"mamkit_worker_card_sessions_taken {taken}")
     lines += family("mamkit_worker_card_parts_total", "counter", "Parts of pictures given to the card, by outcome.")
-    for outcome, count in (("made", card.made), ("failed", card.failed)):
+    for outcome, count in (("made", made), ("failed", failed)):
         lines.append(f'mamkit_worker_card_parts_total{{outcome="{outcome}"}} {count}')
     return lines
 
