@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import create_engine
 
@@ -78,31 +78,30 @@ class Installation:
         wanted = {"filename": film.name, "size": film.stat().st_size, "sha256": digest}
         presigned = self._client.post("/api/presign", wanted)
         upload(film, presigned, lambda _: None)
+        os.sync()  # else the system writes the film to the disk while it is being read
         self._client.post("/api/assets", {"asset_id": presigned["asset_id"], "filename": film.name, "title": "A film"})
         began = time.perf_counter()
         version = self._client.post("/api/promote", {"asset_id": presigned["asset_id"], "sha256": digest})
         return str(version["id"]), began
 
-    def wait(self, version_id: str, states: set[str], *, every: float = 0.02) -> float:
-        """Return when a preview was first seen in one of these states.
+    def wait(self, version_id: str, states: set[str]) -> float:
+        """Return when a preview was first said to be in one of these states, by its event stream.
 
         Args:
             version_id: Of the preview.
             states: What is waited for.
-            every: Seconds between two looks. Each takes the API some milliseconds of a processor, which a worker may
-                want, and of one user it answers only so many.
 
         Raises:
             SystemExit: It fails, or takes for ever.
         """
         deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            view = self._client.get("/api/preview/status", version_id=version_id)
-            if view["status"] in states:
+        view: dict[str, Any] = {}
+        for told in self._client.events(version_id):
+            view = told or view  # None is a sign of life
+            if view.get("status") in states:
                 return time.perf_counter()
-            if view["status"] == "failed":
+            if time.monotonic() > deadline:
                 break
-            time.sleep(every)
         raise SystemExit(f"the preview did not get on: {view}")
 
     def cancel(self, version_id: str) -> None:

@@ -41,7 +41,7 @@ async def parts_of(session: AsyncSession, version_id: UUID) -> list[PreviewPart]
 
 async def start_building(
     session: AsyncSession, preview: Preview, *, plan: Mapping[str, Any], parts: Iterable[tuple[int, str]]
-) -> list[PreviewPart]:
+) -> None:
     """Give a preview its plan and its parts, all of them waiting; the parts of an earlier plan are forgotten.
 
     Safe to repeat: where the same plan is there already, nothing changes.
@@ -52,15 +52,12 @@ async def start_building(
         plan: JSON values only.
         parts: Index and kind of each.
 
-    Returns:
-        The parts by index.
-
     Raises:
         PreviewStateError: The preview is being built by another plan.
     """
     preview = await preview_of(session, preview.version_id, for_update=True)
     if preview.status in {"building", "playable", "ready"} and preview.plan == dict(plan):
-        return await parts_of(session, preview.version_id)
+        return
     await move_on(session, preview, "building")
     preview.plan = dict(plan)
     await session.execute(delete(PreviewPart).where(PreviewPart.version_id == preview.version_id))
@@ -72,7 +69,6 @@ async def start_building(
         await session.execute(insert(PreviewPart), rows)
     await session.flush()
     await tell_of(session, "preview.building", preview)
-    return await parts_of(session, preview.version_id)
 
 
 async def part_of(session: AsyncSession, version_id: UUID, index: int) -> PreviewPart:

@@ -128,7 +128,7 @@ class SqlQueue:
                 .on_conflict_do_nothing(index_elements=[jobs.c.dedupe_key], index_where=ACTIVE)
             )
             connection.execute(insert, rows)
-            return [added(connection, insert, row) for row in rows]
+            return added(connection, insert, rows)
 
         return self._database.write(add) if rows else []
 

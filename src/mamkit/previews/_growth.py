@@ -19,7 +19,7 @@ __all__ = ["Growth", "Nursery"]
 
 MOST_FILMS = 16  # that are remembered at once; the facts of all segments of a film of two hours take some 10 MB
 LEAST_PAUSE = 1.0  # seconds between two publications; a player asks again after one target duration, some 6 s
-TELL_APART = 0.25  # seconds between two records of how far the parts of a film are
+TELL_APART = 0.5  # seconds between two records of how far the parts of a film are
 EFFORT = 20  # at most one part in so many of the time goes into writing growing playlists
 
 

@@ -1,7 +1,6 @@
 """In which order the jobs of previews are done, and how they stand in the queue."""
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from mamkit.jobs import NewJob
 from mamkit.previews._stills import is_of_still
@@ -62,11 +61,11 @@ def work_of(part: Part) -> float:
 
 
 def new_job(kind: str, payload: PlanJob | PartJob, dedupe_key: str, priority: int) -> NewJob:
-    return NewJob(kind=kind, payload=json.loads(payload.model_dump_json()), dedupe_key=dedupe_key, priority=priority)
+    return NewJob(kind=kind, payload=payload.model_dump(mode="json"), dedupe_key=dedupe_key, priority=priority)
 
 
-def part_jobs(plan: Plan, parts: Iterable[Part], about: PartJob, *, name: str, films: int) -> list[NewJob]:
-    """Return the jobs of some parts of a plan, in the order in which they are best done.
+def part_jobs(plan: Plan, parts: Iterable[Part], about: PartJob, *, name: str, films: int) -> Iterator[NewJob]:
+    """Yield the jobs of some parts of a plan, in the order in which they are best done.
 
     Args:
         plan: Of the film.
@@ -75,12 +74,6 @@ def part_jobs(plan: Plan, parts: Iterable[Part], about: PartJob, *, name: str, f
         name: Of the preview, in dedupe keys.
         films: How many films the user has in the making.
     """
-    return [
-        new_job(
-            part_kind(plan, part),
-            about.model_copy(update={"part": part}),
-            f"part:{name}:{part.index}",
-            priority_of(part, place, films),
-        )
-        for place, part in enumerate(parts)
-    ]
+    for place, part in enumerate(parts):
+        job = about.model_copy(update={"part": part})
+        yield new_job(part_kind(plan, part), job, f"part:{name}:{part.index}", priority_of(part, place, films))

@@ -1,6 +1,7 @@
 """The jobs of a preview: what of it waits in the queue for workers."""
 
 import asyncio
+from itertools import islice
 from uuid import UUID
 
 from mamkit import catalog as db
@@ -8,7 +9,7 @@ from mamkit.catalog import Catalog
 from mamkit.jobs import NewJob, Queue
 from mamkit.previews._generations import name_of, prefix_of
 from mamkit.previews._growth import Nursery
-from mamkit.previews._ordering import LATER, in_order, new_job, part_jobs, turn
+from mamkit.previews._ordering import LATER, in_order, new_job, part_jobs, priority_of, turn
 from mamkit.previews._without_card import waits_in_vain
 from mamkit.previews.messages import PLAN_JOB, PartJob, PlanJob
 
@@ -68,8 +69,9 @@ class Orders:
         any_part = PartJob(version_id=version_id, master_key=version.master_key, prefix=prefix, part=plan.parts[0])
         jobs = part_jobs(plan, parts, any_part, name=name_of(preview), films=films)
         # First what somebody waits for: a film of an hour has hundreds of others, which take their time.
-        urgent = 1 + max((place for place, job in enumerate(jobs) if job.priority < LATER), default=-1)
-        ids = [*await self._enqueue(jobs[:urgent]), *await self._enqueue(jobs[urgent:])]
+        places = (place for place, part in enumerate(parts) if priority_of(part, place, films) < LATER)
+        urgent = islice(jobs, 1 + max(places, default=-1))
+        ids = [*await self._enqueue([*urgent]), *await self._enqueue([*jobs])]
         new = {part.index: job_id for part, job_id in zip(parts, ids, strict=True) if open_parts[part.index] != job_id}
         if new:
             async with self._catalog.begin() as session:

@@ -42,6 +42,7 @@ class StoreSink:
 
     def announce(self) -> bool:
         """Say that the part has begun; return whether it is still wanted."""
+        self._next = time.monotonic() + PROGRESS_EVERY
         return self._tell(Fraction(0)).wanted
 
     def init(self, init: Init, data: bytes) -> None:

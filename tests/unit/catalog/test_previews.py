@@ -96,7 +96,8 @@ async def test_the_same_plan_again_changes_nothing(catalog: Catalog, building: P
     """A job that is done twice does not undo the parts that are finished."""
     async with catalog.begin() as session:
         await db.record_part(session, building.version_id, 0, status="done")
-        parts = await db.start_building(session, building, plan=PLAN, parts=PARTS)
+        await db.start_building(session, building, plan=PLAN, parts=PARTS)
+        parts = await db.parts_of(session, building.version_id)
     assert [part.status for part in parts] == ["done", "waiting", "waiting"]
     assert (await read(catalog, building)).revision == building.revision + 1
 
@@ -110,7 +111,8 @@ async def test_another_plan_is_refused_while_one_is_built(catalog: Catalog, buil
 async def test_a_failed_preview_can_be_planned_anew(catalog: Catalog, building: Preview) -> None:
     await move(catalog, building, "failed")
     async with catalog.begin() as session:
-        parts = await db.start_building(session, building, plan={"segments": 1}, parts=[(0, "audio")])
+        await db.start_building(session, building, plan={"segments": 1}, parts=[(0, "audio")])
+        parts = await db.parts_of(session, building.version_id)
     assert [(part.index, part.kind) for part in parts] == [(0, "audio")]
     again = await read(catalog, building)
     assert (again.status, again.plan, again.failure) == ("building", {"segments": 1}, None)

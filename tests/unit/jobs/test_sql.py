@@ -268,3 +268,13 @@ def test_an_old_sqlite_is_refused(engine: Engine, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(engine.dialect, "update_returning", False)
     with pytest.raises(UnsupportedDatabaseError):
         SqlQueue(engine)
+
+
+def test_a_batch_is_added_in_few_statements(any_engine: Engine) -> None:
+    """A film of two hours has four hundred parts, and a server may be a millisecond away."""
+    queue = SqlQueue(any_engine)
+    queue.create_schema()
+    statements: list[str] = []
+    event.listen(any_engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    queue.enqueue(*(new_job(dedupe_key=f"k{number}") for number in range(400)))
+    assert len(statements) <= 4, statements

@@ -14,6 +14,7 @@ from mamkit import catalog as db
 from mamkit.catalog.leftovers import leftovers_due
 from mamkit.jobs import Lease
 from mamkit.previews import Ack, Failed, PreviewWorker, Progress, Report, Trash
+from mamkit.previews._growth import TELL_APART
 from mamkit.storage import LocalStore, ObjectStore
 from mamkit.transcode import MANIFEST_NAME, Part, Plan
 from tests.media_factory import make_clip
@@ -279,7 +280,7 @@ def test_many_reports_of_progress_are_recorded_together_and_a_stale_one_not_at_a
                 for lease, part in leases:
                     assert await tell(lease, part, Fraction(1, 2))
             assert await b.publisher.revision(version_id) - before < 20 * len(leases)
-            await asyncio.sleep(0.3)  # so that the next one is recorded, with all that was held back
+            await asyncio.sleep(TELL_APART)  # so that the next one is recorded, with all that was held back
             assert await tell(*leases[0], Fraction(3, 4))
             assert sorted(part.progress for part in await b.parts(version_id)) == [*[0.5] * (len(leases) - 1), 0.75]
             (first, _), *_ = leases

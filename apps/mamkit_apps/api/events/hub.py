@@ -176,7 +176,7 @@ class Hub:
             self._kept.append(Told.of(event))
         self.position = self._kept[-1].position
         self._wake()
-        return True
+        return len(events) == PAGE  # else these were all
 
     def _wake(self) -> None:
         self._news.set()

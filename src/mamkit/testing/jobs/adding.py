@@ -105,6 +105,13 @@ class AddingContract(QueueFixtures):
         assert queue.enqueue(new_job(dedupe_key="k", kind="another")) == [first]
         assert queue.depth().counts["waiting"] == 2
 
+    def test_of_a_large_batch_those_whose_key_is_taken_are_not_added(self, queue: Queue) -> None:
+        """In any order, and more of them than a statement takes."""
+        taken = queue.enqueue(*(new_job(dedupe_key=f"k{number}") for number in range(0, 1200, 3)))
+        ids = queue.enqueue(*(new_job(dedupe_key=f"k{number}") for number in reversed(range(1200))))
+        assert ids[::-1][::3] == taken
+        assert len(set(ids)) == 1200 == queue.depth().counts["waiting"]
+
     def test_a_key_is_taken_while_its_job_runs_and_free_when_it_is_finished(self, queue: Queue) -> None:
         [first] = queue.enqueue(new_job(dedupe_key="k"))
         lease = claimed(queue)

@@ -33,7 +33,9 @@ _LEAD = 8  # frames before the wanted one to seek to, and the delay: indices are
 
 
 class PacketSegments:
-    """Copies the packets of a part for one rendition.
+    """Copies the packets of a part for one rendition; `close` it in the end.
+
+    The file is opened once: of a long film in MP4 it takes a while to read the index.
 
     Args:
         source: The file.
@@ -52,25 +54,22 @@ class PacketSegments:
     def __init__(self, source: Source, plan: Plan, rendition: VideoRendition, segments: range) -> None:
         if plan.frame_rate is None or plan.video_stream is None:
             raise ValueError("the plan has no video")
-        self._source = source
+        self._name = name_of(source)
         self._plan = plan
         self._rate = plan.frame_rate
-        self._stream = plan.video_stream
         self._frames = range(frame_range(plan, segments.start).start, frame_range(plan, segments.stop - 1).stop)
         self._cuts = frozenset(plan.cuts)
         self._lead = _LEAD + rendition.copy_delay
         clock = Clock(plan.frame_rate)
-        header = BytesIO()
-        with open_source(source) as container:
-            stream = self._open(container)
-            headers = bytes(stream.codec_context.extradata or b"")
+        self._container = open_source(source)
+        try:
+            self._stream = self._chosen(plan.video_stream)
+            headers = bytes(self._stream.codec_context.extradata or b"")
             self._units, self._headers = splitter(headers), header_units(headers)
-            timescale = {"video_track_timescale": str(clock.timescale)}
-            with av.open(header, "w", format="mp4", options=MUXER | timescale) as muxer:
-                muxer.add_stream_from_template(stream, opaque=True)
-                muxer.start_encoding()
-                made = header.getvalue()
-        made = without_delay(made, rendition.copy_delay * clock.frame)
+            made = without_delay(self._header(clock), rendition.copy_delay * clock.frame)
+        except BaseException:
+            self._container.close()
+            raise
         self.init = EncodedInit(facts_of(rendition.name, made), made)
         self._writer = SegmentWriter(
             plan, rendition.name, segments, maker="the source", delay=rendition.copy_delay, header=made
@@ -99,27 +98,38 @@ class PacketSegments:
         yield from self._writer.write(group)
         yield len(group)
 
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    def _header(self, clock: Clock) -> bytes:
+        """Return an initialisation segment for the stream as it is."""
+        header = BytesIO()
+        timescale = {"video_track_timescale": str(clock.timescale)}
+        with av.open(header, "w", format="mp4", options=MUXER | timescale) as muxer:
+            muxer.add_stream_from_template(self._stream, opaque=True)
+            muxer.start_encoding()
+            return header.getvalue()
+
     def _samples(self) -> Iterator[tuple[int, bytes, bool]]:
         """Yield the packets from before the wanted frames on: number of the frame, bytes, whether a group begins."""
-        with open_source(self._source) as container:
-            stream = self._open(container)
-            unit = stream.time_base or Fraction(1)
-            if self._frames.start:
-                seek(container, stream, self._plan.origin + (self._frames.start - self._lead) / self._rate)
-            for packet in packets(container, stream):
-                if packet.size and packet.pts is not None:
-                    number = round((packet.pts * unit - self._plan.origin) * self._rate)
-                    sample, is_idr = self._kept(packet)
-                    # A cut was a closed group by its times, whatever kind of key frame it begins with.
-                    yield number, sample, is_idr or (packet.is_keyframe and number in self._cuts)
+        unit = self._stream.time_base or Fraction(1)
+        if self._frames.start:
+            seek(self._container, self._stream, self._plan.origin + (self._frames.start - self._lead) / self._rate)
+        for packet in packets(self._container, self._stream):
+            if packet.size and packet.pts is not None:
+                number = round((packet.pts * unit - self._plan.origin) * self._rate)
+                sample, is_idr = self._kept(packet)
+                # A cut was a closed group by its times, whatever kind of key frame it begins with.
+                yield number, sample, is_idr or (packet.is_keyframe and number in self._cuts)
 
     def _kept(self, packet: "av.Packet[Any]") -> tuple[bytes, bool]:
         # Of an `avc1` track the header has the parameter sets: ISO/IEC 14496-15 section 5.4.2.1.
         units = [unit for unit in self._units(bytes(packet)) if unit[0] & 31 in _KEPT and unit not in self._headers]
         return b"".join(len(unit).to_bytes(4) + unit for unit in units), any(unit[0] & 31 == _IDR for unit in units)
 
-    def _open(self, container: av.container.InputContainer) -> av.VideoStream:
-        for stream in decodable(container, [self._stream]):
+    def _chosen(self, index: int) -> av.VideoStream:
+        for stream in decodable(self._container, [index]):
             if isinstance(stream, av.VideoStream):
                 return stream
-        raise MediaUnreadableError(f"{name_of(self._source)!r} has no picture in stream {self._stream}")
+        raise MediaUnreadableError(f"{self._name!r} has no picture in stream {index}")

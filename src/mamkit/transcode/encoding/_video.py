@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from fractions import Fraction
 from functools import partial
 from typing import NamedTuple
@@ -75,18 +75,18 @@ def encode_video(
     encoded = [rendition for rendition in plan.video if not rendition.copied]
     largest = max((rendition.height for rendition in encoded), default=0)
     writers = len(plan.video) + (1 if encoded else 0)
-    with ExitStack() as encoders, Crew() as crew:
+    with ExitStack() as opened, Crew() as crew:
         finished: Channel[_Report] = crew.channel(_WAITING_REPORTS, writers=writers)
         inputs: list[Channel[_Shown]] = []
         for rendition in plan.video:
             if rendition.copied:
-                packets = PacketSegments(source, plan, rendition, segments)
+                packets = opened.enter_context(closing(PacketSegments(source, plan, rendition, segments)))
                 yield packets.init
                 crew.start(partial(_copy, packets, finished))
                 continue
             encoder = encoder_for(rendition, devices)
             pictures = PictureSegments(plan, rendition, segments, encoder, header=headers.get(rendition.name))
-            encoders.enter_context(pictures.encoder)
+            opened.enter_context(pictures.encoder)
             yield pictures.init
             inputs.append(crew.channel(_WAITING_PICTURES.start))
             work = partial(_encode, rendition, pictures, inputs[-1], finished)
