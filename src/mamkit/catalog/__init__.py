@@ -18,8 +18,8 @@ except ImportError as error:
     raise MissingExtraError("catalog", package="sqlalchemy") from error
 
 from mamkit.catalog._facts import shown_facts
+from mamkit.catalog._pages import MAX_PAGE
 from mamkit.catalog.assets import (
-    MAX_PAGE,
     add_version,
     asset_by_id,
     create_asset,
