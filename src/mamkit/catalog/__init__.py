@@ -164,7 +164,6 @@ from mamkit.catalog.parts import (
     parts_by_id,
     parts_of,
     progress_of,
-    record_part,
     record_progress,
     start_building,
 )
@@ -346,7 +345,6 @@ __all__ = [
     "preview_of",
     "progress_of",
     "record",
-    "record_part",
     "record_progress",
     "recovery_digests",
     "remove_member",
