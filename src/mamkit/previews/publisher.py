@@ -19,7 +19,7 @@ from mamkit import catalog as db
 from mamkit.catalog import Catalog, CatalogUnavailableError, Preview, PreviewNotFoundError
 from mamkit.jobs import Job, Queue, QueueUnavailableError
 from mamkit.previews._card_watch import CardWatch
-from mamkit.previews._generations import LATE, begin_anew, is_of, prefix_of
+from mamkit.previews._generations import begin_anew, is_of, prefix_of
 from mamkit.previews._growth import Nursery
 from mamkit.previews._ordering import work_of
 from mamkit.previews._orders import Orders
@@ -43,7 +43,7 @@ from mamkit.previews.messages import (
 from mamkit.previews.state import PreviewState
 from mamkit.storage import Zones
 
-__all__ = ["CARD_WAIT", "KEEP", "LATE", "Publisher"]
+__all__ = ["CARD_WAIT", "KEEP", "Publisher"]
 
 log = logging.getLogger(__name__)
 

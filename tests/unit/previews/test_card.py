@@ -264,6 +264,28 @@ def test_a_card_that_fails_at_work_costs_no_part_and_is_tried_before_it_gets_ano
     asyncio.run(scenario())
 
 
+def test_a_card_that_failed_is_tried_at_once_and_then_every_five_minutes() -> None:
+    now, tried = 1000.0, list[float]()
+
+    def find() -> Mapping[Codec, str]:
+        tried.append(now)
+        return {"h264": MARK} if now in {1000.0, 1601.0} else {}
+
+    failing = Card(find, sessions=1, clock=lambda: now)
+    failing.note(failed=True)
+    failing.note(failed=False)  # one that was made stands between
+    failing.note(failed=True)
+    now = 1001.0
+    failing.refresh()
+    assert (failing.devices, tried) == (H264, [1000.0])
+    failing.note(failed=True)
+    assert (failing.devices, failing.kinds) == ({}, ())
+    for moment in (1001.0, 1300.0, 1301.0, 1302.0, 1600.0, 1601.0, 2000.0):
+        now = moment
+        failing.refresh()
+    assert (failing.devices, tried) == (H264, [1000.0, 1001.0, 1301.0, 1601.0])
+
+
 def test_a_planner_whose_card_fails_plans_without_it_and_says_why(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     use_card(monkeypatch, fails=None, how=OPENS)
     with Children(ahead=False) as children:
