@@ -2,6 +2,8 @@
 
 import ast
 import sys
+from collections.abc import Collection, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,19 @@ def imported(path: Path) -> set[str]:
     return found
 
 
+def named_in(path: Path, modules: Collection[str]) -> set[str]:
+    """Return which of these modules a file names anywhere in it, for types alone, too."""
+    found = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.add(whole if whole in modules else node.module)
+    return found & set(modules)
+
+
 def areas(modules: frozenset[str]) -> set[str]:
     """Return the areas of the library that loaded modules belong to."""
     return {name.split(".")[1] for name in modules if name.startswith("mamkit.")} & set(AREAS)
@@ -45,6 +60,34 @@ def areas(modules: frozenset[str]) -> set[str]:
 def test_every_area_has_its_place() -> None:
     """A new folder fails here until it is said what it may import."""
     assert set(AREAS) == SIBLINGS | {"previews", "testing"}
+
+
+def circle_in(graph: Mapping[str, set[str]]) -> list[str]:
+    """Return modules each of which is named in the next, the last being the first; none where there is no circle."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_two_modules_name_each_other() -> None:
+    """Nor three in a circle, for types alone, or within functions: each can be read after those that it names."""
+    modules = {module_name(path): path for path in files(LIBRARY, APPS)}
+    assert circle_in({name: named_in(path, modules) - {name} for name, path in modules.items()}) == []
+
+
+def test_a_circle_that_only_types_close_is_found(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.py", tmp_path / "second.py"
+    first.write_text("from a import second, Name\n")
+    second.write_text("if TYPE_CHECKING:\n    from a.third import Name\n\ndef act():\n    import a.first\n")
+    modules = {"a", "a.first", "a.second", "a.third"}
+    assert named_in(first, modules) == {"a", "a.second"}
+    assert named_in(second, modules) == {"a.third", "a.first"}
+    assert circle_in({"a.first": {"a.second"}, "a.second": {"a.third", "a.first"}}) in (
+        ["a.first", "a.second", "a.first"],
+        ["a.second", "a.first", "a.second"],
+    )
 
 
 @pytest.mark.parametrize("name", WITHOUT_EXTRAS)

@@ -208,8 +208,11 @@ class Delivery:
 
     async def _begin(
         self, exchange: Exchange, info: ObjectInfo, carried: Carried, grant: Grant, more: Headers
-    ) -> tuple[Headers, list[ByteRange]] | None:
-        """Return headers and ranges of an answer that is to be streamed; None if it is sent already, without a body."""
+    ) -> tuple[tuple[int, Headers], list[ByteRange], str] | None:
+        """Return what an answer begins with that is to be streamed; None if it is sent already, without a body.
+
+        That is its status and headers, the ranges that are asked for, and what stands between several of them.
+        """
         fields, etag = exchange.fields, f'"{info.etag}"'
         headers = self._headers(exchange, describe(info), etag, carried, grant, growing=is_playlist(info.key)) + more
         if is_unchanged(fields, etag, info.modified_at):
@@ -218,9 +221,12 @@ class Delivery:
         if exchange.method == "HEAD":
             await exchange.reply(Answer(HTTPStatus.OK, [*headers, (b"content-length", b"%d" % info.size)]))
             return None
-        if b"range" not in fields:
-            return headers, []
-        return headers, read_ranges(fields, info, etag=etag, modified=dict(headers)[b"last-modified"].decode())
+        ranges: list[ByteRange] = []
+        if b"range" in fields:
+            ranges = read_ranges(fields, info, etag=etag, modified=dict(headers)[b"last-modified"].decode())
+        mark = boundary() if len(ranges) > 1 else ""
+        status = HTTPStatus.PARTIAL_CONTENT if ranges else HTTPStatus.OK
+        return (status, range_headers(headers, info, ranges, mark)), ranges, mark
 
     async def _send_file(
         self, exchange: Exchange, store: ObjectStore, carried: Carried, grant: Grant, more: Headers
@@ -234,10 +240,7 @@ class Delivery:
             begun = await self._begin(exchange, info, carried, grant, more)
             if begun is None:
                 return
-            headers, ranges = begun
-            mark = boundary() if len(ranges) > 1 else ""
-            status = HTTPStatus.PARTIAL_CONTENT if ranges else HTTPStatus.OK
-            head = status, range_headers(headers, info, ranges, mark)
+            head, ranges, mark = begun
             if not mark and info.size:
                 [only] = ranges or [ByteRange(0, info.size)]
                 await exchange.send_file(descriptor, only.start, only.stop or info.size, head=head)
@@ -269,9 +272,7 @@ class Delivery:
         begun = await self._begin(exchange, info, carried, grant, more)
         if begun is None:
             return
-        headers, ranges = begun
-        mark = boundary() if len(ranges) > 1 else ""
-        status = HTTPStatus.PARTIAL_CONTENT if ranges else HTTPStatus.OK
+        head, ranges, mark = begun
         wanted: list[ByteRange | None] = [*ranges] if ranges else [None]
         for number, each in enumerate(wanted):
             body = await self._threads.open(_close, store.get, info.key, each)
@@ -279,7 +280,7 @@ class Delivery:
                 if body.info.etag != info.etag:
                     raise StorageUnavailableError(info.key, "the object was replaced just now; ask again")
                 if not number:  # what the first body has is what the headers tell of
-                    await exchange.start(status, range_headers(headers, info, ranges, mark))
+                    await exchange.start(*head)
                 if mark and each is not None:
                     await exchange.write(part_head(mark, info.content_type, each, info.size))
                 await self._copy(exchange, body)

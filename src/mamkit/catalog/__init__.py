@@ -18,8 +18,8 @@ except ImportError as error:
     raise MissingExtraError("catalog", package="sqlalchemy") from error
 
 from mamkit.catalog._facts import shown_facts
+from mamkit.catalog._pages import MAX_PAGE
 from mamkit.catalog.assets import (
-    MAX_PAGE,
     add_version,
     asset_by_id,
     create_asset,
@@ -164,7 +164,6 @@ from mamkit.catalog.parts import (
     parts_by_id,
     parts_of,
     progress_of,
-    record_part,
     record_progress,
     start_building,
 )
@@ -346,7 +345,6 @@ __all__ = [
     "preview_of",
     "progress_of",
     "record",
-    "record_part",
     "record_progress",
     "recovery_digests",
     "remove_member",

@@ -9,12 +9,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit.catalog._facts import shown_facts
+from mamkit.catalog._pages import check_limit
 from mamkit.catalog._rows import add, is_duplicate
 from mamkit.catalog.engine import now
 from mamkit.catalog.errors import (
     AssetConflictError,
     AssetNotFoundError,
-    InvalidPageError,
     UserNotFoundError,
     VersionConflictError,
     VersionNotFoundError,
@@ -27,7 +27,6 @@ from mamkit.catalog.words import fold
 from mamkit.ids import uuid7
 
 __all__ = [
-    "MAX_PAGE",
     "add_version",
     "asset_by_id",
     "create_asset",
@@ -40,9 +39,6 @@ __all__ = [
     "version_of_sha256",
     "versions_of",
 ]
-
-MAX_PAGE = 1000
-"""Most rows that one page holds: bounds memory, however many assets there are."""
 
 
 async def create_asset(
@@ -149,8 +145,7 @@ async def page_assets(
     Raises:
         InvalidPageError: `limit` is out of bounds.
     """
-    if not 1 <= limit <= MAX_PAGE:
-        raise InvalidPageError(limit, largest=MAX_PAGE)
+    check_limit(limit)
     query = select(Asset).order_by(Asset.id.desc()).limit(limit)
     if workspace_id is not None:
         query = query.where(Asset.workspace_id == workspace_id)

@@ -6,12 +6,13 @@ from sqlalchemy import Select, delete, select, tuple_
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from mamkit.catalog.assets import MAX_PAGE, asset_by_id
+from mamkit.catalog._pages import check_limit
+from mamkit.catalog.assets import asset_by_id
 from mamkit.catalog.collection_models import Collection, CollectionItem
 from mamkit.catalog.collections import collection_by_id
 from mamkit.catalog.cursors import read_cursor, write_cursor
 from mamkit.catalog.engine import now
-from mamkit.catalog.errors import AssetNotFoundError, InvalidPageError
+from mamkit.catalog.errors import AssetNotFoundError
 from mamkit.catalog.filters import AssetFilter
 from mamkit.catalog.library_errors import InvalidCollectionError
 from mamkit.catalog.models import Asset
@@ -88,8 +89,7 @@ async def assets_in(
     """
     if collection.filter is not None:
         return await find_assets(session, _query(collection), after=after, limit=limit)
-    if not 1 <= limit <= MAX_PAGE:
-        raise InvalidPageError(limit, largest=MAX_PAGE)
+    check_limit(limit)
     place = tuple_(CollectionItem.position, CollectionItem.asset_id)
     query = _by_hand(collection).with_only_columns(Asset, CollectionItem.position)
     if after is not None:

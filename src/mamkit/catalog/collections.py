@@ -10,12 +10,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from mamkit.catalog._pages import check_limit
 from mamkit.catalog._rows import add
-from mamkit.catalog.assets import MAX_PAGE
 from mamkit.catalog.collection_models import Collection
 from mamkit.catalog.cursors import read_cursor, write_cursor
 from mamkit.catalog.engine import now
-from mamkit.catalog.errors import InvalidPageError
 from mamkit.catalog.filters import AssetFilter
 from mamkit.catalog.library_errors import CollectionNotFoundError, InvalidCollectionError
 from mamkit.catalog.ordering import After, place_after
@@ -123,8 +122,7 @@ async def collections_in(
         InvalidPageError: `limit` is out of bounds.
         InvalidQueryError: `after` is not what a page gave.
     """
-    if not 1 <= limit <= MAX_PAGE:
-        raise InvalidPageError(limit, largest=MAX_PAGE)
+    check_limit(limit)
     query = select(Collection).where(_among(workspace_id, parent_id))
     if after is not None:
         query = query.where(tuple_(Collection.position, Collection.id) > tuple_(*read_cursor(after)))

@@ -9,11 +9,9 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from mamkit.catalog.assets import MAX_PAGE, asset_by_id
+from mamkit.catalog._pages import check_limit
+from mamkit.catalog.assets import asset_by_id
 from mamkit.catalog.engine import now
-from mamkit.catalog.errors import (
-    InvalidPageError,
-)
 from mamkit.catalog.events import tell
 from mamkit.catalog.indexing import index
 from mamkit.catalog.library_errors import (
@@ -157,8 +155,7 @@ async def comments_of(
     Raises:
         InvalidPageError: `limit` is out of bounds.
     """
-    if not 1 <= limit <= MAX_PAGE:
-        raise InvalidPageError(limit, largest=MAX_PAGE)
+    check_limit(limit)
     name = func.coalesce(Comment.guest_name, User.display_name)
     query = select(Comment, name).join(User, User.id == Comment.user_id, isouter=True)
     if parent_id is not None:

@@ -12,10 +12,10 @@ from sqlalchemy import CursorResult, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from mamkit.catalog._pages import check_limit
 from mamkit.catalog._rows import add, is_duplicate
-from mamkit.catalog.assets import MAX_PAGE
 from mamkit.catalog.engine import now
-from mamkit.catalog.errors import CatalogError, InvalidPageError, NotFoundError
+from mamkit.catalog.errors import CatalogError, NotFoundError
 from mamkit.catalog.events import tell
 from mamkit.catalog.import_models import Import, ImportKind, ImportState
 from mamkit.ids import uuid7
@@ -174,8 +174,7 @@ async def imports_in(
     Raises:
         InvalidPageError: `limit` is out of bounds.
     """
-    if not 1 <= limit <= MAX_PAGE:
-        raise InvalidPageError(limit, largest=MAX_PAGE)
+    check_limit(limit)
     query = select(Import).where(Import.workspace_id == workspace_id)
     for column, value in ((Import.user_id, user_id), (Import.state, state)):
         if value is not None:

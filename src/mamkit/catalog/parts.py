@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit.catalog.engine import now
 from mamkit.catalog.errors import InvalidProgressError, PartNotFoundError
-from mamkit.catalog.models import PartStatus, Preview, PreviewPart
+from mamkit.catalog.models import Preview, PreviewPart
 from mamkit.catalog.previews import move_on, preview_of, tell_of, tell_progress
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "parts_by_id",
     "parts_of",
     "progress_of",
-    "record_part",
     "record_progress",
     "start_building",
 ]
@@ -150,50 +149,6 @@ async def jobs_of(session: AsyncSession, version_id: UUID) -> list[UUID]:
     return sorted([*await session.scalars(plan), *await session.scalars(parts)])
 
 
-async def record_part(
-    session: AsyncSession,
-    version_id: UUID,
-    index: int,
-    *,
-    status: PartStatus | None = None,
-    progress: float | None = None,
-    result: Mapping[str, Any] | None = None,
-    job_id: UUID | None = None,
-) -> PreviewPart:
-    """Record what is known of a part, and return it. What is None stays as it is, and a part that is done stays so.
-
-    Args:
-        session: Of `Catalog.begin`.
-        version_id: Of which preview.
-        index: Of the part.
-        status: Its state.
-        progress: From 0 to 1; may shrink when another worker begins anew.
-        result: What encoding it made, JSON values only.
-        job_id: The job that encodes it.
-
-    Raises:
-        PreviewNotFoundError: There is no such preview.
-        PartNotFoundError: It has no such part.
-        InvalidProgressError: `progress` is out of bounds or no number.
-    """
-    if progress is not None:
-        _check_progress(progress)
-    preview = await preview_of(session, version_id, for_update=True)
-    part = await part_of(session, version_id, index)
-    if part.status == "done":
-        return part
-    given = {"status": status, "progress": progress, "result": result and dict(result), "job_id": job_id}
-    new = {name: value for name, value in given.items() if value is not None and value != getattr(part, name)}
-    if new:
-        for name, value in new.items():
-            setattr(part, name, value)
-        part.updated_at = preview.updated_at = now(session)
-        preview.revision += 1
-        await session.flush()
-        await tell_progress(session, preview)
-    return part
-
-
 async def finish_part(session: AsyncSession, preview: Preview, part: PreviewPart, result: Mapping[str, Any]) -> None:
     """Record what encoding a part made: it is done.
 
@@ -222,7 +177,8 @@ async def record_progress(session: AsyncSession, preview: Preview, progress: Map
         InvalidProgressError: A number is out of bounds or none.
     """
     for share in progress.values():
-        _check_progress(share)
+        if not (math.isfinite(share) and 0 <= share <= 1):
+            raise InvalidProgressError(share)
     if not progress:
         return
     moment = now(session)
@@ -241,8 +197,3 @@ async def record_progress(session: AsyncSession, preview: Preview, progress: Map
     preview.revision += 1
     await session.flush()
     await tell_progress(session, preview)
-
-
-def _check_progress(progress: float) -> None:
-    if not (math.isfinite(progress) and 0 <= progress <= 1):
-        raise InvalidProgressError(progress)

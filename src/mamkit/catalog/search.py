@@ -17,10 +17,7 @@ from sqlalchemy import Select, exists, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit.catalog._matching import first_matches, holds_words
-from mamkit.catalog.assets import MAX_PAGE
-from mamkit.catalog.errors import (
-    InvalidPageError,
-)
+from mamkit.catalog._pages import check_limit
 from mamkit.catalog.filters import AssetFilter, Sort
 from mamkit.catalog.library_errors import (
     InvalidQueryError,
@@ -98,8 +95,7 @@ async def find_assets(session: AsyncSession, query: AssetQuery, *, after: str | 
         InvalidPageError: `limit` is out of bounds.
         InvalidQueryError: `after` is not what a page of this sort gave.
     """
-    if not 1 <= limit <= MAX_PAGE:
-        raise InvalidPageError(limit, largest=MAX_PAGE)
+    check_limit(limit)
     column, descending = _KEYS[query.sort]
     words = words_of([query.text])
     statement = _where(select(Asset), query)

@@ -12,11 +12,11 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from mamkit.catalog.assets import MAX_PAGE
+from mamkit.catalog._pages import check_limit
 from mamkit.catalog.collection_items import assets_in, is_in
 from mamkit.catalog.collections import collection_by_id
 from mamkit.catalog.engine import now
-from mamkit.catalog.errors import AssetNotFoundError, InvalidPageError
+from mamkit.catalog.errors import AssetNotFoundError
 from mamkit.catalog.library_errors import ShareLinkNotFoundError
 from mamkit.catalog.link_models import ShareLink, ShareUse
 from mamkit.catalog.models import Asset
@@ -137,8 +137,7 @@ async def share_links_in(
     Raises:
         InvalidPageError: `limit` is out of bounds.
     """
-    if not 1 <= limit <= MAX_PAGE:
-        raise InvalidPageError(limit, largest=MAX_PAGE)
+    check_limit(limit)
     query = select(ShareLink).where(ShareLink.workspace_id == workspace_id)
     columns = (ShareLink.asset_id, ShareLink.collection_id, ShareLink.user_id)
     for column, value in zip(columns, (asset_id, collection_id, user_id), strict=True):
@@ -241,8 +240,7 @@ async def uses_of(
     Raises:
         InvalidPageError: `limit` is out of bounds.
     """
-    if not 1 <= limit <= MAX_PAGE:
-        raise InvalidPageError(limit, largest=MAX_PAGE)
+    check_limit(limit)
     query = select(ShareUse).where(ShareUse.link_id == link_id)
     if after is not None:
         query = query.where(ShareUse.id < after)

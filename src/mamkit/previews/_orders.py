@@ -4,8 +4,10 @@ import asyncio
 from itertools import islice
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from mamkit import catalog as db
-from mamkit.catalog import Catalog
+from mamkit.catalog import Catalog, Preview, Version
 from mamkit.jobs import NewJob, Queue
 from mamkit.previews._generations import name_of, prefix_of
 from mamkit.previews._growth import Nursery
@@ -39,9 +41,7 @@ class Orders:
             PreviewNotFoundError: There is no such preview.
         """
         async with self._catalog.read() as session:
-            preview = await db.preview_of(session, version_id)
-            version = await db.version_by_id(session, version_id)
-            films = await db.in_the_making(session, version_id)
+            preview, version, films = await _film(session, version_id)
         if preview.status == "failed" or preview.plan is not None:
             return
         job = PlanJob(version_id=version_id, master_key=version.master_key, by_processor=preview.by_processor)
@@ -57,10 +57,8 @@ class Orders:
             PreviewNotFoundError: There is no such preview.
         """
         async with self._catalog.read() as session:
-            version = await db.version_by_id(session, version_id)
-            preview = await db.preview_of(session, version_id)
+            preview, version, films = await _film(session, version_id)
             open_parts = await db.open_parts(session, version_id)
-            films = await db.in_the_making(session, version_id)
         if preview.plan is None or waits_in_vain(preview):
             return  # its plan has been given up since
         plan = self._nursery.of(preview).plan
@@ -79,3 +77,16 @@ class Orders:
 
     async def _enqueue(self, jobs: list[NewJob]) -> list[UUID]:
         return await asyncio.to_thread(self._queue.enqueue, *jobs)
+
+
+async def _film(session: AsyncSession, version_id: UUID) -> tuple[Preview, Version, int]:
+    """Return a preview, its version, and how many films of the same user are in the making.
+
+    Raises:
+        PreviewNotFoundError: There is no such preview.
+    """
+    return (
+        await db.preview_of(session, version_id),  # first: without a version there is none
+        await db.version_by_id(session, version_id),
+        await db.in_the_making(session, version_id),
+    )

@@ -6,9 +6,10 @@ A card encodes a few pictures at once, each size in a session of its own, and th
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from threading import Condition, Lock
+from threading import Lock
 
 from mamkit.errors import MamkitError
+from mamkit.previews._shares import Shares
 from mamkit.previews.messages import SHARED_JOB, bound_codecs, card_kind
 from mamkit.transcode import (
     Cancellation,
@@ -27,7 +28,6 @@ __all__ = ["Card", "CardBusyError"]
 
 _DOUBTS = 2  # parts in a row at which a card fails until it is tried anew
 _REST = 300.0  # seconds between two tries of a card that has failed
-_TICK = 0.2  # seconds between two looks whether to stop
 _HARDEST: tuple[Codec, ...] = ("av1", "hevc", "h264")  # for a processor, which the card spares first
 
 
@@ -75,10 +75,9 @@ class Card:
         self._marks = dict(find())
         self._doubts = 0
         self._again = 0.0  # when to try a card that has failed, by the clock
+        self._lock = Lock()
         self._trying = Lock()
-        self._taken: list[int] = []
-        self._waiting = 0
-        self._change = Condition()
+        self._shares = Shares(sessions)
 
     @property
     def devices(self) -> Mapping[Codec, Device]:
@@ -88,8 +87,7 @@ class Card:
     @property
     def taken(self) -> int:
         """Sessions of the parts that are made here."""
-        with self._change:
-            return sum(self._taken)
+        return self._shares.taken
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -142,34 +140,21 @@ class Card:
         need = len(on_card(plan, devices))
         if bound_codecs(plan.devices) - devices.keys():
             raise CardBusyError(len(on_card(plan, plan.devices)))
-        with self._change:
-            fits = self._fits(need) and (insist or not self._waiting)
-            if need and not fits and insist:
+        if not need:
+            yield {}
+            return
+        with self._shares.take(need, modestly=not insist) as taken:
+            if insist and not taken:
                 raise CardBusyError(need)
-            taken = need if fits else 0
-            if taken:
-                self._taken.append(taken)
-        try:
             yield devices if taken else {}
-        finally:
-            with self._change:
-                if taken:
-                    self._taken.remove(taken)
-                self._change.notify_all()
 
     def wait(self, need: int, stop: Cancellation) -> None:
         """Wait until so many sessions are free, or until `stop` is set; who does not insist gets none meanwhile."""
-        with self._change:
-            self._waiting += 1
-            try:
-                while not self._fits(need) and not stop.is_set():
-                    self._change.wait(_TICK)
-            finally:
-                self._waiting -= 1
+        self._shares.wait(need, stop)
 
     def note(self, *, failed: bool) -> None:
         """Note how a part went that it was to make; after two failures in a row it is tried before it is used again."""
-        with self._change:
+        with self._lock:
             self.made += not failed
             self.failed += failed
             self._doubts = self._doubts + 1 if failed else 0
@@ -182,14 +167,11 @@ class Card:
             return
         try:
             found = dict(self._find())
-            with self._change:
+            with self._lock:
                 self._marks, self._again = found, self._clock() + _REST
         finally:
             self._trying.release()
 
     def _known(self) -> dict[Codec, str]:
-        with self._change:
+        with self._lock:
             return dict(self._marks)
-
-    def _fits(self, need: int) -> bool:
-        return not self._taken or sum(self._taken) + need <= self.sessions

@@ -8,7 +8,6 @@ playlist over a newer one. A playlist is a pure function of the parts in the cat
 import asyncio
 import json
 import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -18,14 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit import catalog as db
 from mamkit.catalog import Catalog, CatalogUnavailableError, Preview, PreviewNotFoundError
-from mamkit.catalog.leftovers import leave_behind
 from mamkit.jobs import Job, Queue, QueueUnavailableError
 from mamkit.previews._card_watch import CardWatch
-from mamkit.previews._generations import LATE, begin_anew, is_of, prefix_of
-from mamkit.previews._growth import Growth, Nursery
+from mamkit.previews._generations import begin_anew, is_of, prefix_of
+from mamkit.previews._growth import Nursery
 from mamkit.previews._ordering import work_of
 from mamkit.previews._orders import Orders
-from mamkit.previews._publication import is_playable, tracks_of, write_playlists
+from mamkit.previews._press import Press
 from mamkit.previews._unfinished import end_of, is_lacking, jobs_of, unfinished
 from mamkit.previews._without_card import begin_without_card, is_bound, waits_in_vain
 from mamkit.previews.errors import PartsDisagreeError, StaleReportError
@@ -45,7 +43,7 @@ from mamkit.previews.messages import (
 from mamkit.previews.state import PreviewState
 from mamkit.storage import Zones
 
-__all__ = ["CARD_WAIT", "KEEP", "LATE", "Publisher"]
+__all__ = ["CARD_WAIT", "KEEP", "Publisher"]
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +68,7 @@ class Publisher:
         self._catalog = catalog
         self._queue = queue
         self._zones = zones
-        self._keep = keep
+        self._press = Press(zones.previews, keep)
         self._nursery = Nursery()
         self._orders = Orders(catalog, queue, self._nursery)
         self._cards = CardWatch(queue, card_wait)
@@ -246,7 +244,7 @@ class Publisher:
             growth = self._nursery.of(preview)
             try:
                 growth.learn(part.id, report.result)
-                await self._publish(session, preview, growth)
+                await self._press.publish(session, preview, growth)
             except PartsDisagreeError as error:
                 await db.set_status(session, preview, "failed", failure_code=error.code, failure=str(error))
                 return Ack(wanted=False)
@@ -257,36 +255,6 @@ class Publisher:
             self._nursery.forget(version_id)
             log.info("preview %s is ready", version_id)
         return Ack(wanted=True)
-
-    async def _publish(self, session: AsyncSession, preview: Preview, growth: Growth) -> None:
-        """Write the playlists of all that is done; while a film grows, no more often than is of use.
-
-        Raises:
-            PartsDisagreeError: The parts do not join.
-        """
-        if await db.count_finished(session, preview.version_id) != growth.known:  # other processes take reports, too
-            done = await db.finished_parts(session, preview.version_id)
-            growth.add(await db.parts_by_id(session, growth.missing(done)))
-        if preview.status == "playable" and not growth.finished and not growth.is_due():
-            growth.behind = True
-            return
-        if preview.serving and not growth.finished:
-            return  # players have the generation before
-        began = time.monotonic()
-        tracks = tracks_of(growth.results)
-        if not is_playable(growth.plan, tracks):
-            return
-        version = await db.version_by_id(session, preview.version_id)
-        prefix = prefix_of(preview, version)
-        await asyncio.to_thread(
-            write_playlists, self._zones.previews, prefix, growth.plan, tracks, finished=growth.finished
-        )
-        if version.preview_prefix != prefix:
-            # New URLs lead to this generation from the commit on; whoever has an old one plays the old one to its end.
-            await leave_behind(session, version.preview_prefix, asset_id=version.asset_id, keep=self._keep)
-            version.preview_prefix, preview.serving = prefix, False
-        await db.set_status(session, preview, "ready" if growth.finished else "playable")
-        growth.published(began)
 
     async def _failed(
         self, version_id: UUID, code: str, message: str, *, job: PlanJob | PartJob | None = None, generation: int = 0
@@ -362,4 +330,4 @@ class Publisher:
         """Publish what was held back when parts came in too quickly, where no further part followed."""
         async with self._growing(version_id) as (session, preview):
             if preview.status == "playable" and preview.plan is not None:
-                await self._publish(session, preview, self._nursery.of(preview))
+                await self._press.publish(session, preview, self._nursery.of(preview))

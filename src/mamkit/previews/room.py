@@ -8,10 +8,11 @@ are not passed by small ones for ever. Children that wait for more of their film
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from threading import Condition
+from threading import Lock
 
 from mamkit.errors import MamkitError
 from mamkit.previews._precedence import Precedence
+from mamkit.previews._shares import Shares
 from mamkit.previews._stills import is_of_still
 from mamkit.previews.card import Card
 from mamkit.transcode import Cancellation, Children, Limits, Part, Plan, machine
@@ -19,7 +20,6 @@ from mamkit.transcode import Cancellation, Children, Limits, Part, Plan, machine
 __all__ = ["NoRoomError", "Room", "memory_of"]
 
 _STILL = 6 << 26  # bytes: of the largest image, as it is decoded and as it is scaled from
-_TICK = 0.2  # seconds between two looks whether to stop
 _KEPT = 4  # children that wait for more of their film: as many films take turns on a machine without starting any
 _IDLE = timedelta(seconds=10)  # for which they do: the next part comes at once, or is made elsewhere
 
@@ -86,32 +86,28 @@ class Room:
         """Go on with their film, whichever worker has its next part."""
         self.card = card
         """What encodes beside the processors."""
+        self._memory = Shares(memory)
         self._workers = 0
-        self._memory = memory
-        self._taken: list[int] = []
-        self._waiting = 0
-        self._change = Condition()
+        self._lock = Lock()
 
     @property
     def taken(self) -> int:
         """Bytes that the jobs which run here are thought to take."""
-        with self._change:
-            return sum(self._taken)
+        return self._memory.taken
 
     @property
     def awaited(self) -> bool:
         """Whether somebody waits for room."""
-        with self._change:
-            return self._waiting > 0
+        return self._memory.awaited
 
     def join(self) -> None:
         """Let one more worker use it."""
-        with self._change:
+        with self._lock:
             self._workers += 1
 
     def leave(self) -> None:
         """Let one less use it; with the last one the children end that wait for work."""
-        with self._change:
+        with self._lock:
             self._workers -= 1
             last = self._workers == 0
         if last:
@@ -130,36 +126,17 @@ class Room:
         Raises:
             NoRoomError: They are not free.
         """
-        with self._change:
-            if not self._fits(need):
+        with self._memory.take(need) as taken:
+            if not taken:
                 raise NoRoomError(need)
-            self._taken.append(need)
-            left = None if self._memory is None else self._memory - sum(self._taken)
-        if left is not None:
-            self.children.keep_at_most(max(0, left) // machine.memory_of())
-        try:
+            if (free := self._memory.free) is not None:
+                self.children.keep_at_most(free // machine.memory_of())
             yield
-        finally:
-            with self._change:
-                self._taken.remove(need)
-                self._change.notify_all()
 
     def wait(self, need: int, stop: Cancellation) -> None:
         """Wait until so many bytes are free, or until `stop` is set; whoever calls `pass_by` meanwhile waits, too."""
-        with self._change:
-            self._waiting += 1
-            try:
-                while not self._fits(need) and not stop.is_set():
-                    self._change.wait(_TICK)
-            finally:
-                self._waiting -= 1
-                self._change.notify_all()
+        self._memory.wait(need, stop)
 
     def pass_by(self, stop: Cancellation) -> None:
         """Return once nobody waits for room, or `stop` is set; to be called before a job is taken."""
-        with self._change:
-            while self._waiting and not stop.is_set():
-                self._change.wait(_TICK)
-
-    def _fits(self, need: int) -> bool:
-        return self._memory is None or not self._taken or sum(self._taken) + need <= self._memory
+        self._memory.pass_by(stop)

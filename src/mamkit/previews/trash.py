@@ -14,7 +14,7 @@ from mamkit import catalog as db
 from mamkit.catalog import Asset, Catalog, Version
 from mamkit.catalog.leftovers import forget_leftover, leave_behind, leftovers_due, prefixes_of
 from mamkit.clock import Clock, utc_now
-from mamkit.previews.publisher import LATE
+from mamkit.previews._generations import LATE
 from mamkit.storage import (
     ObjectNotFoundError,
     ObjectRetainedError,

@@ -206,7 +206,8 @@ async def test_progress_is_told_once_a_second(any_catalog: Catalog, film: Asset,
         await db.start_building(session, preview, plan={"plan": 1}, parts=[(0, "video")])
     for hundredth in range(100):
         async with any_catalog.begin() as session:
-            await db.record_part(session, version.id, 0, status="running", progress=hundredth / 100)
+            held = await db.preview_of(session, version.id, for_update=True)
+            await db.record_progress(session, held, {0: hundredth / 100})
         clock.advance(timedelta(seconds=0.1))
     kinds = await number(any_catalog)
     assert kinds[:4] == ["asset.created", "version.created", "preview.queued", "preview.building"]

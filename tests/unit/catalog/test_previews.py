@@ -1,11 +1,14 @@
 """Previews: each change counted once, late and repeated reports harmless."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit import catalog as db
 from mamkit.catalog import (
@@ -58,6 +61,17 @@ async def test_a_preview_begins_queued(preview: Preview, clock: Clock) -> None:
     assert preview.created_at == preview.updated_at == clock.now
 
 
+async def finish(session: AsyncSession, preview: Preview, index: int, result: Mapping[str, Any] | None = None) -> None:
+    """Record that a part is done, as a publisher does."""
+    held = await db.preview_of(session, preview.version_id, for_update=True)
+    await db.finish_part(session, held, await db.part_of(session, preview.version_id, index), result or {})
+
+
+async def tell(session: AsyncSession, preview: Preview, progress: Mapping[int, float]) -> None:
+    """Record how far parts are, as a publisher does."""
+    await db.record_progress(session, await db.preview_of(session, preview.version_id, for_update=True), progress)
+
+
 async def test_creating_a_preview_again_returns_the_first(catalog: Catalog, building: Preview) -> None:
     async with catalog.begin() as session:
         again = await db.create_preview(session, building.version_id)
@@ -75,11 +89,9 @@ async def test_what_is_not_there_is_not_found(catalog: Catalog, preview: Preview
         for for_update in (False, True):
             with pytest.raises(PreviewNotFoundError):
                 await db.preview_of(session, uuid4(), for_update=for_update)
-        with pytest.raises(PreviewNotFoundError):
-            await db.record_part(session, uuid4(), 0, progress=0.5)
         for index in (0, -1, 2**31 - 1):
             with pytest.raises(PartNotFoundError):
-                await db.record_part(session, preview.version_id, index, progress=0.5)
+                await db.part_of(session, preview.version_id, index)
         with pytest.raises(PartNotFoundError):
             await db.part_of(session, uuid4(), 0)
 
@@ -95,7 +107,7 @@ async def test_building_begins_with_a_plan_and_waiting_parts(catalog: Catalog, b
 async def test_the_same_plan_again_changes_nothing(catalog: Catalog, building: Preview) -> None:
     """A job that is done twice does not undo the parts that are finished."""
     async with catalog.begin() as session:
-        await db.record_part(session, building.version_id, 0, status="done")
+        await finish(session, building, 0)
         await db.start_building(session, building, plan=PLAN, parts=PARTS)
         parts = await db.parts_of(session, building.version_id)
     assert [part.status for part in parts] == ["done", "waiting", "waiting"]
@@ -120,7 +132,7 @@ async def test_a_failed_preview_can_be_planned_anew(catalog: Catalog, building: 
 
 async def test_a_failed_preview_can_go_on_with_what_it_has(catalog: Catalog, building: Preview) -> None:
     async with catalog.begin() as session:
-        await db.record_part(session, building.version_id, 0, status="done")
+        await finish(session, building, 0)
     failed = await move(catalog, building, "failed")
     assert (failed.failure_code, failed.failure) == ("x.y", "it broke")
     async with catalog.begin() as session:
@@ -185,45 +197,38 @@ async def test_only_these_ways_lead_from_state_to_state(
                 assert (caught.value.status, caught.value.wanted) == (start, end)
 
 
-async def test_a_report_counts_once(catalog: Catalog, building: Preview, clock: Clock) -> None:
+async def test_how_far_parts_are_is_recorded_with_when(catalog: Catalog, building: Preview, clock: Clock) -> None:
     clock.advance(timedelta(seconds=1))
-    job = uuid4()
-    for _ in range(3):
-        async with catalog.begin() as session:
-            part = await db.record_part(session, building.version_id, 1, status="running", progress=0.25, job_id=job)
-    assert (part.status, part.progress, part.job_id, part.updated_at) == ("running", 0.25, job, clock.now)
-    assert (await read(catalog, building)).revision == building.revision + 1
-
-
-async def test_what_a_report_does_not_say_stays(catalog: Catalog, building: Preview) -> None:
     async with catalog.begin() as session:
-        await db.record_part(session, building.version_id, 1, status="running", progress=0.5)
-        part = await db.record_part(session, building.version_id, 1, progress=0.0)
-    assert (part.status, part.progress) == ("running", 0.0)
+        await tell(session, building, {1: 0.25, 2: 0.5})
+        await tell(session, building, {2: 0.0})  # another worker begins it anew
+        parts = await db.parts_of(session, building.version_id)
+    assert [(part.status, part.progress) for part in parts] == [("waiting", 0.0), ("running", 0.25), ("running", 0.0)]
+    assert [part.updated_at == clock.now for part in parts] == [False, True, True]
+    assert (await read(catalog, building)).revision == building.revision + 2
 
 
 async def test_a_part_that_is_done_stays_done(catalog: Catalog, building: Preview) -> None:
     """Whatever a worker says that has lost its lease."""
     async with catalog.begin() as session:
-        await db.record_part(session, building.version_id, 0, status="done", progress=1.0, result={"size": 1})
-    done = await read(catalog, building)
+        await finish(session, building, 0, {"size": 1})
     async with catalog.begin() as session:
-        late = await db.record_part(session, building.version_id, 0, status="failed", progress=0.1, result={"size": 2})
-    assert (late.status, late.progress, late.result) == ("done", 1.0, {"size": 1})
-    assert (await read(catalog, building)).revision == done.revision
+        await tell(session, building, {0: 0.1})
+        done = await db.part_of(session, building.version_id, 0)
+    assert (done.status, done.progress, done.result) == ("done", 1.0, {"size": 1})
 
 
 @pytest.mark.parametrize("progress", [-0.01, 1.01, float("nan"), float("inf"), -1e300])
 async def test_progress_lies_between_nothing_and_all(catalog: Catalog, building: Preview, progress: float) -> None:
     async with catalog.begin() as session:
         with pytest.raises(InvalidProgressError):
-            await db.record_part(session, building.version_id, 0, progress=progress)
+            await tell(session, building, {0: progress})
 
 
 async def test_reports_at_once_lose_nothing(catalog: Catalog, building: Preview) -> None:
     async def report(index: int, progress: float) -> None:
         async with catalog.begin() as session:
-            await db.record_part(session, building.version_id, index, status="running", progress=progress)
+            await tell(session, building, {index: progress})
 
     await asyncio.gather(*(report(index, step / 10) for index in range(3) for step in range(1, 8)))
     async with catalog.read() as session:

@@ -4,8 +4,8 @@ import asyncio
 import os
 import random
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
@@ -104,6 +104,17 @@ def workers(
         worker.close()
 
 
+@asynccontextmanager
+async def at_work(
+    folder: Path, film: bytes, *rooms: Room, policy: PlanPolicy = POLICY, luck: random.Random | None = None
+) -> AsyncIterator[tuple[Bench, UUID, list[PreviewWorker]]]:
+    """Give a platform with a film that was uploaded, and its `workers`."""
+    async with bench(folder) as b:
+        version_id = await upload(b, film)
+        with workers(b, *rooms, policy=policy, luck=luck) as found:
+            yield b, version_id, found
+
+
 def tree(b: Bench, prefix: str) -> dict[str, tuple[bytes, list[bytes]]]:
     """Return header and segments of each rendition, as the store has them."""
     found: dict[str, tuple[bytes, list[bytes]]] = {}
@@ -138,14 +149,12 @@ def test_machines_with_a_card_and_without_make_one_film(
     use_card(monkeypatch, fails=-1)
 
     async def scenario() -> None:
-        async with bench(tmp_path) as b:
-            version_id = await upload(b, clip)
-            with_card = Room(card=card())
-            with workers(b, with_card, Room()) as (first, second):
-                assert await asyncio.to_thread(first.run_once, threading.Event())
-                assert {job.kind for job in parts(b)} == {SHARED_JOB, PART_JOB}
-                for worker in (first, second) * 10:
-                    await asyncio.to_thread(worker.run_once, threading.Event())
+        with_card = Room(card=card())
+        async with at_work(tmp_path, clip, with_card, Room()) as (b, version_id, [first, second]):
+            assert await asyncio.to_thread(first.run_once, threading.Event())
+            assert {job.kind for job in parts(b)} == {SHARED_JOB, PART_JOB}
+            for worker in (first, second) * 10:
+                await asyncio.to_thread(worker.run_once, threading.Event())
             made = await checked(b, version_id)
             assert all({"card"} in each and {"processor"} in each for each in made)
             assert with_card.card is not None
@@ -178,22 +187,20 @@ def test_whatever_fails_where_the_film_is_whole(
         use_card(monkeypatch, fails=fails, height=shuffle.choice([36, 72]), crash=shuffle.random() < 0.3)
 
     async def scenario() -> None:
-        async with bench(tmp_path) as b:
-            version_id = await upload(b, clip)
-            use_card(monkeypatch, fails=-1)
-            rooms = [Room(card=card()), Room(card=card(mark="f" * 16)), Room()]
-            with workers(b, *rooms, luck=shuffle) as machines:
-                await asyncio.to_thread(machines[0].run_once, threading.Event())
-                for _ in range(100):
-                    change_luck()
-                    room = shuffle.randrange(3)
-                    rooms[room].children.close()  # one that would go on with the luck that it knows
-                    slot = partial(machines[room].run_once, threading.Event(), card=shuffle.random() < 0.5)
-                    await asyncio.to_thread(slot)
-                    if (found := rooms[room].card) is not None:
-                        found.refresh()
-                    if await b.status(version_id) == "ready":
-                        break
+        use_card(monkeypatch, fails=-1)
+        rooms = [Room(card=card()), Room(card=card(mark="f" * 16)), Room()]
+        async with at_work(tmp_path, clip, *rooms, luck=shuffle) as (b, version_id, machines):
+            await asyncio.to_thread(machines[0].run_once, threading.Event())
+            for _ in range(100):
+                change_luck()
+                room = shuffle.randrange(3)
+                rooms[room].children.close()  # one that would go on with the luck that it knows
+                slot = partial(machines[room].run_once, threading.Event(), card=shuffle.random() < 0.5)
+                await asyncio.to_thread(slot)
+                if (found := rooms[room].card) is not None:
+                    found.refresh()
+                if await b.status(version_id) == "ready":
+                    break
             await checked(b, version_id)
 
     asyncio.run(scenario())
@@ -206,17 +213,15 @@ def test_a_plan_that_somebody_else_made_for_a_card_too_changes_no_header(
     use_card(monkeypatch, fails=-1)
 
     async def scenario() -> None:
-        async with bench(tmp_path) as b:
-            version_id = await upload(b, clip)
-            with workers(b, Room(card=card())) as (worker,):
-                await asyncio.to_thread(worker.run_once, threading.Event())
-                [planning] = [job for job in b.queue.list() if job.kind == PLAN_JOB]
-                before = await stored_plan(b, version_id)
-                b.queue.drop(planning.id)
-                again = NewJob(kind=PLAN_JOB, payload=planning.payload, priority=-1)
-                b.queue.enqueue(again)
-                with workers(b, Room()) as (plain,):  # which would plan it without a card
-                    await asyncio.to_thread(plain.run_once, threading.Event())
+        async with at_work(tmp_path, clip, Room(card=card())) as (b, version_id, [worker]):
+            await asyncio.to_thread(worker.run_once, threading.Event())
+            [planning] = [job for job in b.queue.list() if job.kind == PLAN_JOB]
+            before = await stored_plan(b, version_id)
+            b.queue.drop(planning.id)
+            again = NewJob(kind=PLAN_JOB, payload=planning.payload, priority=-1)
+            b.queue.enqueue(again)
+            with workers(b, Room()) as (plain,):  # which would plan it without a card
+                await asyncio.to_thread(plain.run_once, threading.Event())
             assert before.devices == H264
             assert before.shared_headers.keys() == {"36p", "72p"}
             assert await stored_plan(b, version_id) == before
@@ -240,17 +245,15 @@ def test_a_card_that_fails_at_work_costs_no_part_and_is_tried_before_it_gets_ano
         return {"h264": MARK} if len(tried) == 1 else {}
 
     async def scenario() -> None:
-        async with bench(tmp_path) as b:
-            version_id = await upload(b, clip)
-            failing = Card(find, sessions=6)
-            room = Room(card=failing)
-            with workers(b, room) as (worker,):
-                for _ in ("the plan", "the first part"):
-                    await asyncio.to_thread(worker.run_once, threading.Event())
-                room.children.close()  # one that would go on with the film, and with the card that it knows
-                use_card(monkeypatch, fails=None, height=36, how=OPENS)
-                while await asyncio.to_thread(worker.run_once, threading.Event()):
-                    failing.refresh()
+        failing = Card(find, sessions=6)
+        room = Room(card=failing)
+        async with at_work(tmp_path, clip, room) as (b, version_id, [worker]):
+            for _ in ("the plan", "the first part"):
+                await asyncio.to_thread(worker.run_once, threading.Event())
+            room.children.close()  # one that would go on with the film, and with the card that it knows
+            use_card(monkeypatch, fails=None, height=36, how=OPENS)
+            while await asyncio.to_thread(worker.run_once, threading.Event()):
+                failing.refresh()
             assert await b.status(version_id) == "ready"
             assert {job.attempts for job in b.queue.list()} == {1}
             for header, segments in tree(b, await b.prefix(version_id)).values():
@@ -259,6 +262,28 @@ def test_a_card_that_fails_at_work_costs_no_part_and_is_tried_before_it_gets_ano
             assert (failing.made, failing.failed, len(tried), failing.devices) == (1, 2, 2, {})
 
     asyncio.run(scenario())
+
+
+def test_a_card_that_failed_is_tried_at_once_and_then_every_five_minutes() -> None:
+    now, tried = 1000.0, list[float]()
+
+    def find() -> Mapping[Codec, str]:
+        tried.append(now)
+        return {"h264": MARK} if now in {1000.0, 1601.0} else {}
+
+    failing = Card(find, sessions=1, clock=lambda: now)
+    failing.note(failed=True)
+    failing.note(failed=False)  # one that was made stands between
+    failing.note(failed=True)
+    now = 1001.0
+    failing.refresh()
+    assert (failing.devices, tried) == (H264, [1000.0])
+    failing.note(failed=True)
+    assert (failing.devices, failing.kinds) == ({}, ())
+    for moment in (1001.0, 1300.0, 1301.0, 1302.0, 1600.0, 1601.0, 2000.0):
+        now = moment
+        failing.refresh()
+    assert (failing.devices, tried) == (H264, [1000.0, 1001.0, 1301.0, 1601.0])
 
 
 def test_a_planner_whose_card_fails_plans_without_it_and_says_why(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,33 +385,31 @@ def test_a_film_in_hevc_is_of_one_card_or_of_none(
     policy = PlanPolicy(ladder=Ladder(rungs=LADDER.rungs[1:]), codecs=("hevc",))
 
     async def scenario() -> None:
-        async with bench(tmp_path) as b:
+        stop, ours = threading.Event(), Room(card=card(("hevc",)))
+        rooms = (ours, Room(), Room(card=card(("hevc",), mark="f" * 16)))
+        async with at_work(tmp_path, clip, *rooms, policy=policy) as (b, version_id, [first, plain, other]):
             b.publisher = Publisher(b.catalog, b.queue, b.zones, card_wait=timedelta(0))
-            version_id = await upload(b, clip)
-            stop, ours = threading.Event(), Room(card=card(("hevc",)))
-            with workers(b, ours, Room(), Room(card=card(("hevc",), mark="f" * 16)), policy=policy) as found:
-                first, plain, other = found
-                await asyncio.to_thread(first.run_once, stop)
-                while await asyncio.to_thread(plain.run_once, stop):
-                    assert not await asyncio.to_thread(partial(other.run_once, stop, card=True))
-                waiting = {job.kind for job in b.queue.list(state="waiting")}
-                assert waiting == {f"preview.part.card.hevc-{MARK}"}  # nobody else can, or may
-                assert await asyncio.to_thread(partial(first.run_once, stop, card=True))
-                if fails:
-                    ours.children.close()  # one that would go on with the card that it knows
-                    use_card(monkeypatch, fails=None, codec="hevc")
-                    monkeypatch.setattr(builder, "backoff", lambda _: timedelta(0))
-                    for _ in range(20):
-                        await asyncio.to_thread(partial(first.run_once, stop, card=True))
-                        if ours.card is not None:
-                            ours.card.refresh()
-                    assert ours.card is not None
-                    assert ours.card.failed
-                else:
-                    await b.publisher.reconcile()
-                assert await b.status(version_id) == "queued"
-                while await asyncio.to_thread(plain.run_once, stop):
-                    pass
+            await asyncio.to_thread(first.run_once, stop)
+            while await asyncio.to_thread(plain.run_once, stop):
+                assert not await asyncio.to_thread(partial(other.run_once, stop, card=True))
+            waiting = {job.kind for job in b.queue.list(state="waiting")}
+            assert waiting == {f"preview.part.card.hevc-{MARK}"}  # nobody else can, or may
+            assert await asyncio.to_thread(partial(first.run_once, stop, card=True))
+            if fails:
+                ours.children.close()  # one that would go on with the card that it knows
+                use_card(monkeypatch, fails=None, codec="hevc")
+                monkeypatch.setattr(builder, "backoff", lambda _: timedelta(0))
+                for _ in range(20):
+                    await asyncio.to_thread(partial(first.run_once, stop, card=True))
+                    if ours.card is not None:
+                        ours.card.refresh()
+                assert ours.card is not None
+                assert ours.card.failed
+            else:
+                await b.publisher.reconcile()
+            assert await b.status(version_id) == "queued"
+            while await asyncio.to_thread(plain.run_once, stop):
+                pass
             assert await b.status(version_id) == "ready"
             [(header, segments)] = tree(b, await b.prefix(version_id)).values()
             assert len(segments) == 3

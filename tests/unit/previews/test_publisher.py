@@ -12,10 +12,13 @@ from uuid import UUID
 import pytest
 
 from mamkit import catalog as db
-from mamkit.catalog import Catalog
+from mamkit.catalog import Catalog, PreviewNotFoundError
+from mamkit.ids import uuid7
 from mamkit.jobs import Job, Lease, MemoryQueue, NewJob, QueueUnavailableError
 from mamkit.previews import Failed, Finished, PartJob, Planned, Progress, Publisher, StaleReportError
+from mamkit.previews._growth import Nursery
 from mamkit.previews._ordering import in_order, priority_of, turn
+from mamkit.previews._orders import Orders
 from mamkit.previews.messages import PART_JOB, PLAN_JOB
 from mamkit.transcode import (
     ArtFile,
@@ -230,6 +233,20 @@ def test_what_a_crash_left_between_two_steps_is_taken_up_again(tmp_path: Path) -
                 await b.publisher.take(finished(version_id, lease, plan, part))
             assert await b.status(version_id) == "ready"
             assert await b.publisher.reconcile() == 0
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_ordered_of_a_film_that_was_removed_for_good_meanwhile(tmp_path: Path) -> None:
+    """Between a report and the orders that follow from it: as everywhere, that is told as a preview that is no more."""
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            orders = Orders(b.catalog, b.queue, Nursery())
+            for order in (orders.plan, orders.parts):
+                with pytest.raises(PreviewNotFoundError):
+                    await order(uuid7())
+            assert b.queue.list() == []
 
     asyncio.run(scenario())
 

@@ -117,6 +117,18 @@ def test_room_is_given_back_when_a_job_fails() -> None:
     assert room.taken == 0
 
 
+def test_room_is_given_back_when_no_way_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Room(100)
+
+    def fail(_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(room.children, "keep_at_most", fail)
+    with pytest.raises(PermissionError), room.take(100):
+        pass
+    assert room.taken == 0
+
+
 def test_nobody_passes_by_whoever_waits_for_room() -> None:
     room, order = Room(100), list[str]()
 

@@ -1,6 +1,8 @@
 """Films that a card has begun in HEVC or AV1: if no card goes on with them they are made anew, and never mixed."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -12,6 +14,7 @@ from mamkit.jobs import Lease, MemoryQueue, NewJob
 from mamkit.previews import Card, Failed, PlanJob, Planned, Publisher
 from mamkit.previews._card_watch import CardWatch
 from mamkit.previews.messages import PART_JOB, PLAN_JOB, SHARED_JOB, is_for_card, part_kind
+from mamkit.previews.publisher import CARD_WAIT
 from mamkit.transcode import Codec, Plan, make_plan
 from tests.unit.previews.bench import LEASE, Bench, bench
 from tests.unit.previews.test_publisher import film, finished
@@ -21,11 +24,22 @@ HEVC = f"preview.part.card.hevc-{MARK}"
 AT_ONCE = timedelta(0)
 
 
-async def begin(b: Bench, *, card: bool = True) -> tuple[UUID, Plan]:
-    """Return a version whose film was planned, in HEVC, for a card if wanted."""
-    version_id = await b.version()
-    await b.publisher.start(version_id)
-    return version_id, await planned(b, version_id, card=card)
+@asynccontextmanager
+async def begun(
+    folder: Path, *, card_wait: timedelta = CARD_WAIT, queue: MemoryQueue | None = None
+) -> AsyncIterator[tuple[Bench, UUID, Plan]]:
+    """Give a platform with a version whose film was planned, in HEVC, for a card."""
+    async with bench(folder) as b:
+        b.queue = queue or b.queue
+        b.publisher = publisher(b, card_wait)
+        version_id = await b.version()
+        await b.publisher.start(version_id)
+        yield b, version_id, await planned(b, version_id, card=True)
+
+
+def publisher(b: Bench, card_wait: timedelta) -> Publisher:
+    """Return one more publisher of a platform."""
+    return Publisher(b.catalog, b.queue, b.zones, card_wait=card_wait)
 
 
 async def planned(b: Bench, version_id: UUID, *, card: bool) -> Plan:
@@ -93,8 +107,7 @@ def test_the_kind_of_a_job_says_who_can_do_it(codecs: tuple[Codec, ...], kind: s
 
 def test_nobody_without_the_card_is_given_its_parts(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with bench(tmp_path) as b:
-            await begin(b)
+        async with begun(tmp_path) as (b, _, _):
             assert waiting(b) == {HEVC, PART_JOB}
 
     asyncio.run(scenario())
@@ -102,9 +115,7 @@ def test_nobody_without_the_card_is_given_its_parts(tmp_path: Path) -> None:
 
 def test_a_film_whose_card_is_gone_is_made_by_processors(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with bench(tmp_path) as b:
-            b.publisher = Publisher(b.catalog, b.queue, b.zones, card_wait=AT_ONCE)
-            version_id, plan = await begin(b)
+        async with begun(tmp_path, card_wait=AT_ONCE) as (b, version_id, plan):
             first, lease = await b.prefix(version_id), claimed(b, HEVC)
             await b.publisher.reconcile()
             assert await b.status(version_id) == "building"  # somebody works on it
@@ -159,8 +170,7 @@ def test_a_part_that_was_handed_back_for_later_is_a_sign_of_life() -> None:
 
 def test_what_a_card_fails_at_is_made_by_processors_and_fails_only_then(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with bench(tmp_path) as b:
-            version_id, _ = await begin(b)
+        async with begun(tmp_path) as (b, version_id, _):
             lease = claimed(b, HEVC)
             failed = Failed(
                 version_id=version_id, job_id=lease.job.id, fence=lease.fence, code="transcode.encode", message="no"
@@ -179,8 +189,7 @@ def test_what_a_card_fails_at_is_made_by_processors_and_fails_only_then(tmp_path
 
 def test_a_part_that_killed_its_workers_sends_the_film_to_processors(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with bench(tmp_path) as b:
-            version_id, _ = await begin(b)
+        async with begun(tmp_path) as (b, version_id, _):
             b.queue.bury(claimed(b, HEVC), reason="its lease ran out")
             await b.publisher.reconcile()
             await to_its_end(b, version_id)
@@ -190,8 +199,7 @@ def test_a_part_that_killed_its_workers_sends_the_film_to_processors(tmp_path: P
 
 def test_an_operator_who_cancels_a_part_has_the_last_word(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with bench(tmp_path) as b:
-            version_id, _ = await begin(b)
+        async with begun(tmp_path) as (b, version_id, _):
             [job, *_] = [job for job in b.queue.list() if job.kind == HEVC]
             b.queue.cancel(job.id)
             await b.publisher.reconcile()
@@ -227,17 +235,14 @@ def test_a_crash_between_any_two_steps_is_mended_by_the_next_look(tmp_path: Path
             self.left -= 1
 
     async def scenario() -> None:
-        async with bench(tmp_path) as b:
-            b.queue = Dying()
-            b.publisher = Publisher(b.catalog, b.queue, b.zones, card_wait=AT_ONCE)
-            version_id, _ = await begin(b)
+        async with begun(tmp_path, card_wait=AT_ONCE, queue=Dying()) as (b, version_id, _):
             died = False
             try:
                 await b.publisher.reconcile()
             except Killed:
                 died = True
             assert died or step >= 6  # it has five parts of pictures and two others
-            b.publisher = Publisher(b.catalog, b.queue, b.zones, card_wait=timedelta(days=1))
+            b.publisher = publisher(b, timedelta(days=1))
             for _ in range(2):
                 await b.publisher.reconcile()
             assert await b.status(version_id) == "queued"
@@ -249,10 +254,8 @@ def test_a_crash_between_any_two_steps_is_mended_by_the_next_look(tmp_path: Path
 
 def test_two_apis_that_find_it_out_at_once_begin_it_once(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with bench(tmp_path) as b:
-            b.publisher = Publisher(b.catalog, b.queue, b.zones, card_wait=AT_ONCE)
-            other = Publisher(b.catalog, b.queue, b.zones, card_wait=AT_ONCE)
-            version_id, _ = await begin(b)
+        async with begun(tmp_path, card_wait=AT_ONCE) as (b, version_id, _):
+            other = publisher(b, AT_ONCE)
             await asyncio.gather(b.publisher.reconcile(), other.reconcile())
             await asyncio.gather(b.publisher.reconcile(), other.reconcile())
             assert await b.status(version_id) == "queued"
@@ -265,9 +268,7 @@ def test_two_apis_that_find_it_out_at_once_begin_it_once(tmp_path: Path) -> None
 
 def test_a_late_plan_for_a_card_is_not_taken_once_there_is_none(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with bench(tmp_path) as b:
-            b.publisher = Publisher(b.catalog, b.queue, b.zones, card_wait=AT_ONCE)
-            version_id, _ = await begin(b)
+        async with begun(tmp_path, card_wait=AT_ONCE) as (b, version_id, _):
             await b.publisher.reconcile()
             await planned(b, version_id, card=True)
             assert await b.status(version_id) == "queued"
@@ -280,9 +281,7 @@ def test_a_late_plan_for_a_card_is_not_taken_once_there_is_none(tmp_path: Path) 
 
 def test_a_rebuild_may_have_a_card_again(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with bench(tmp_path) as b:
-            b.publisher = Publisher(b.catalog, b.queue, b.zones, card_wait=AT_ONCE)
-            version_id, _ = await begin(b)
+        async with begun(tmp_path, card_wait=AT_ONCE) as (b, version_id, _):
             await b.publisher.reconcile()
             await to_its_end(b, version_id)
             await b.publisher.rebuild(version_id)

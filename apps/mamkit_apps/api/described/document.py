@@ -114,8 +114,7 @@ def _describe(app: Litestar, found: Mapping[str, Any]) -> dict[str, Any]:
 def _operation(found: Mapping[str, Any], handler: HTTPRouteHandler, schemas: Mapping[str, Any]) -> dict[str, Any]:
     known = handler.parsed_fn_signature.parameters.keys()
     options = handler.opt
-    login = options.get("login")
-    login = bool(known & LOGIN) if login is None else login
+    login = bool(known & LOGIN)
     visit = bool(known & VISITOR) or bool(options.get("share"))
     signed = bool(options.get("signed"))
     text = inspect.cleandoc(found["description"])

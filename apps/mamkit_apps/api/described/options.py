@@ -10,7 +10,6 @@ __all__ = ["answers"]
 
 def answers(
     *statuses: int,
-    login: bool | None = None,
     body: str | None = None,
     match: bool = False,
     resumes: bool = False,
@@ -22,7 +21,6 @@ def answers(
 
     Args:
         statuses: The answers; those below 400 beside the one that the handler declares.
-        login: Whether a login is needed, where that is not to be seen from its parameters.
         body: Media type of a body that the handler reads by itself.
         match: Whether the request needs an `If-Match`.
         resumes: Whether the request may have a `Last-Event-ID`.
@@ -32,7 +30,6 @@ def answers(
     """
     return {
         "answers": statuses,
-        "login": login,
         "body": body,
         "match": match,
         "resumes": resumes,

@@ -8,6 +8,7 @@ from litestar.params import FromPath, JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mamkit import catalog as db
+from mamkit.auth import Principal
 from mamkit.catalog import Asset
 from mamkit_apps.api.access import Caller, allowed_asset, scope_of
 from mamkit_apps.api.described import answers
@@ -28,9 +29,7 @@ async def change_asset(
 ) -> Response[AssetView]:
     """Change an asset that is still as `If-Match` says; of two changes of one state, one is refused."""
     async with parts.catalog.begin(scope_of(principal)) as session:
-        await allowed_asset(session, principal, "asset.update", asset_id)
-        asset = await session.get_one(Asset, asset_id, with_for_update=True, populate_existing=True)
-        check_match(request, await view_of(session, asset))
+        asset = await _seen(session, request, principal, asset_id)
         if data.tags is not None:
             asset = await db.tag_asset(session, asset_id, data.tags)
         if (data.title, data.description, data.fields) != (None, None, None):
@@ -51,15 +50,21 @@ async def choose_version(
 ) -> Response[AssetView]:
     """Choose which version of an asset plays, if the asset is still as `If-Match` says."""
     async with parts.catalog.begin(scope_of(principal)) as session:
-        await allowed_asset(session, principal, "asset.update", asset_id)
-        asset = await session.get_one(Asset, asset_id, with_for_update=True, populate_existing=True)
-        check_match(request, await view_of(session, asset))
+        await _seen(session, request, principal, asset_id)
         asset = await db.play_version(session, asset_id, data.number)
         await db.record(
             session, actor_id=principal.user_id, action="asset.version_chosen", subject=f"asset:{asset_id}",
             detail={"number": data.number},
         )  # fmt: skip
         return tagged(await view_of(session, asset))
+
+
+async def _seen(session: AsyncSession, request: Request[Any, Any, Any], principal: Principal, asset_id: UUID) -> Asset:
+    """Return an asset that may be changed and is as `If-Match` says; nobody else changes it until the end."""
+    await allowed_asset(session, principal, "asset.update", asset_id)
+    asset = await session.get_one(Asset, asset_id, with_for_update=True, populate_existing=True)
+    check_match(request, await view_of(session, asset))
+    return asset
 
 
 async def view_of(session: AsyncSession, asset: Asset) -> AssetView:

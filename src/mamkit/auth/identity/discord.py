@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
-from mamkit.auth.identity.provider import Identity, Started, Transport, ask, code_of, pkce, text
+from mamkit.auth.identity.provider import Identity, Started, Transport, ask, code_of, identity_of, pkce, text
 
 __all__ = ["DiscordProvider"]
 
@@ -62,12 +62,4 @@ class DiscordProvider:
         tokens = ask(self.name, self._transport, "POST", f"{self._site}/api/oauth2/token", form, basic)
         bearer = {"authorization": f"Bearer {text(self.name, tokens, 'access_token')}"}
         user = ask(self.name, self._transport, "GET", f"{self._site}/api/users/@me", headers=bearer)
-        email = user.get("email")
-        name = user.get("global_name") or user.get("username")
-        return Identity(
-            provider=self.name,
-            subject=text(self.name, user, "id"),
-            email=email if isinstance(email, str) else None,
-            email_verified=user.get("verified") is True,
-            name=name if isinstance(name, str) else "",
-        )
+        return identity_of(self.name, user, subject="id", verified="verified", names=("global_name", "username"))

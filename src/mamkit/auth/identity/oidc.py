@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 from mamkit.auth.identity.errors import IdentityRefusedError, IdentityUnavailableError
-from mamkit.auth.identity.provider import Identity, Started, Transport, ask, code_of, pkce, text
+from mamkit.auth.identity.provider import Identity, Started, Transport, ask, code_of, identity_of, pkce, text
 from mamkit.clock import Clock, utc_now
 from mamkit.errors import MissingExtraError
 
@@ -104,14 +104,8 @@ class OidcProvider:
         claims = self._verify(text(self._name, tokens, "id_token"), nonce=str(kept["nonce"]))
         if "email" not in claims and "access_token" in tokens and "userinfo_endpoint" in self._discovered():
             claims = {**claims, **self._userinfo(text(self._name, tokens, "access_token"), claims["sub"])}
-        email = claims.get("email")
-        name = claims.get("name") or claims.get("preferred_username")
-        return Identity(
-            provider=self._name,
-            subject=claims["sub"],
-            email=email if isinstance(email, str) else None,
-            email_verified=claims.get("email_verified") is True,  # a text such as "false" is none: Core section 5.1
-            name=name if isinstance(name, str) else "",
+        return identity_of(
+            self._name, claims, subject="sub", verified="email_verified", names=("name", "preferred_username")
         )
 
     def _exchange(self, code: str, kept: Mapping[str, Any]) -> dict[str, Any]:

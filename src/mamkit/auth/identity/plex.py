@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from mamkit.auth.identity.errors import IdentityPendingError, IdentityRefusedError, IdentityUnavailableError
-from mamkit.auth.identity.provider import Identity, Started, Transport, ask, text
+from mamkit.auth.identity.provider import Identity, Started, Transport, ask, identity_of, text
 
 __all__ = ["PlexProvider"]
 
@@ -77,15 +77,7 @@ class PlexProvider:
             raise IdentityPendingError(self.name)
         headers = {**self._headers(), "x-plex-token": token}
         user = ask(self.name, self._transport, "GET", f"{self._site}/api/v2/user", headers=headers)
-        email = user.get("email")
-        name = user.get("friendlyName") or user.get("username")
-        return Identity(
-            provider=self.name,
-            subject=text(self.name, user, "uuid"),
-            email=email if isinstance(email, str) else None,
-            email_verified=user.get("confirmed") is True,
-            name=name if isinstance(name, str) else "",
-        )
+        return identity_of(self.name, user, subject="uuid", verified="confirmed", names=("friendlyName", "username"))
 
     def _headers(self) -> dict[str, str]:
         return {"x-plex-client-identifier": self._client_identifier, "x-plex-product": self._product}

@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -160,6 +160,33 @@ def text(provider: str, found: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise IdentityUnavailableError(provider, f"its answer lacks {name}")
     return value
+
+
+def identity_of(
+    provider: str, found: Mapping[str, Any], *, subject: str, verified: str, names: Sequence[str]
+) -> Identity:
+    """Return whom the members of an object describe; of them, the address is always `email`.
+
+    Args:
+        provider: Which service.
+        found: What it says.
+        subject: The member that names the account.
+        verified: The member that says, by nothing but true, that the service has seen that the address is theirs: a
+            text such as "false" is none (OpenID Connect Core section 5.1).
+        names: The members that hold a name to show, the best one first.
+
+    Raises:
+        IdentityUnavailableError: No account is named.
+    """
+    email = found.get("email")
+    name = next(filter(None, map(found.get, names)), "")
+    return Identity(
+        provider=provider,
+        subject=text(provider, found, subject),
+        email=email if isinstance(email, str) else None,
+        email_verified=found.get(verified) is True,
+        name=name if isinstance(name, str) else "",
+    )
 
 
 def _error(body: bytes) -> str:

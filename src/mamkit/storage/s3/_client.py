@@ -68,7 +68,7 @@ class S3Client:
         """What the server can do, found out at the first use."""
         if self._features is None:
             try:
-                self._features = find_features(self)
+                self._features = find_features(self.transport, self.name, self)
             except RefusalError as refusal:
                 raise to_error(refusal, self.name) from refusal
         return self._features
@@ -311,7 +311,7 @@ class S3Client:
         if self._features is not None:
             return self._features.declared_checksums
         if self._named_seaweed is None:
-            self._named_seaweed = is_seaweed(self)
+            self._named_seaweed = is_seaweed(self.transport)
         return not self._named_seaweed
 
 

@@ -3,16 +3,13 @@
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mamkit.storage.errors import ObjectExistsError, StorageError, StorageUnavailableError
+from mamkit.storage.s3._http import Answer, Transport
 from mamkit.storage.s3._options import S3Features
-from mamkit.storage.s3._upload import Parts, Wanted
+from mamkit.storage.s3._upload import Parts, PartSink, Wanted
 from mamkit.storage.s3._wire import RefusalError, base64_digest, full_sha256
-
-if TYPE_CHECKING:
-    from mamkit.storage.s3._client import S3Client
 
 __all__ = ["RESERVED", "find_features", "is_seaweed"]
 
@@ -22,17 +19,22 @@ _PROBE = f"{RESERVED}probe"
 _PRECONDITION_FAILED = 412
 
 
-def is_seaweed(client: "S3Client") -> bool:
+def is_seaweed(transport: Transport) -> bool:
     """Return whether the server is SeaweedFS, by the name that it gives itself in any answer."""
     try:
-        headers = client.head(_PROBE).headers
+        headers = _head(transport).headers
     except RefusalError as refusal:
         headers = refusal.headers
     return _named_seaweed(headers)
 
 
-def find_features(client: "S3Client") -> S3Features:
+def find_features(transport: Transport, name: str, sink: PartSink) -> S3Features:
     """Try on an object of the store's own what the server does; where it does everything, nothing more is written.
+
+    Args:
+        transport: Sends.
+        name: Of the bucket.
+        sink: Uploads in parts to the same bucket; not asked for what the server can do.
 
     Raises:
         RefusalError: The server does not let it be tried.
@@ -41,14 +43,14 @@ def find_features(client: "S3Client") -> S3Features:
     sha256 = hashlib.sha256(data).hexdigest()
     plain = {"x-amz-checksum-sha256": base64_digest(sha256)}
     source = {
-        "x-amz-copy-source": quote(f"/{client.name}/{_PROBE}", safe="/-._~"),
+        "x-amz-copy-source": quote(f"/{name}/{_PROBE}", safe="/-._~"),
         "x-amz-metadata-directive": "REPLACE",
     }
 
     def refused(headers: Mapping[str, str], body: bytes = b"") -> bool:
         payload = hashlib.sha256(body).hexdigest()
         try:
-            client.transport.request("PUT", _PROBE, headers=headers, body=body, payload=payload)
+            transport.request("PUT", _PROBE, headers=headers, body=body, payload=payload)
         except RefusalError as refusal:
             if refusal.status == _PRECONDITION_FAILED:
                 return True
@@ -58,23 +60,28 @@ def find_features(client: "S3Client") -> S3Features:
         return False
 
     conditional = {**plain, "if-none-match": "*"}
-    refused(plain, data) if not _is_there(client, _PROBE) else None
+    if not _is_there(transport):
+        refused(plain, data)
     conditional_put = refused(conditional, data)
-    found = client.head(_PROBE).headers
+    found = _head(transport).headers
     return S3Features(
         checksums=full_sha256(found) == sha256,
         conditional_put=conditional_put,
         conditional_copy=refused({**source, "if-none-match": "*"}),
-        conditional_complete=not _named_seaweed(found) and _refuses_to_complete(client, data),
+        conditional_complete=not _named_seaweed(found) and _refuses_to_complete(sink, data),
         copy_source_match=refused({**source, "x-amz-copy-source-if-match": f'"{"0" * 32}"'}),
         declared_checksums=not _named_seaweed(found),
         large_copy=_named_seaweed(found),
     )
 
 
-def _is_there(client: "S3Client", key: str) -> bool:
+def _head(transport: Transport) -> Answer:
+    return transport.request("HEAD", _PROBE, headers={"x-amz-checksum-mode": "ENABLED"})
+
+
+def _is_there(transport: Transport) -> bool:
     try:
-        client.head(key)
+        _head(transport)
     except RefusalError as refusal:
         if refusal.status == 404:
             return False
@@ -82,10 +89,10 @@ def _is_there(client: "S3Client", key: str) -> bool:
     return True
 
 
-def _refuses_to_complete(client: "S3Client", data: bytes) -> bool:
+def _refuses_to_complete(sink: PartSink, data: bytes) -> bool:
     wanted = Wanted(key=_PROBE, content_type="text/plain", metadata={}, if_absent=False)
-    parts = client.begin_parts(wanted)
-    etag = client.put_part(parts, 1, data)
+    parts = sink.begin_parts(wanted)
+    etag = sink.put_part(parts, 1, data)
     conditional = Parts(
         wanted=Wanted(key=_PROBE, content_type="text/plain", metadata={}, if_absent=True),
         key=_PROBE,
@@ -93,15 +100,16 @@ def _refuses_to_complete(client: "S3Client", data: bytes) -> bool:
         token="",
     )
     try:
-        client.finish_parts(conditional, [etag])
+        sink.finish_parts(conditional, [etag])
     except ObjectExistsError:
-        with suppress(StorageUnavailableError):
-            client.drop_parts(parts)
-        return True
+        refused = True
     except StorageError:
-        with suppress(StorageUnavailableError):
-            client.drop_parts(parts)
-    return False
+        refused = False
+    else:
+        return False
+    with suppress(StorageUnavailableError):
+        sink.drop_parts(parts)
+    return refused
 
 
 def _named_seaweed(headers: Mapping[str, str]) -> bool:

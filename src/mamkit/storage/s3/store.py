@@ -8,12 +8,11 @@ from functools import partial
 from typing import BinaryIO, Self
 
 from mamkit.clock import Clock, utc_now
-from mamkit.storage._body import FileBody, found_range
+from mamkit.storage._body import FileBody
 from mamkit.storage._facts import check_facts
 from mamkit.storage._upload import carry, check_match, feed
 from mamkit.storage.errors import (
     ObjectChangedError,
-    RangeNotSatisfiableError,
     StorageUnavailableError,
     UnsupportedOperationError,
 )
@@ -33,7 +32,7 @@ from mamkit.storage.protocols import ObjectReader, Upload
 from mamkit.storage.s3._body import S3Body
 from mamkit.storage.s3._client import S3Client, check_own_key
 from mamkit.storage.s3._copies import S3Copies
-from mamkit.storage.s3._http import Answer, Transport
+from mamkit.storage.s3._http import Transport
 from mamkit.storage.s3._leftovers import S3Leftovers
 from mamkit.storage.s3._list import list_objects
 from mamkit.storage.s3._locks import S3Locks
@@ -47,11 +46,12 @@ from mamkit.storage.s3._options import (
     endpoint_of,
     region_of,
 )
+from mamkit.storage.s3._reading import S3Reading
 from mamkit.storage.s3._rules import S3Rules
 from mamkit.storage.s3._signing import S3Signing
 from mamkit.storage.s3._sigv4 import Credentials, Signer
 from mamkit.storage.s3._upload import S3Upload, Wanted
-from mamkit.storage.s3._wire import RefusalError, etag_of, info_from_headers, refusals, to_error, whole_size
+from mamkit.storage.s3._wire import RefusalError, refusals, to_error
 
 __all__ = ["S3Store"]
 
@@ -106,6 +106,7 @@ class S3Store:
             part_size=options.part_size,
             check=check_own_key,
         )
+        self._reading = S3Reading(self._client, options.patience)
         self._pool = ThreadPoolExecutor(options.connections, thread_name_prefix="mamkit-s3")
         self._copies = S3Copies(self._client, self._pool)
         self._locks = S3Locks(self._client, clock=clock)
@@ -147,21 +148,7 @@ class S3Store:
 
     def get(self, key: str, byte_range: ByteRange | None = None) -> S3Body | FileBody:
         """Open an object, or a run of its bytes; where the connection breaks, reading goes on over another."""
-        check_own_key(key)
-        if byte_range is not None and byte_range.stop == 0:
-            raise RangeNotSatisfiableError(str(byte_range), self.head(key).size)
-        try:
-            answer = self._client.get(key, byte_range)
-        except RefusalError as refusal:
-            if refusal.status == 416:
-                raise RangeNotSatisfiableError(str(byte_range), self.head(key).size) from refusal
-            raise to_error(refusal, key) from refusal
-        size = whole_size(key, answer.headers, None if byte_range is None else byte_range.start)
-        info = info_from_headers(key, answer.headers, size=size)
-        found = found_range(byte_range, size)
-        return S3Body(
-            answer, info, found, resume=partial(self._resume, info, found.stop), patience=self._options.patience
-        )
+        return self._reading.open(check_own_key(key), byte_range)
 
     def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects whose keys start with `prefix` and sort after `after`, without their facts."""
@@ -374,19 +361,6 @@ class S3Store:
         return S3Upload(
             wanted, expected, self._client, self._pool, concurrency=options.concurrency, part_size=options.part_size
         )
-
-    def _resume(self, info: ObjectInfo, stop: int | None, position: int) -> Answer:
-        try:
-            answer = self._client.get(info.key, ByteRange(position, stop), etag=info.etag)
-        except RefusalError as refusal:
-            if refusal.status in {412, 416}:
-                actual = self.head(info.key).etag
-                raise ObjectChangedError(info.key, expected=info.etag, actual=actual) from refusal
-            raise to_error(refusal, info.key) from refusal
-        whole_size(info.key, answer.headers, position)
-        if (actual := etag_of(answer.headers)) != info.etag:  # the server ignores the condition
-            raise ObjectChangedError(info.key, expected=info.etag, actual=actual)
-        return answer
 
     def _shares_server(self, other: "S3Store") -> bool:
         return self is other or (self._endpoint == other._endpoint and self._identity == other._identity)
