@@ -12,12 +12,14 @@
 --   ROOT:finished:STATE  set: jobs in a finished state, by when they came into it
 --   ROOT:dedupe          hash: the waiting or running job of each dedupe key
 --   ROOT:sequence        how many jobs were ever added
+--   ROOT:clock           the latest time, to about half a second, at which something was put into `later`
 --   ROOT:bell            stream of one entry, which is replaced whenever a job may have become claimable
 --   ROOT:news            channel: the id of each job that has ended or told how far it is
 
 local root, operation = KEYS[1], ARGV[1]
 local call = redis.call
 local PROMOTED = 1000 -- jobs that one claim looks at because they are due; keeps the script at a few milliseconds
+local SLACK = 1000000 -- microseconds that the clock may go back unnoticed; as in _clocks.py
 local PURGED = 1000 -- jobs that one call of purge forgets, for the same reason
 
 local now = tonumber(ARGV[2])
@@ -77,6 +79,34 @@ local function withdraw(job)
   end
 end
 
+-- Of a job that the server has lost (thrown out for its memory's sake, or by a stranger's hand), leave nothing: it would
+-- stand in the way of the others. Its place in a line is not known any more; it goes when its turn comes.
+local function forget(id)
+  for _, set in ipairs({'later', 'since', 'state:waiting', 'state:running', 'state:done', 'state:dead', 'state:cancelled',
+    'finished:done', 'finished:dead', 'finished:cancelled'}) do
+    call('ZREM', key(set), id)
+  end
+end
+
+-- If the clock has gone back, bring what is waited for as near as it was; before anything is put into `later`.
+local function notice_time()
+  local last = tonumber(call('GET', key('clock')) or 0)
+  -- A server without memory left refuses this, which must keep no job from its end; then it is for the next time.
+  if now <= last + SLACK / 2 and now >= last - SLACK then return end
+  if redis.pcall('SET', key('clock'), int(now)).err or now > last then return end
+  local ahead = call('ZRANGE', key('later'), 0, -1, 'WITHSCORES')
+  for index = 1, #ahead, 2 do
+    local id, due = ahead[index], ahead[index + 1] - (last - now)
+    local state = call('HGET', key('job:' .. id), 'state')
+    if state then
+      call('HSET', key('job:' .. id), state == 'running' and 'lease_until' or 'run_at', int(due))
+      call('ZADD', key('later'), due, id)
+    else
+      forget(id)
+    end
+  end
+end
+
 -- Bring a job into a state, and write more of its fields.
 local function enter(job, state, ...)
   call('HSET', key('job:' .. job.id), 'state', state, ...)
@@ -110,7 +140,9 @@ end
 local function promote(reason)
   for _, id in ipairs(call('ZRANGEBYSCORE', key('later'), '-inf', int(now), 'LIMIT', 0, PROMOTED)) do
     local job = read_all(id)
-    if job.state == 'running' and tonumber(job.attempts) >= tonumber(job.max_attempts) then
+    if not job then
+      forget(id)
+    elseif job.state == 'running' and tonumber(job.attempts) >= tonumber(job.max_attempts) then
       finish(job, 'dead', reason)
     else
       withdraw(job)
@@ -137,10 +169,11 @@ local function take_first(kinds, before)
   return id
 end
 
--- Lease a job that stands in no line, and return it with all its fields.
+-- Lease a job that stands in no line, and return it with all its fields; nothing if it is lost.
 local function lease_out(id, worker, lease)
   local hash = key('job:' .. id)
   local fields, at = call('HGETALL', hash), {}
+  if #fields == 0 then return forget(id) end
   for index = 1, #fields, 2 do at[fields[index]] = index + 1 end
   local function set(name, value)
     if not at[name] then
@@ -177,6 +210,7 @@ function operations.enqueue()
     local id, kind, payload, priority, dedupe_key, delay, max_attempts, trace =
       unpack(ARGV, number * 8 - 5, number * 8 + 2)
     local twin = dedupe_key ~= '' and call('HGET', key('dedupe'), dedupe_key)
+    if twin and call('EXISTS', key('job:' .. twin)) == 0 then twin = forget(twin) end
     if not twin then
       local job = {id = id, kind = kind, priority = priority, run_at = now + delay, sequence = before + number}
       call('HSET', key('job:' .. id), 'kind', kind, 'payload', payload, 'state', 'waiting', 'priority', priority,
@@ -188,6 +222,7 @@ function operations.enqueue()
         call('HSET', key('dedupe'), dedupe_key, id)
       end
       if trace ~= '' then call('HSET', key('job:' .. id), 'traceparent', trace) end
+      if tonumber(delay) > 0 then notice_time() end
       offer(job, job.run_at)
     end
     ids[number] = twin or id
@@ -197,20 +232,22 @@ function operations.enqueue()
 end
 
 function operations.claim(worker, lease, reason, limit, before, ...)
+  notice_time()
   promote(reason)
   local kinds, leases = {...}, {}
   if #kinds == 0 then kinds = call('SMEMBERS', key('kinds')) end
-  for number = 1, tonumber(limit) do
+  while #leases < tonumber(limit) do
     local id = take_first(kinds, tonumber(before))
     if not id then break end
-    leases[number] = lease_out(id, worker, lease)
+    leases[#leases + 1] = lease_out(id, worker, lease) -- of a job that is lost, nothing
   end
   return leases
 end
 
 -- Whether something can be claimed; if not, for how long surely not (-1: nobody knows), and what the bell last said.
 function operations.look(...)
-  local kinds = {...}
+  local kinds, last = {...}, tonumber(call('GET', key('clock')) or 0)
+  if now < last - SLACK then return {1, 0, ''} end
   local due = call('ZRANGE', key('later'), 0, 0, 'WITHSCORES')
   if due[2] and tonumber(due[2]) <= now then return {1, 0, ''} end
   for _, kind in ipairs(#kinds > 0 and kinds or call('SMEMBERS', key('kinds'))) do
@@ -224,6 +261,7 @@ function operations.renew(id, fence, by)
   local job = held(id, fence)
   if not job then return false end
   withdraw(job)
+  notice_time()
   call('HSET', key('job:' .. id), 'lease_until', int(now + by))
   call('ZADD', key('later'), now + by, id)
   return {id, call('HGETALL', key('job:' .. id))}
@@ -234,7 +272,7 @@ function operations.tell(id, fence, progress, apart)
   if not job then return false end
   local hash = key('job:' .. id)
   local told = call('HMGET', hash, 'told_at', 'progress')
-  if told[1] and (now < told[1] + apart or tonumber(progress) <= tonumber(told[2])) then return 0 end
+  if told[1] and ((now >= tonumber(told[1]) and now < told[1] + apart) or tonumber(progress) <= tonumber(told[2])) then return 0 end
   call('HSET', hash, 'told_at', int(now), 'progress', progress)
   call('PUBLISH', key('news'), id)
   return 1
@@ -293,6 +331,7 @@ function operations.retry(id, fence, reason, delay)
     finish(job, 'dead', reason)
   else
     withdraw(job)
+    notice_time()
     call('HSET', key('job:' .. id), 'reason', reason)
     job.run_at = now + delay
     wait_again(job)
@@ -304,7 +343,10 @@ function operations.release(id, fence, delay, reason)
   local job = held(id, fence)
   if not job then return false end
   withdraw(job)
-  if tonumber(delay) > 0 then job.run_at = now + delay end
+  if tonumber(delay) > 0 then
+    notice_time()
+    job.run_at = now + delay
+  end
   if reason then call('HSET', key('job:' .. id), 'reason', reason) end
   job.attempts = job.attempts - 1
   wait_again(job)
@@ -333,7 +375,8 @@ end
 
 function operations.drop(id)
   local job = read_all(id)
-  if not job or job.state == 'waiting' or job.state == 'running' then return false end
+  if not job then return forget(id) or false end
+  if job.state == 'waiting' or job.state == 'running' then return false end
   call('ZREM', key('finished:' .. job.state), id)
   call('ZREM', key('state:' .. job.state), id)
   call('DEL', key('job:' .. id))
@@ -358,7 +401,8 @@ function operations.list(limit, before, ...)
   end
   table.sort(found, function(one, other) return one[2] > other[2] end)
   for index = 1, math.min(limit, #found) do
-    jobs[index] = {found[index][1], call('HGETALL', key('job:' .. found[index][1]))}
+    local fields = call('HGETALL', key('job:' .. found[index][1]))
+    if #fields > 0 then jobs[#jobs + 1] = {found[index][1], fields} end
   end
   return jobs
 end

@@ -13,9 +13,9 @@ import redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from mamkit.ids import uuid7
-from mamkit.jobs import InvalidJobError, QueueUnavailableError, UnsupportedServerError
+from mamkit.jobs import InvalidJobError, LeaseLostError, QueueUnavailableError, UnsupportedServerError
 from mamkit.jobs.redis import RedisQueue
-from mamkit.testing.jobs import claimed, new_job
+from mamkit.testing.jobs import ManualClock, claimed, new_job
 from tests.redis_server import RedisServer
 
 LEASE = timedelta(seconds=30)
@@ -77,18 +77,32 @@ def test_a_purge_leaves_nothing_behind(redis_server: RedisServer) -> None:
         queue.cancel(job_id)
     assert queue.purge(finished_before=datetime.now(UTC) + LEASE) == 2500
     assert queue.claim("worker", lease=LEASE) is None
-    assert {bytes(name).rpartition(b":")[2] for name in client.scan_iter(f"{{{name}}}:*")} == {b"bell", b"sequence"}
+    assert {bytes(name).rpartition(b":")[2] for name in client.scan_iter(f"{{{name}}}:*")} == {
+        b"bell",
+        b"clock",
+        b"sequence",
+    }
     client.close()
 
 
-def test_a_claim_costs_the_same_however_many_wait(queue: RedisQueue, redis_server: RedisServer) -> None:
-    """In commands that the server runs; each of them takes a time that grows with the logarithm of the number."""
+def test_a_claim_costs_the_same_however_many_wait(redis_server: RedisServer) -> None:
+    """In commands that the server runs; each of them takes a time that grows with the logarithm of the number.
+
+    Jobs of other kinds cost nothing either, although they are more urgent: those of workers with a card, say.
+    """
     client = redis.Redis.from_url(redis_server.url)
+    queue = RedisQueue(client, name=str(uuid7()), clock=ManualClock())
+    queue.enqueue(new_job())
+    queue.complete(claimed(queue))
     costs = []
     for waiting in (10, 5000):
-        queue.enqueue(*(new_job() for _ in range(waiting)))
+        queue.enqueue(
+            *(new_job() for _ in range(waiting)), *(new_job(kind="card", priority=-1) for _ in range(waiting))
+        )
         before = commands(client)
-        queue.complete(claimed(queue))
+        lease = queue.claim("worker", kinds=["test", "other"], lease=LEASE)
+        assert lease is not None
+        queue.complete(lease)
         costs.append(commands(client) - before)
     assert costs[0] == costs[1] < 50
     client.close()
@@ -179,6 +193,52 @@ def test_jobs_of_other_kinds_are_not_waited_for(queue: RedisQueue) -> None:
 
 
 # Trouble
+
+
+def test_a_job_that_the_server_has_lost_stands_in_nobodys_way(queue: RedisQueue, redis_server: RedisServer) -> None:
+    """Thrown out by an eviction that somebody allowed: whether it waited, was delayed, ran, or had ended."""
+    client = redis.Redis.from_url(redis_server.url)
+    root = queue._root
+    lost = [
+        *queue.enqueue(new_job(priority=-1), new_job(delay=SHORT, dedupe_key="late"), new_job(priority=-1)),
+        *queue.enqueue(new_job(priority=-3), new_job(priority=-2, dedupe_key="k")),
+    ]
+    done, running = (queue.claim("worker", lease=lease) for lease in (LEASE, SHORT))
+    assert done is not None
+    assert running is not None
+    queue.complete(done)
+    for job_id in lost:
+        assert client.delete(f"{root}:job:{job_id}")
+    # Who has put such a job in finds that it is not there, and puts it in again.
+    [again] = queue.enqueue(new_job(dedupe_key="k"))
+    assert again not in lost
+    assert queue.list() == [queue.get(again)]
+    time.sleep(2 * SHORT.total_seconds())
+    assert claimed(queue).job.id == again
+    assert queue.claim("worker", lease=LEASE) is None
+    assert queue.claim_many("worker", 10, lease=LEASE) == []
+    queue.purge(finished_before=datetime.now(UTC) + LEASE)
+    assert queue.depth().counts == {"waiting": 0, "running": 1, "done": 0, "dead": 0, "cancelled": 0}
+    with pytest.raises(LeaseLostError):
+        queue.complete(running)
+    client.close()
+
+
+def test_a_server_without_memory_lets_leases_go_on_when_its_clock_goes_back(own_redis: RedisServer) -> None:
+    own_redis.options = ("--maxmemory", "6mb")
+    clock = ManualClock()
+    queue = RedisQueue.from_url(own_redis.start().url, clock=clock)
+    queue.enqueue(new_job(), new_job())
+    lease = claimed(queue)
+    with suppress(QueueUnavailableError):
+        while True:
+            queue.enqueue(*[new_job(payload={"text": "x" * 100_000}, priority=1)] * 10)
+    for step in (timedelta(seconds=5), timedelta(hours=-1), timedelta(seconds=5)):
+        clock.advance(step)
+        lease = queue.renew(lease, by=LEASE)
+    assert claimed(queue).job.priority == 0
+    queue.complete(lease)
+    queue.close()
 
 
 def test_a_server_that_is_not_there_makes_the_queue_unavailable() -> None:
