@@ -32,6 +32,7 @@ try:
         or_,
         select,
         text,
+        true,
     )
     from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 except ImportError as error:
@@ -118,11 +119,15 @@ def make_table(connection: Connection) -> None:
         connection.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
 
 
-def held(job_id: UUID, fence: int) -> ColumnElement[bool]:
-    """Return the condition that this is the newest fence of a running job."""
+def held(job_id: UUID, fence: int, worker: str | None = None) -> ColumnElement[bool]:
+    """Return the condition that this is the newest fence of a running job, and of this worker if one is named.
+
+    A replica that became the server without the last claims gives their fences again, to others.
+    """
     if not 0 < fence <= MAX_FENCE:
         return false()
-    return and_(jobs.c.id == job_id, jobs.c.fence == fence, RUNNING)
+    mine = true() if worker is None else jobs.c.worker == worker
+    return and_(jobs.c.id == job_id, jobs.c.fence == fence, RUNNING, mine)
 
 
 def overdue(now: ColumnElement[int]) -> ColumnElement[bool]:

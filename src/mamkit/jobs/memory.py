@@ -195,9 +195,9 @@ class MemoryQueue:
         lost = []
         with self._lock:
             for lease in leases:
-                if self.holds(lease.job.id, lease.fence):
-                    self._finish(self._entries[lease.job.id], "done", reason=None)
-                else:
+                try:
+                    self._finish(self._held(lease), "done", reason=None)
+                except LeaseLostError:
                     lost.append(lease)
         return lost
 
@@ -358,7 +358,7 @@ class MemoryQueue:
             raise JobNotFoundError(job_id) from None
 
     def _held(self, lease: Lease) -> _Entry:
-        if not self.holds(lease.job.id, lease.fence):
+        if not self.holds(lease.job.id, lease.fence) or self._entries[lease.job.id].worker != lease.worker:
             raise LeaseLostError(lease.job.id, lease.fence)
         return self._entries[lease.job.id]
 

@@ -47,7 +47,7 @@ end
 
 local function read_all(id)
   return read(id, 'kind', 'priority', 'dedupe_key', 'attempts', 'max_attempts', 'fence', 'run_at', 'lease_until',
-    'sequence', 'reason')
+    'sequence', 'reason', 'worker')
 end
 
 -- Handed out by priority (the score), then by run_at and sequence (Redis orders members of one score by their bytes).
@@ -194,10 +194,11 @@ local function lease_out(id, worker, lease)
   return {id, fields}
 end
 
--- The job of a lease, or nil if the lease is lost. Fences are compared as text: a stranger's may be of any length.
-local function held(id, fence)
+-- The job of a lease, or nil if the lease is lost. Fences are compared as text: a stranger's may be of any length. So is
+-- the worker, since a replica that became the master without the last claim gives the same fence again.
+local function held(id, fence, worker)
   local job = read_all(id)
-  return job and job.state == 'running' and job.fence == fence and job or nil
+  return job and job.state == 'running' and job.fence == fence and job.worker == worker and job or nil
 end
 
 local operations = {}
@@ -257,8 +258,8 @@ function operations.look(...)
   return {0, due[2] and due[2] - now or -1, last[1] and last[1][1] or '0-0'}
 end
 
-function operations.renew(id, fence, by)
-  local job = held(id, fence)
+function operations.renew(id, fence, worker, by)
+  local job = held(id, fence, worker)
   if not job then return false end
   withdraw(job)
   notice_time()
@@ -267,8 +268,8 @@ function operations.renew(id, fence, by)
   return {id, call('HGETALL', key('job:' .. id))}
 end
 
-function operations.tell(id, fence, progress, apart)
-  local job = held(id, fence)
+function operations.tell(id, fence, worker, progress, apart)
+  local job = held(id, fence, worker)
   if not job then return false end
   local hash = key('job:' .. id)
   local told = call('HMGET', hash, 'told_at', 'progress')
@@ -300,32 +301,33 @@ function operations.now()
 end
 
 function operations.holds(id, fence)
-  return held(id, fence) and 1 or 0
+  local job = read(id, 'fence')
+  return job and job.state == 'running' and job.fence == fence and 1 or 0
 end
 
--- Takes id and fence of each lease, and returns the numbers of those that are lost, counted from 0.
+-- Takes id, fence and worker of each lease, and returns the numbers of those that are lost, counted from 0.
 function operations.complete(...)
   local shown, lost = {...}, {}
-  for index = 1, #shown, 2 do
-    local job = held(shown[index], shown[index + 1])
+  for index = 1, #shown, 3 do
+    local job = held(shown[index], shown[index + 1], shown[index + 2])
     if job then
       finish(job, 'done')
     else
-      lost[#lost + 1] = (index - 1) / 2
+      lost[#lost + 1] = (index - 1) / 3
     end
   end
   return lost
 end
 
-function operations.bury(id, fence, reason)
-  local job = held(id, fence)
+function operations.bury(id, fence, worker, reason)
+  local job = held(id, fence, worker)
   if not job then return false end
   finish(job, 'dead', reason)
   return job.state
 end
 
-function operations.retry(id, fence, reason, delay)
-  local job = held(id, fence)
+function operations.retry(id, fence, worker, reason, delay)
+  local job = held(id, fence, worker)
   if not job then return false end
   if tonumber(job.attempts) >= tonumber(job.max_attempts) then
     finish(job, 'dead', reason)
@@ -339,8 +341,8 @@ function operations.retry(id, fence, reason, delay)
   return job.state
 end
 
-function operations.release(id, fence, delay, reason)
-  local job = held(id, fence)
+function operations.release(id, fence, worker, delay, reason)
+  local job = held(id, fence, worker)
   if not job then return false end
   withdraw(job)
   if tonumber(delay) > 0 then

@@ -171,7 +171,10 @@ class SqlQueue:
 
         def complete(connection: Connection) -> list[Lease]:
             done = {"state": "done", "finished_at": self._database.now(), "reason": None}
-            ends = [(lease, update(jobs).where(held(lease.job.id, lease.fence)).values(done)) for lease in leases]
+            ends = [
+                (lease, update(jobs).where(held(lease.job.id, lease.fence, lease.worker)).values(done))
+                for lease in leases
+            ]
             return [lease for lease, end in ends if connection.execute(end).rowcount == 0]
 
         return self._database.write(complete) if leases else []
@@ -217,7 +220,7 @@ class SqlQueue:
         check_progress(progress)
 
         def tell(connection: Connection) -> bool:
-            mine, now = held(lease.job.id, lease.fence), self._database.now()
+            mine, now = held(lease.job.id, lease.fence, lease.worker), self._database.now()
             apart = or_(jobs.c.told_at <= now - micros(TELL_APART), jobs.c.told_at > now)  # the clock has gone back
             due = and_(apart, jobs.c.progress < progress)
             told = update(jobs).where(mine, or_(jobs.c.told_at.is_(None), due)).values(progress=progress, told_at=now)
@@ -349,7 +352,7 @@ class SqlQueue:
         """Change the job of a lease to `values(now)` and return its row, unless the lease is lost."""
 
         def change(connection: Connection) -> Row[Any] | None:
-            mine = update(jobs).where(held(lease.job.id, lease.fence))
+            mine = update(jobs).where(held(lease.job.id, lease.fence, lease.worker))
             return connection.execute(mine.values(values(self._database.now())).returning(jobs)).one_or_none()
 
         row = self._database.write(change)
