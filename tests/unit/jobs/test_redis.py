@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Event
+from uuid import UUID
 
 import pytest
 import redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from mamkit.ids import uuid7
-from mamkit.jobs import InvalidJobError, LeaseLostError, QueueUnavailableError, UnsupportedServerError
+from mamkit.jobs import InvalidJobError, JobNotFoundError, LeaseLostError, QueueUnavailableError, UnsupportedServerError
 from mamkit.jobs.redis import RedisQueue
 from mamkit.testing.jobs import ManualClock, claimed, new_job
 from tests.redis_server import RedisServer
@@ -293,3 +295,63 @@ def test_a_server_without_memory_takes_no_job_and_finishes_those_it_has(own_redi
     assert queue.depth().counts["waiting"] == added == len(queue.list(limit=1000))
     queue.cancel(queue.list(limit=1)[0].id)
     queue.close()
+
+
+def test_a_replica_that_became_the_master_without_the_last_writes_lets_nobody_hold_a_job_twice(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    """What it has not heard of has not been: a job that was put in, a claim whose fence it gives again, an end."""
+    own_redis.options = ("--repl-diskless-sync-delay", "0")
+    first = RedisQueue.from_url(own_redis.start().url)
+    kept, claimed_before, ended = first.enqueue(new_job(), new_job(), new_job())
+    for _ in range(2):
+        assert first.claim("before", lease=LEASE) is not None
+    own = first.claim("before", lease=LEASE)
+    assert own is not None
+    first.release(own)
+    with RedisServer(tmp_path / "replica", "--replicaof", "127.0.0.1", str(own_redis.port)) as replica:
+        with redis.Redis.from_url(replica.url) as new:
+            deadline = time.monotonic() + 30
+            while new.get("{mamkit}:jobs:sequence") != b"3":
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            new.replicaof("NO", "ONE")
+        [forgotten] = first.enqueue(new_job(dedupe_key="k"))
+        held = first.claim("before", lease=LEASE)
+        assert held is not None
+        assert (held.job.id, held.fence) == (ended, 2)
+        own_redis.kill()
+        second = RedisQueue.from_url(replica.url)
+        with pytest.raises(JobNotFoundError):
+            second.get(forgotten)
+        assert second.enqueue(new_job(dedupe_key="k")) != [forgotten]
+        again = second.claim("after", lease=LEASE)
+        assert again is not None
+        assert (again.job.id, again.fence) == (held.job.id, held.fence)
+        for attempt in (second.complete, lambda lease: second.renew(lease, by=LEASE), second.release):
+            with pytest.raises(LeaseLostError):
+                attempt(held)
+        second.complete(again)
+        assert {second.get(job_id).state for job_id in (kept, claimed_before)} == {"running"}
+        second.close()
+    first.close()
+
+
+def test_a_clock_of_the_server_that_goes_back_delays_no_job_by_as_much(redis_server: RedisServer) -> None:
+    """Set back by an hour, seen from what a client wrote before; then the server's own time goes on."""
+    name, short = str(uuid7()), timedelta(seconds=0.2)
+    ahead = RedisQueue.from_url(redis_server.url, name=name, clock=lambda: datetime.now(UTC) + timedelta(hours=1))
+    queue = RedisQueue.from_url(redis_server.url, name=name)
+    ids = ahead.enqueue(new_job(priority=-1), new_job(), new_job(delay=short))
+    assert ahead.claim("dead", lease=short) is not None
+    found: list[UUID] = []
+    deadline = time.monotonic() + 30
+    while len(found) < 3:
+        assert queue.wait(LONG)
+        assert time.monotonic() < deadline
+        if (lease := queue.claim("worker", lease=LEASE)) is not None:
+            found.append(lease.job.id)
+    assert found[0] == ids[1]
+    assert set(found) == set(ids)
+    for each in (ahead, queue):
+        each.close()
