@@ -51,6 +51,7 @@ SPENT = jobs.c.attempts >= jobs.c.max_attempts
 SET_RIGHT = 1000  # delayed jobs of one claim; keeps SQLite's write lock short
 SLACK_MICROS = micros(SLACK)
 TERM = bindparam("term", type_=BigInteger)
+KINDS_AT_ONCE = 100  # of one statement; SQLite takes 500 SELECTs in one
 STATEMENTS = 256  # a worker asks for the same few kinds again and again
 
 
@@ -81,9 +82,11 @@ def claim(database: Database, asked: Claim) -> list[Lease]:
     def look(connection: Connection) -> tuple[list[str], bool]:
         """Return the kinds of the most urgent jobs, most urgent first, and whether something is to be set right."""
         kinds = [*connection.scalars(_all_kinds())] if asked.kinds is None else [*dict.fromkeys(asked.kinds)]
-        names = {f"kind{number}": kind for number, kind in enumerate(kinds)}
-        statement = _look(server, len(kinds), asked.before is not None)
-        rows = connection.execute(statement, given(limit=asked.limit, **names)).all()
+        rows: list[Row[Any]] = []
+        for start in range(0, len(kinds) or 1, KINDS_AT_ONCE):
+            names = {f"kind{number}": kind for number, kind in enumerate(kinds[start : start + KINDS_AT_ONCE])}
+            statement = _look(server, len(names), asked.before is not None)
+            rows += connection.execute(statement, given(limit=asked.limit, **names))
         heads = sorted((row.priority, row.run_at, row.sequence, row.kind) for row in rows if row.kind is not None)
         return [kind for *_, kind in heads], len(heads) < len(rows)
 

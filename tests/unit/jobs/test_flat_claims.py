@@ -95,3 +95,16 @@ def walked(node: dict[str, Any]) -> int:
     """Return how many rows a plan has read, those included that it did not want."""
     read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
     return int(read * node["Actual Loops"]) + sum(walked(each) for each in node.get("Plans", ()))
+
+
+def test_any_number_of_kinds_may_be_there_and_be_asked_for(sqlite: Engine) -> None:
+    """More than one statement looks at."""
+    queue = SqlQueue(sqlite)
+    queue.create_schema()
+    kinds = [f"kind-{number}" for number in range(130)]
+    ids = queue.enqueue(*(new_job(kind=kind, priority=-number) for number, kind in enumerate(kinds)))
+    for asked in (None, kinds, [*kinds, *kinds]):
+        lease = queue.claim("worker", kinds=asked, lease=LEASE)
+        assert lease is not None
+        assert lease.job.id == ids.pop()
+    assert [lease.job.id for lease in queue.claim_many("worker", 5, kinds=kinds, lease=LEASE)] == ids[:-6:-1]

@@ -78,6 +78,16 @@ def test_a_child_that_goes_on_may_read_no_other_file(tmp_path: Path) -> None:
             probe(films[1], children=children)
 
 
+def test_every_thread_of_a_child_that_has_opened_a_file_is_under_the_filter(tmp_path: Path) -> None:
+    if confinement() not in {"network", "processes"}:
+        pytest.skip("this kernel filters no system calls")
+    clip = make_clip(tmp_path / "film.mp4", seconds=1)
+    with Children(ahead=False, keep=1) as children:
+        probe(clip, children=children)
+        for thread in Path(f"/proc/{kept(children)}/task").iterdir():
+            assert "\nSeccomp:\t2\n" in (thread / "status").read_text()
+
+
 def kept(children: Children) -> int:
     [kept] = children._kept
     return kept.process.pid
