@@ -51,7 +51,7 @@ SPENT = jobs.c.attempts >= jobs.c.max_attempts
 SET_RIGHT = 1000  # delayed jobs of one claim; keeps SQLite's write lock short
 SLACK_MICROS = micros(SLACK)
 TERM = bindparam("term", type_=BigInteger)
-KINDS_AT_ONCE = 100  # of one statement; SQLite takes 500 SELECTs in one
+KINDS_AT_ONCE = 20  # of one statement, which grows with them; SQLite takes 500 at most
 STATEMENTS = 256  # a worker asks for the same few kinds again and again
 
 

@@ -14,7 +14,7 @@ from mamkit.jobs.sql import SqlQueue
 from mamkit.testing.jobs import LEASE, new_job
 from tests.servers.postgres import Postgres
 
-CROWD = 3000
+CROWD = 1500
 CARD = [new_job(kind="card", priority=-1)] * CROWD  # more urgent than what is claimed
 DELAYED = [new_job(kind="test", priority=1, delay=LEASE)] * CROWD
 
@@ -101,7 +101,7 @@ def test_any_number_of_kinds_may_be_there_and_be_asked_for(sqlite: Engine) -> No
     """More than one statement looks at."""
     queue = SqlQueue(sqlite)
     queue.create_schema()
-    kinds = [f"kind-{number}" for number in range(130)]
+    kinds = [f"kind-{number}" for number in range(50)]
     ids = queue.enqueue(*(new_job(kind=kind, priority=-number) for number, kind in enumerate(kinds)))
     for asked in (None, kinds, [*kinds, *kinds]):
         lease = queue.claim("worker", kinds=asked, lease=LEASE)
