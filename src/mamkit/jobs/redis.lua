@@ -247,8 +247,8 @@ end
 
 -- Whether something can be claimed; if not, for how long surely not (-1: nobody knows), and what the bell last said.
 function operations.look(...)
-  local kinds, last = {...}, tonumber(call('GET', key('clock')) or 0)
-  if now < last - SLACK then return {1, 0, ''} end
+  local kinds, latest = {...}, tonumber(call('GET', key('clock')) or 0)
+  if now < latest - SLACK then return {1, 0, ''} end
   local due = call('ZRANGE', key('later'), 0, 0, 'WITHSCORES')
   if due[2] and tonumber(due[2]) <= now then return {1, 0, ''} end
   for _, kind in ipairs(#kinds > 0 and kinds or call('SMEMBERS', key('kinds'))) do
