@@ -18,10 +18,13 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+from sqlalchemy import create_engine
+
 from benchmarks._harness import Row, main, median, rounds_of
 from benchmarks._job_systems import ENTRY, SYSTEMS
 from mamkit.jobs import NewJob
 from mamkit.jobs.redis import RedisQueue
+from mamkit.jobs.sql import SqlQueue
 from tests.redis_server import RedisServer
 
 LEASE = timedelta(seconds=30)
@@ -42,7 +45,7 @@ def measure(quick: bool) -> list[Row]:
         rows = [_beside_the_best(name, values) for name, values in taken.items()]
         with RedisServer(Path(folder, "own")) as server, RedisServer(Path(folder, "second"), *EVERY_SECOND) as other:
             starts = _times_to_start(other, server, 300 if quick else 2000)
-            return [*rows, *starts, _cost(server, crowd)]
+            return [*rows, *starts, _cost(server, crowd), _cost_in_a_database(Path(folder), crowd // 10)]
 
 
 def _one(system: str, folder: Path, count: int) -> dict[str, float]:
@@ -162,6 +165,36 @@ def _cost(server: RedisServer, crowd: int) -> Row:
     return Row(
         name=f"enqueue, claim and complete while {crowd:,} wait", ours=median(many), unit="ms",
         peer="while 1,000 wait", peer_value=median(few), target="<= 1.25",
+    )  # fmt: skip
+
+
+def _cost_in_a_database(folder: Path, crowd: int) -> Row:
+    """Measure the same in SQLite while others wait that are more urgent, and of a kind that this worker does not take.
+
+    So jobs for a card wait in front of those for processors.
+    """
+    engines = {waiting: create_engine(f"sqlite:///{folder}/crowd-{waiting}.db") for waiting in (crowd // 20, crowd)}
+    queues = {waiting: SqlQueue(engine) for waiting, engine in engines.items()}
+    for waiting, queue in queues.items():
+        queue.create_schema()
+        for start in range(0, waiting, 1000):
+            queue.enqueue(*[NewJob(kind="card", payload={}, priority=-1)] * min(1000, waiting - start))
+
+    def whole_way(queue: SqlQueue) -> float:
+        start = time.perf_counter()
+        queue.enqueue(NewJob(kind="noop", payload={}))
+        lease = queue.claim("worker", kinds=["noop", "plan"], lease=LEASE)
+        assert lease is not None
+        queue.complete(lease)
+        return (time.perf_counter() - start) * 1000
+
+    taken = rounds_of({waiting: functools.partial(whole_way, queue) for waiting, queue in queues.items()}, 200)
+    for engine in engines.values():
+        engine.dispose()
+    few, many = taken.values()
+    return Row(
+        name=f"the same in SQLite while {crowd:,} of other kinds wait", ours=median(many), unit="ms",
+        peer=f"while {crowd // 20:,} wait", peer_value=median(few), target="<= 1.25",
     )  # fmt: skip
 
 

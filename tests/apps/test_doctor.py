@@ -373,15 +373,24 @@ def test_an_encoder_that_cannot_start_is_found(monkeypatch: pytest.MonkeyPatch) 
     assert finding.state == "failed"
 
 
-@pytest.mark.parametrize(("version", "state"), [(-1, "warning"), (0, "warning"), (3, "warning"), (4, "ok"), (7, "ok")])
+@pytest.mark.parametrize(
+    ("version", "filters", "state", "said"),
+    [
+        (1, True, "ok", "no network"),
+        (7, False, "warning", "no seccomp"),
+        (0, True, "warning", "no Landlock: files"),
+        (-1, False, "warning", "memory and time alone"),
+    ],
+)
 def test_a_kernel_that_confines_less_is_told(
-    look: Look, version: int, state: str, monkeypatch: pytest.MonkeyPatch
+    look: Look, version: int, filters: bool, state: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the version of its Landlock: files since 1, TCP since 4."""
+    """By the version of its Landlock, and by whether it filters system calls."""
     monkeypatch.setattr("mamkit.transcode.containment.confinement.landlock_version", lambda: version)
+    monkeypatch.setattr("mamkit.transcode.containment.confinement.knows_filters", lambda: filters)
     finding = look(machine.confinement)
     assert finding.state == state
-    assert ("files" in finding.detail) == (version == 3)
+    assert said in finding.detail
 
 
 def test_a_check_that_hangs_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

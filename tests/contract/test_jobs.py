@@ -9,7 +9,7 @@ from mamkit.jobs import MemoryQueue, Queue
 from mamkit.jobs._table import jobs
 from mamkit.jobs.redis import RedisQueue
 from mamkit.jobs.sql import SqlQueue
-from mamkit.testing.jobs import BatchContract, EventContract, ManualClock, QueueContract
+from mamkit.testing.jobs import BatchContract, ClockContract, EventContract, ManualClock, QueueContract
 from tests.redis_server import RedisServer
 from tests.servers.postgres import Postgres
 
@@ -22,13 +22,13 @@ def engine(postgres: Postgres) -> Iterator[Engine]:
     engine.dispose()
 
 
-class TestMemoryQueue(QueueContract, EventContract, BatchContract):
+class TestMemoryQueue(QueueContract, EventContract, BatchContract, ClockContract):
     @pytest.fixture
     def queue(self, clock: ManualClock) -> Queue:
         return MemoryQueue(clock=clock)
 
 
-class TestSqlQueueOnSqlite(QueueContract, EventContract, BatchContract):
+class TestSqlQueueOnSqlite(QueueContract, EventContract, BatchContract, ClockContract):
     @pytest.fixture
     def queue(self, clock: ManualClock, tmp_path: Path) -> Iterator[Queue]:
         engine = create_engine(f"sqlite:///{tmp_path}/jobs.db")
@@ -38,7 +38,7 @@ class TestSqlQueueOnSqlite(QueueContract, EventContract, BatchContract):
         engine.dispose()
 
 
-class TestSqlQueueOnPostgresql(QueueContract, EventContract, BatchContract):
+class TestSqlQueueOnPostgresql(QueueContract, EventContract, BatchContract, ClockContract):
     @pytest.fixture
     def queue(self, clock: ManualClock, engine: Engine) -> Queue:
         with engine.begin() as connection:
@@ -46,7 +46,7 @@ class TestSqlQueueOnPostgresql(QueueContract, EventContract, BatchContract):
         return SqlQueue(engine, clock=clock)
 
 
-class TestRedisQueue(QueueContract, EventContract, BatchContract):
+class TestRedisQueue(QueueContract, EventContract, BatchContract, ClockContract):
     @pytest.fixture
     def queue(self, clock: ManualClock, redis_server: RedisServer) -> Iterator[Queue]:
         queue = RedisQueue.from_url(redis_server.url, name=str(uuid7()), clock=clock)

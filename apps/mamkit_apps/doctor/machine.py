@@ -168,19 +168,30 @@ def encoder(_: Patient) -> Finding:
     return ok(f"{len(report.segments)} segments in a contained child: {names}")
 
 
+_HAVE_LANDLOCK = "use Linux 5.13 or later with landlock in the lsm= list"
+_ALLOW_SECCOMP = "use Linux on x86-64 or arm64, in a container whose profile allows seccomp"
+
+
 def confinement(_: Patient) -> Finding:
-    """The kernel keeps the child that opens strangers' files away from other files and from the network."""
+    """The kernel keeps the child that opens strangers' files away from other files, processes and the network."""
     from mamkit.transcode.containment.confinement import confinement as strength  # noqa: PLC0415 - needs the extra
 
     match strength():
         case "network":
-            return ok("Landlock: no other file and no TCP")
+            return ok("Landlock and seccomp: no other file, no network and no other process")
         case "files":
-            return warning("Landlock keeps files away, but not TCP", "use Linux 6.7 or later")
+            return warning(
+                "Landlock keeps files away; no seccomp: processes and UDP are open to the child", _ALLOW_SECCOMP
+            )
+        case "processes":
+            return warning(
+                "seccomp keeps the network and other processes away; no Landlock: files are open to the child",
+                _HAVE_LANDLOCK,
+            )
         case _:
             return warning(
-                "no Landlock: the child is bounded in memory and time alone",
-                "use Linux 5.13 or later with landlock in the lsm= list, or a container without network for workers",
+                "no Landlock and no seccomp: the child is bounded in memory and time alone",
+                f"{_HAVE_LANDLOCK}; {_ALLOW_SECCOMP}; or a container without network for workers",
             )
 
 

@@ -1,75 +1,202 @@
-"""How `SqlQueue` hands jobs out: one statement chooses, locks and changes them."""
+"""How `SqlQueue` hands jobs out: a look, which locks nothing, and statements that choose, lock and change.
 
-from collections.abc import Sequence
+Each kind is looked at for itself, by an index in which its jobs stand in order. So a claim costs the same however many
+jobs of other kinds wait in front, for workers that have a card, say. The statements are made once and kept, since that
+takes longer than to run them.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache, lru_cache
+from typing import Any
 
 from mamkit.errors import MissingExtraError
 from mamkit.jobs._check import LEASE_RAN_OUT
+from mamkit.jobs._clocks import SLACK
+from mamkit.jobs._database import GIVEN_TIME, SERVER_TIME, Database
 from mamkit.jobs._micros import micros
-from mamkit.jobs._table import jobs, overdue, runnable, to_lease
+from mamkit.jobs._table import ACTIVE, DELAYED, RUNNING, jobs, overdue, runnable, to_lease
 from mamkit.jobs.models import Lease
 
 try:
-    from sqlalchemy import ColumnElement, Connection, and_, not_, or_, select, true, update
+    from sqlalchemy import (
+        BigInteger,
+        ColumnElement,
+        Connection,
+        Integer,
+        Row,
+        Select,
+        Text,
+        Update,
+        and_,
+        bindparam,
+        func,
+        literal,
+        not_,
+        null,
+        select,
+        true,
+        union_all,
+        update,
+    )
 except ImportError as error:
     raise MissingExtraError("jobs", package="sqlalchemy") from error
 
-__all__ = ["is_any_there", "take", "wanted_jobs"]
+__all__ = ["Claim", "claim"]
 
 URGENCY = (jobs.c.priority, jobs.c.run_at, jobs.c.sequence)  # in which order jobs are handed out
 SPENT = jobs.c.attempts >= jobs.c.max_attempts
+SET_RIGHT = 1000  # delayed jobs of one claim; keeps SQLite's write lock short
+SLACK_MICROS = micros(SLACK)
+TERM = bindparam("term", type_=BigInteger)
+KINDS_AT_ONCE = 20  # of one statement, which grows with them; SQLite takes 500 at most
+STATEMENTS = 256  # a worker asks for the same few kinds again and again
 
 
-def wanted_jobs(kinds: Sequence[str] | None, before: int | None) -> ColumnElement[bool]:
-    """Return the condition that a job is of these kinds, and more urgent than that; None for all."""
-    return and_(
-        true() if kinds is None else jobs.c.kind.in_(kinds),
-        true() if before is None else jobs.c.priority < before,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a worker asks for, as `CanBatch.claim_many` describes it."""
+
+    worker: str
+    limit: int
+    kinds: Sequence[str] | None
+    lease: timedelta
+    before: int | None
+
+
+def claim(database: Database, asked: Claim) -> list[Lease]:
+    """Give the most urgent jobs to a worker, most urgent first; those whose attempts are used up are dead.
+
+    The most urgent ones are those of the look. Where others have taken them since, the next ones of the same kind come.
+
+    Raises:
+        QueueUnavailableError: The database gave an error, or stayed locked.
+    """
+    server = database.tells_time
+
+    def given(**more: object) -> Mapping[str, object]:
+        return {**database.given_time(), "before": asked.before, "term": micros(asked.lease), **more}
+
+    def look(connection: Connection) -> tuple[list[str], bool]:
+        """Return the kinds of the most urgent jobs, most urgent first, and whether something is to be set right."""
+        kinds = [*connection.scalars(_all_kinds())] if asked.kinds is None else [*dict.fromkeys(asked.kinds)]
+        rows: list[Row[Any]] = []
+        for start in range(0, len(kinds) or 1, KINDS_AT_ONCE):
+            names = {f"kind{number}": kind for number, kind in enumerate(kinds[start : start + KINDS_AT_ONCE])}
+            statement = _look(server, len(names), asked.before is not None)
+            rows += connection.execute(statement, given(limit=asked.limit, **names))
+        heads = sorted((row.priority, row.run_at, row.sequence, row.kind) for row in rows if row.kind is not None)
+        return [kind for *_, kind in heads], len(heads) < len(rows)
+
+    kinds, is_untidy = database.read(look)
+    if not kinds and not is_untidy:
+        return []
+
+    def take(connection: Connection, kind: str, limit: int) -> Sequence[Row[Any]]:
+        statement = _take(server, asked.before is not None)
+        return connection.execute(statement, given(kind0=kind, limit=limit, holder=asked.worker)).all()
+
+    def change(connection: Connection) -> Sequence[Row[Any]]:
+        for chore in _chores(server) if is_untidy else ():
+            connection.execute(chore, given())
+        wanted = Counter(kinds[: asked.limit])
+        taken: Sequence[Row[Any]] = [row for kind, count in wanted.items() for row in take(connection, kind, count)]
+        for kind in dict.fromkeys(kinds):
+            taken = taken or take(connection, kind, asked.limit)  # others were faster, but not for each kind perhaps
+        return taken
+
+    taken = database.write(change)
+    return [to_lease(row) for row in sorted(taken, key=lambda row: (row.priority, row.run_at, row.sequence))]
+
+
+def _now(server: bool) -> ColumnElement[int]:
+    return SERVER_TIME if server else GIVEN_TIME
+
+
+def _claimable(now: ColumnElement[int], kind: ColumnElement[str], *, bounded: bool) -> ColumnElement[bool]:
+    more_urgent = jobs.c.priority < bindparam("before", type_=Integer) if bounded else true()
+    return and_(jobs.c.kind == kind, runnable(now), more_urgent, not_(SPENT))
+
+
+def _out_of_time(now: ColumnElement[int]) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of what a claim sets right: given up, and from a clock that has gone back since."""
+    ahead = jobs.c.dated_at > now + SLACK_MICROS
+    return (
+        and_(overdue(now), SPENT),
+        # A lease that is longer than one of now could be; by the index of leases, in which those come last.
+        and_(RUNNING, jobs.c.lease_until > now + TERM + SLACK_MICROS, ahead),
+        and_(DELAYED, ahead),
     )
 
 
-def is_any_there(connection: Connection, wanted: ColumnElement[bool], now: ColumnElement[int]) -> bool:
-    """Return whether there is a job to take or to give up; locks nothing."""
-    # In order, although any would do: it keeps PostgreSQL from walking the table in search of the first.
-    seen = select(jobs.c.id).where(runnable(now), or_(wanted, SPENT)).order_by(*URGENCY)
-    return connection.execute(seen.limit(1)).one_or_none() is not None
+@lru_cache(STATEMENTS)
+def _look(server: bool, kinds: int, bounded: bool) -> Select[tuple[str | None, int, int, int]]:
+    now = _now(server)
+    columns = (jobs.c.kind, *URGENCY)
+    heads = [
+        select(*columns)
+        .where(_claimable(now, bindparam(f"kind{number}", type_=Text), bounded=bounded))
+        .order_by(*URGENCY)
+        .limit(bindparam("limit", type_=Integer))
+        for number in range(kinds)
+    ]
+    untidy = [
+        select(null().label("kind"), *(literal(0).label(column.name) for column in URGENCY)).where(each).limit(1)
+        for each in _out_of_time(now)
+    ]
+    found = union_all(*(select(each.subquery()) for each in (*untidy, *heads))).subquery()
+    return select(found.c.kind, found.c.priority, found.c.run_at, found.c.sequence)
 
 
-def take(
-    connection: Connection,
-    wanted: ColumnElement[bool],
-    now: ColumnElement[int],
-    *,
-    worker: str,
-    limit: int,
-    lease: timedelta,
-) -> list[Lease]:
-    """Give the most urgent jobs to a worker, most urgent first; those whose attempts are used up are dead."""
-    given_up = select(jobs.c.id).where(overdue(now), SPENT).with_for_update(skip_locked=True)
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.id.in_(given_up.correlate(None)))
-        .values(state="dead", reason=LEASE_RAN_OUT, finished_at=now)
+@cache
+def _all_kinds() -> Select[tuple[str]]:
+    """Every kind of which a job waits or runs, found by as many steps in the index and not by a walk through it."""
+    first = select(func.min(jobs.c.kind).label("kind")).where(ACTIVE).cte("kinds", recursive=True)
+    following = select(func.min(jobs.c.kind)).where(ACTIVE, jobs.c.kind > first.c.kind).scalar_subquery()
+    every = first.union_all(select(following).where(first.c.kind.is_not(None)))
+    return select(every.c.kind).where(every.c.kind.is_not(None))
+
+
+@cache
+def _chores(server: bool) -> tuple[Update, ...]:
+    now = _now(server)
+
+    def those(condition: ColumnElement[bool]) -> Update:
+        locked = select(jobs.c.id).where(condition).limit(SET_RIGHT).with_for_update(skip_locked=True)
+        return update(jobs).where(jobs.c.id.in_(select(locked.cte("locked").c.id)))
+
+    spent, leased, delayed = map(those, _out_of_time(now))
+    gone_back = jobs.c.dated_at - now
+    return (
+        spent.values(state="dead", reason=LEASE_RAN_OUT, finished_at=now),
+        leased.values(lease_until=jobs.c.lease_until - gone_back, dated_at=now),
+        delayed.values(run_at=jobs.c.run_at - gone_back, dated_at=now),
     )
+
+
+@cache
+def _take(server: bool, bounded: bool) -> Update:
+    now = _now(server)
     most_urgent = (
         select(jobs.c.id)
-        .where(runnable(now), wanted, not_(SPENT))
+        .where(_claimable(now, bindparam("kind0", type_=Text), bounded=bounded))
         .order_by(*URGENCY)
-        .limit(limit)
+        .limit(bindparam("limit", type_=Integer))
         .with_for_update(skip_locked=True)
-        .correlate(None)
     )
     taken = {
         "state": "running",
-        "worker": worker,
+        "worker": bindparam("holder", type_=Text),
         "attempts": jobs.c.attempts + 1,
         "fence": jobs.c.fence + 1,
-        "lease_until": now + micros(lease),
+        "lease_until": now + TERM,
+        "dated_at": now,
         "progress": None,
         "told_at": None,
     }
     # As a common table expression, which is read once: PostgreSQL may read what stands after IN again and again, and
     # lock other rows each time.
     chosen = jobs.c.id.in_(select(most_urgent.cte("most_urgent").c.id))
-    rows = connection.execute(update(jobs).where(chosen).values(taken).returning(jobs)).all()
-    return [to_lease(row) for row in sorted(rows, key=lambda row: (row.priority, row.run_at, row.sequence))]
+    return update(jobs).where(chosen).values(taken).returning(jobs)

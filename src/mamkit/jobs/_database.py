@@ -14,13 +14,13 @@ from mamkit.jobs._micros import micros
 from mamkit.jobs.errors import QueueUnavailableError
 
 try:
-    from sqlalchemy import BigInteger, ColumnElement, Connection, Engine, literal, literal_column
+    from sqlalchemy import BigInteger, ColumnElement, Connection, Engine, bindparam, literal, literal_column
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 except ImportError as error:
     raise MissingExtraError("jobs", package="sqlalchemy") from error
 
-__all__ = ["Database"]
+__all__ = ["GIVEN_TIME", "SERVER_TIME", "Database"]
 
 T = TypeVar("T")
 
@@ -28,6 +28,11 @@ PATIENCE = 10.0  # seconds for which a locked database is asked again, on top of
 PAUSE = 0.02  # seconds between two tries
 SQLITE_LOCKED = {5, 6}  # primary result codes SQLITE_BUSY and SQLITE_LOCKED
 POSTGRESQL_ROLLED_BACK = {"40001", "40P01"}  # serialization_failure and deadlock_detected: safe to run again
+
+SERVER_TIME: ColumnElement[int] = literal_column(
+    "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000 AS BIGINT)", BigInteger
+)
+GIVEN_TIME: ColumnElement[int] = bindparam("now", type_=BigInteger)
 
 
 class Database:
@@ -42,9 +47,16 @@ class Database:
 
     def now(self) -> ColumnElement[int]:
         """Return the present time as an expression, in microseconds; to be asked for once the write lock is held."""
-        if self._clock is None and self._engine.dialect.name == "postgresql":
-            return literal_column("CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000 AS BIGINT)", BigInteger)
-        return literal(micros((self._clock or utc_now)()), BigInteger)
+        return SERVER_TIME if self.tells_time else literal(self.given_time()["now"], BigInteger)
+
+    @property
+    def tells_time(self) -> bool:
+        """Whether the time is the server's own (`SERVER_TIME`) and not given (`GIVEN_TIME`)."""
+        return self._clock is None and self._engine.dialect.name == "postgresql"
+
+    def given_time(self) -> dict[str, int]:
+        """Return the value of `GIVEN_TIME`, to be asked for once the write lock is held; none where it is not used."""
+        return {} if self.tells_time else {"now": micros((self._clock or utc_now)())}
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Return what `work` reads.

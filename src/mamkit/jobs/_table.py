@@ -32,6 +32,7 @@ try:
         or_,
         select,
         text,
+        true,
     )
     from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 except ImportError as error:
@@ -39,6 +40,7 @@ except ImportError as error:
 
 __all__ = [
     "ACTIVE",
+    "DELAYED",
     "FINISHED",
     "RUNNING",
     "WAITING",
@@ -61,6 +63,7 @@ WAITING = text("state = 'waiting'")
 RUNNING = text("state = 'running'")
 ACTIVE = text("state IN ('waiting', 'running')")
 FINISHED = text("finished_at IS NOT NULL")
+DELAYED = text("state = 'waiting' AND run_at > dated_at")
 
 jobs = Table(
     "jobs",
@@ -84,12 +87,17 @@ jobs = Table(
     Column("progress", Float),
     Column("told_at", BigInteger),
     Column("traceparent", Text),
-    Index("jobs_by_urgency", "priority", "run_at", "sequence", sqlite_where=ACTIVE, postgresql_where=ACTIVE),
+    Column("dated_at", BigInteger),  # when `run_at` or `lease_until` was set last; none in rows of an older mamkit
+    # By kind first: what other workers are to do is not walked over, however much of it waits.
+    Index("jobs_by_kind", "kind", "priority", "run_at", "sequence", sqlite_where=ACTIVE, postgresql_where=ACTIVE),
     Index("jobs_by_lease", "lease_until", sqlite_where=RUNNING, postgresql_where=RUNNING),
+    Index("jobs_delayed", "dated_at", sqlite_where=DELAYED, postgresql_where=DELAYED),
     Index("jobs_by_dedupe_key", "dedupe_key", unique=True, sqlite_where=ACTIVE, postgresql_where=ACTIVE),
     Index("jobs_by_end", "finished_at", sqlite_where=FINISHED, postgresql_where=FINISHED),
     Index("jobs_finished", "state", "sequence", sqlite_where=FINISHED, postgresql_where=FINISHED),
 )
+
+REPLACED = {"jobs_by_urgency"}  # indexes of an older mamkit, by which a database might still choose to go
 
 
 def make_table(connection: Connection) -> None:
@@ -107,13 +115,19 @@ def make_table(connection: Connection) -> None:
     for index in sorted(jobs.indexes, key=lambda index: str(index.name)):
         if index.name not in indexed:
             connection.execute(CreateIndex(index, if_not_exists=True))
+    for name in REPLACED & indexed:
+        connection.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
 
 
-def held(job_id: UUID, fence: int) -> ColumnElement[bool]:
-    """Return the condition that this is the newest fence of a running job."""
+def held(job_id: UUID, fence: int, worker: str | None = None) -> ColumnElement[bool]:
+    """Return the condition that this is the newest fence of a running job, and of this worker if one is named.
+
+    A replica that became the server without the last claims gives their fences again, to others.
+    """
     if not 0 < fence <= MAX_FENCE:
         return false()
-    return and_(jobs.c.id == job_id, jobs.c.fence == fence, RUNNING)
+    mine = true() if worker is None else jobs.c.worker == worker
+    return and_(jobs.c.id == job_id, jobs.c.fence == fence, RUNNING, mine)
 
 
 def overdue(now: ColumnElement[int]) -> ColumnElement[bool]:
@@ -123,7 +137,7 @@ def overdue(now: ColumnElement[int]) -> ColumnElement[bool]:
 
 def runnable(now: ColumnElement[int]) -> ColumnElement[bool]:
     """Return the condition that a job can be claimed, or buried because it was claimed too often."""
-    return and_(ACTIVE, or_(and_(WAITING, jobs.c.run_at <= now), overdue(now)))
+    return and_(ACTIVE, or_(and_(WAITING, or_(jobs.c.run_at <= now, jobs.c.run_at <= jobs.c.dated_at)), overdue(now)))
 
 
 def to_job(row: Row[Any]) -> Job:

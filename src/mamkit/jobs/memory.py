@@ -22,6 +22,7 @@ from mamkit.jobs._check import (
     check_progress,
     clip_reason,
 )
+from mamkit.jobs._clocks import SLACK
 from mamkit.jobs._watching import TELL_APART, Memory, PollingWatch, Standing
 from mamkit.jobs.errors import DedupeKeyTakenError, JobNotFoundError, LeaseLostError
 from mamkit.jobs.models import FinishedState, Job, JobEvent, JobState, Lease, NewJob, QueueDepth
@@ -42,6 +43,8 @@ class _Entry:
     payload: str
     created_at: datetime
     run_at: datetime
+    dated_at: datetime
+    """When `run_at` or `lease_until` was set last, whichever the job goes by."""
     state: JobState = "waiting"
     attempts: int = 0
     fence: int = 0
@@ -59,7 +62,17 @@ class _Entry:
     def runnable_since(self, now: datetime) -> datetime | None:
         """Return since when the job could have been claimed, or None if it cannot be."""
         since = {"waiting": self.run_at, "running": self.lease_until}.get(self.state)
-        return since if since is not None and since <= now else None
+        return since if since is not None and (since <= now or since <= self.dated_at) else None
+
+    def set_right(self, now: datetime) -> None:
+        """Bring what is waited for as near as it was, if the clock has gone back since; see `mamkit.jobs._clocks`."""
+        gone_back = self.dated_at - now
+        if gone_back <= SLACK:
+            return
+        if self.state == "running" and self.lease_until is not None:
+            self.lease_until, self.dated_at = self.lease_until - gone_back, now
+        elif self.run_at > self.dated_at:
+            self.run_at, self.dated_at = self.run_at - gone_back, now
 
     def to_job(self) -> Job:
         return Job(
@@ -138,6 +151,8 @@ class MemoryQueue:
         check_claim(worker, limit, kinds=kinds, lease=lease, before=before)
         with self._lock:
             now = self._clock()
+            for entry in self._entries.values():
+                entry.set_right(now)
             runnable = [entry for entry in self._entries.values() if entry.runnable_since(now) is not None]
             for entry in runnable:
                 if entry.attempts >= entry.new.max_attempts:
@@ -156,13 +171,13 @@ class MemoryQueue:
                 entry.fence += 1
                 entry.worker = worker
                 entry.progress, entry.told_at = 0.0, None
-            return [self._lease(entry, now + lease) for entry in first]
+            return [self._lease(entry, now, lease) for entry in first]
 
     def renew(self, lease: Lease, *, by: timedelta) -> Lease:
         """See `Queue.renew`."""
         check_duration("by", by, positive=True)
         with self._lock:
-            return self._lease(self._held(lease), self._clock() + by)
+            return self._lease(self._held(lease), self._clock(), by)
 
     def holds(self, job_id: UUID, fence: int) -> bool:
         """See `Queue.holds`."""
@@ -180,9 +195,9 @@ class MemoryQueue:
         lost = []
         with self._lock:
             for lease in leases:
-                if self.holds(lease.job.id, lease.fence):
-                    self._finish(self._entries[lease.job.id], "done", reason=None)
-                else:
+                try:
+                    self._finish(self._held(lease), "done", reason=None)
+                except LeaseLostError:
                     lost.append(lease)
         return lost
 
@@ -194,7 +209,9 @@ class MemoryQueue:
             if entry.attempts >= entry.new.max_attempts:
                 self._finish(entry, "dead", reason=clip_reason(reason))
             else:
-                entry.state, entry.reason, entry.run_at = "waiting", clip_reason(reason), self._clock() + delay
+                entry.state, entry.reason = "waiting", clip_reason(reason)
+                entry.dated_at = now = self._clock()
+                entry.run_at = now + delay
             return entry.state
 
     def release(self, lease: Lease, *, delay: timedelta = timedelta(0), reason: str | None = None) -> None:
@@ -204,8 +221,9 @@ class MemoryQueue:
             entry = self._held(lease)
             entry.state = "waiting"
             entry.attempts -= 1
-            if delay:
-                entry.run_at = self._clock() + delay
+            now = self._clock()
+            entry.run_at = now + delay if delay else entry.run_at
+            entry.dated_at = now if delay else max(now, entry.run_at)
             if reason is not None:
                 entry.reason = clip_reason(reason)
 
@@ -219,7 +237,9 @@ class MemoryQueue:
         check_progress(progress)
         with self._lock:
             entry, now = self._held(lease), self._clock()
-            if entry.told_at is not None and (progress <= entry.progress or now < entry.told_at + TELL_APART):
+            if entry.told_at is not None and (
+                progress <= entry.progress or entry.told_at <= now < entry.told_at + TELL_APART
+            ):
                 return False
             entry.progress, entry.told_at = float(progress), now
             return True
@@ -244,7 +264,8 @@ class MemoryQueue:
             key = entry.new.dedupe_key
             if key is not None and self._active_with(key) is not None:
                 raise DedupeKeyTakenError(job_id)
-            entry.state, entry.attempts, entry.run_at = "waiting", 0, self._clock()
+            entry.state, entry.attempts = "waiting", 0
+            entry.run_at = entry.dated_at = self._clock()
             entry.finished_at = entry.reason = None
 
     def drop(self, job_id: UUID) -> None:
@@ -315,7 +336,13 @@ class MemoryQueue:
             return twin
         self._count += 1
         entry = _Entry(
-            sequence=self._count, id=uuid7(), new=new, payload=payload, created_at=now, run_at=now + new.delay
+            sequence=self._count,
+            id=uuid7(),
+            new=new,
+            payload=payload,
+            created_at=now,
+            run_at=now + new.delay,
+            dated_at=now,
         )
         self._entries[entry.id] = entry
         return entry.id
@@ -331,12 +358,12 @@ class MemoryQueue:
             raise JobNotFoundError(job_id) from None
 
     def _held(self, lease: Lease) -> _Entry:
-        if not self.holds(lease.job.id, lease.fence):
+        if not self.holds(lease.job.id, lease.fence) or self._entries[lease.job.id].worker != lease.worker:
             raise LeaseLostError(lease.job.id, lease.fence)
         return self._entries[lease.job.id]
 
-    def _lease(self, entry: _Entry, expires_at: datetime) -> Lease:
-        entry.lease_until = expires_at
+    def _lease(self, entry: _Entry, now: datetime, term: timedelta) -> Lease:
+        entry.dated_at, entry.lease_until = now, (expires_at := now + term)
         return Lease(job=entry.to_job(), worker=entry.worker, fence=entry.fence, expires_at=expires_at)
 
     def _finish(self, entry: _Entry, state: FinishedState, *, reason: str | None) -> None:

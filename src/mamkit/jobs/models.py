@@ -77,7 +77,8 @@ class JobEvent:
 class Lease:
     """The right of one worker to one job until `expires_at`.
 
-    `fence` grows with every lease of the job: whoever shows an older one has lost the job and can change nothing.
+    `fence` grows with every lease of the job: whoever shows an older one has lost the job and can change nothing, nor
+    can another worker than `worker`: a server that has forgotten a lease, after a failover, gives its fence once more.
     """
 
     job: Job

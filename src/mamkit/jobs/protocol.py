@@ -4,7 +4,8 @@ Obligations that hold for every backend:
 
 * A job is handed out at least once, and to one holder at a time: a job whose lease has run out may be claimed again.
 * Time is the backend's own (the database's or Redis's) or one injected clock, never a worker's.
-* Once `claim` has handed out fence `n` of a job, `renew`, `complete`, `retry` and `bury` refuse every smaller fence.
+* Once `claim` has handed out fence `n` of a job, `renew`, `complete`, `retry` and `bury` refuse every smaller fence,
+  and every other worker.
 * Methods are synchronous and may be called from several threads and processes at once.
 """
 

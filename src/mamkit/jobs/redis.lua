@@ -12,12 +12,14 @@
 --   ROOT:finished:STATE  set: jobs in a finished state, by when they came into it
 --   ROOT:dedupe          hash: the waiting or running job of each dedupe key
 --   ROOT:sequence        how many jobs were ever added
+--   ROOT:clock           the latest time, to about half a second, at which something was put into `later`
 --   ROOT:bell            stream of one entry, which is replaced whenever a job may have become claimable
 --   ROOT:news            channel: the id of each job that has ended or told how far it is
 
 local root, operation = KEYS[1], ARGV[1]
 local call = redis.call
 local PROMOTED = 1000 -- jobs that one claim looks at because they are due; keeps the script at a few milliseconds
+local SLACK = 1000000 -- microseconds that the clock may go back unnoticed; as in _clocks.py
 local PURGED = 1000 -- jobs that one call of purge forgets, for the same reason
 
 local now = tonumber(ARGV[2])
@@ -45,7 +47,7 @@ end
 
 local function read_all(id)
   return read(id, 'kind', 'priority', 'dedupe_key', 'attempts', 'max_attempts', 'fence', 'run_at', 'lease_until',
-    'sequence', 'reason')
+    'sequence', 'reason', 'worker')
 end
 
 -- Handed out by priority (the score), then by run_at and sequence (Redis orders members of one score by their bytes).
@@ -74,6 +76,34 @@ local function withdraw(job)
   if call('ZREM', key('later'), job.id) == 0 then
     call('ZREM', key('ready:' .. job.kind), place(job))
     call('ZREM', key('since'), job.id)
+  end
+end
+
+-- Of a job that the server has lost (thrown out for its memory's sake, or by a stranger's hand), leave nothing: it would
+-- stand in the way of the others. Its place in a line is not known any more; it goes when its turn comes.
+local function forget(id)
+  for _, set in ipairs({'later', 'since', 'state:waiting', 'state:running', 'state:done', 'state:dead', 'state:cancelled',
+    'finished:done', 'finished:dead', 'finished:cancelled'}) do
+    call('ZREM', key(set), id)
+  end
+end
+
+-- If the clock has gone back, bring what is waited for as near as it was; before anything is put into `later`.
+local function notice_time()
+  local last = tonumber(call('GET', key('clock')) or 0)
+  -- A server without memory left refuses this, which must keep no job from its end; then it is for the next time.
+  if now <= last + SLACK / 2 and now >= last - SLACK then return end
+  if redis.pcall('SET', key('clock'), int(now)).err or now > last then return end
+  local ahead = call('ZRANGE', key('later'), 0, -1, 'WITHSCORES')
+  for index = 1, #ahead, 2 do
+    local id, due = ahead[index], ahead[index + 1] - (last - now)
+    local state = call('HGET', key('job:' .. id), 'state')
+    if state then
+      call('HSET', key('job:' .. id), state == 'running' and 'lease_until' or 'run_at', int(due))
+      call('ZADD', key('later'), due, id)
+    else
+      forget(id)
+    end
   end
 end
 
@@ -110,7 +140,9 @@ end
 local function promote(reason)
   for _, id in ipairs(call('ZRANGEBYSCORE', key('later'), '-inf', int(now), 'LIMIT', 0, PROMOTED)) do
     local job = read_all(id)
-    if job.state == 'running' and tonumber(job.attempts) >= tonumber(job.max_attempts) then
+    if not job then
+      forget(id)
+    elseif job.state == 'running' and tonumber(job.attempts) >= tonumber(job.max_attempts) then
       finish(job, 'dead', reason)
     else
       withdraw(job)
@@ -137,10 +169,11 @@ local function take_first(kinds, before)
   return id
 end
 
--- Lease a job that stands in no line, and return it with all its fields.
+-- Lease a job that stands in no line, and return it with all its fields; nothing if it is lost.
 local function lease_out(id, worker, lease)
   local hash = key('job:' .. id)
   local fields, at = call('HGETALL', hash), {}
+  if #fields == 0 then return forget(id) end
   for index = 1, #fields, 2 do at[fields[index]] = index + 1 end
   local function set(name, value)
     if not at[name] then
@@ -161,10 +194,11 @@ local function lease_out(id, worker, lease)
   return {id, fields}
 end
 
--- The job of a lease, or nil if the lease is lost. Fences are compared as text: a stranger's may be of any length.
-local function held(id, fence)
+-- The job of a lease, or nil if the lease is lost. Fences are compared as text: a stranger's may be of any length. So is
+-- the worker, since a replica that became the master without the last claim gives the same fence again.
+local function held(id, fence, worker)
   local job = read_all(id)
-  return job and job.state == 'running' and job.fence == fence and job or nil
+  return job and job.state == 'running' and job.fence == fence and job.worker == worker and job or nil
 end
 
 local operations = {}
@@ -177,6 +211,7 @@ function operations.enqueue()
     local id, kind, payload, priority, dedupe_key, delay, max_attempts, trace =
       unpack(ARGV, number * 8 - 5, number * 8 + 2)
     local twin = dedupe_key ~= '' and call('HGET', key('dedupe'), dedupe_key)
+    if twin and call('EXISTS', key('job:' .. twin)) == 0 then twin = forget(twin) end
     if not twin then
       local job = {id = id, kind = kind, priority = priority, run_at = now + delay, sequence = before + number}
       call('HSET', key('job:' .. id), 'kind', kind, 'payload', payload, 'state', 'waiting', 'priority', priority,
@@ -188,6 +223,7 @@ function operations.enqueue()
         call('HSET', key('dedupe'), dedupe_key, id)
       end
       if trace ~= '' then call('HSET', key('job:' .. id), 'traceparent', trace) end
+      if tonumber(delay) > 0 then notice_time() end
       offer(job, job.run_at)
     end
     ids[number] = twin or id
@@ -197,20 +233,22 @@ function operations.enqueue()
 end
 
 function operations.claim(worker, lease, reason, limit, before, ...)
+  notice_time()
   promote(reason)
   local kinds, leases = {...}, {}
   if #kinds == 0 then kinds = call('SMEMBERS', key('kinds')) end
-  for number = 1, tonumber(limit) do
+  while #leases < tonumber(limit) do
     local id = take_first(kinds, tonumber(before))
     if not id then break end
-    leases[number] = lease_out(id, worker, lease)
+    leases[#leases + 1] = lease_out(id, worker, lease) -- of a job that is lost, nothing
   end
   return leases
 end
 
 -- Whether something can be claimed; if not, for how long surely not (-1: nobody knows), and what the bell last said.
 function operations.look(...)
-  local kinds = {...}
+  local kinds, latest = {...}, tonumber(call('GET', key('clock')) or 0)
+  if now < latest - SLACK then return {1, 0, ''} end
   local due = call('ZRANGE', key('later'), 0, 0, 'WITHSCORES')
   if due[2] and tonumber(due[2]) <= now then return {1, 0, ''} end
   for _, kind in ipairs(#kinds > 0 and kinds or call('SMEMBERS', key('kinds'))) do
@@ -220,21 +258,22 @@ function operations.look(...)
   return {0, due[2] and due[2] - now or -1, last[1] and last[1][1] or '0-0'}
 end
 
-function operations.renew(id, fence, by)
-  local job = held(id, fence)
+function operations.renew(id, fence, worker, by)
+  local job = held(id, fence, worker)
   if not job then return false end
   withdraw(job)
+  notice_time()
   call('HSET', key('job:' .. id), 'lease_until', int(now + by))
   call('ZADD', key('later'), now + by, id)
   return {id, call('HGETALL', key('job:' .. id))}
 end
 
-function operations.tell(id, fence, progress, apart)
-  local job = held(id, fence)
+function operations.tell(id, fence, worker, progress, apart)
+  local job = held(id, fence, worker)
   if not job then return false end
   local hash = key('job:' .. id)
   local told = call('HMGET', hash, 'told_at', 'progress')
-  if told[1] and (now < told[1] + apart or tonumber(progress) <= tonumber(told[2])) then return 0 end
+  if told[1] and ((now >= tonumber(told[1]) and now < told[1] + apart) or tonumber(progress) <= tonumber(told[2])) then return 0 end
   call('HSET', hash, 'told_at', int(now), 'progress', progress)
   call('PUBLISH', key('news'), id)
   return 1
@@ -262,37 +301,39 @@ function operations.now()
 end
 
 function operations.holds(id, fence)
-  return held(id, fence) and 1 or 0
+  local job = read(id, 'fence')
+  return job and job.state == 'running' and job.fence == fence and 1 or 0
 end
 
--- Takes id and fence of each lease, and returns the numbers of those that are lost, counted from 0.
+-- Takes id, fence and worker of each lease, and returns the numbers of those that are lost, counted from 0.
 function operations.complete(...)
   local shown, lost = {...}, {}
-  for index = 1, #shown, 2 do
-    local job = held(shown[index], shown[index + 1])
+  for index = 1, #shown, 3 do
+    local job = held(shown[index], shown[index + 1], shown[index + 2])
     if job then
       finish(job, 'done')
     else
-      lost[#lost + 1] = (index - 1) / 2
+      lost[#lost + 1] = (index - 1) / 3
     end
   end
   return lost
 end
 
-function operations.bury(id, fence, reason)
-  local job = held(id, fence)
+function operations.bury(id, fence, worker, reason)
+  local job = held(id, fence, worker)
   if not job then return false end
   finish(job, 'dead', reason)
   return job.state
 end
 
-function operations.retry(id, fence, reason, delay)
-  local job = held(id, fence)
+function operations.retry(id, fence, worker, reason, delay)
+  local job = held(id, fence, worker)
   if not job then return false end
   if tonumber(job.attempts) >= tonumber(job.max_attempts) then
     finish(job, 'dead', reason)
   else
     withdraw(job)
+    notice_time()
     call('HSET', key('job:' .. id), 'reason', reason)
     job.run_at = now + delay
     wait_again(job)
@@ -300,11 +341,14 @@ function operations.retry(id, fence, reason, delay)
   return job.state
 end
 
-function operations.release(id, fence, delay, reason)
-  local job = held(id, fence)
+function operations.release(id, fence, worker, delay, reason)
+  local job = held(id, fence, worker)
   if not job then return false end
   withdraw(job)
-  if tonumber(delay) > 0 then job.run_at = now + delay end
+  if tonumber(delay) > 0 then
+    notice_time()
+    job.run_at = now + delay
+  end
   if reason then call('HSET', key('job:' .. id), 'reason', reason) end
   job.attempts = job.attempts - 1
   wait_again(job)
@@ -333,7 +377,8 @@ end
 
 function operations.drop(id)
   local job = read_all(id)
-  if not job or job.state == 'waiting' or job.state == 'running' then return false end
+  if not job then return forget(id) or false end
+  if job.state == 'waiting' or job.state == 'running' then return false end
   call('ZREM', key('finished:' .. job.state), id)
   call('ZREM', key('state:' .. job.state), id)
   call('DEL', key('job:' .. id))
@@ -358,7 +403,8 @@ function operations.list(limit, before, ...)
   end
   table.sort(found, function(one, other) return one[2] > other[2] end)
   for index = 1, math.min(limit, #found) do
-    jobs[index] = {found[index][1], call('HGETALL', key('job:' .. found[index][1]))}
+    local fields = call('HGETALL', key('job:' .. found[index][1]))
+    if #fields > 0 then jobs[#jobs + 1] = {found[index][1], fields} end
   end
   return jobs
 end

@@ -63,7 +63,7 @@ SCRIPT = files("mamkit.jobs").joinpath("redis.lua").read_text("utf-8")
 STATES: tuple[JobState, ...] = ("waiting", "running", *get_args(FinishedState))
 OLDEST = (6, 2)  # version of Redis; CI runs no older one
 MAX_BATCH = 100_000  # jobs of one call: Redis takes 2**20 arguments, eight of them a job
-COMPLETED_AT_ONCE = 1000  # leases: Lua unpacks a few thousand values at most, two of them a lease
+COMPLETED_AT_ONCE = 1000  # leases: Lua unpacks a few thousand values at most, three of them a lease
 REPLICATED = {"enqueue", "claim"}  # what must not be forgotten: a job that was taken, the fence of a lease
 REPLICATION_TIMEOUT = 2000  # milliseconds
 PURGE_BATCH = 1000  # as in redis.lua; a smaller answer is the last
@@ -224,7 +224,7 @@ class RedisQueue:
         lost = []
         for start in range(0, len(leases), COMPLETED_AT_ONCE):
             batch = leases[start : start + COMPLETED_AT_ONCE]
-            shown = [part for lease in batch for part in (str(lease.job.id), _fence(lease.fence))]
+            shown = [part for lease in batch for part in _shown(lease)]
             lost += [batch[number] for number in self._run("complete", *shown)]
         return lost
 
@@ -322,7 +322,7 @@ class RedisQueue:
 
     def _change(self, operation: str, lease: Lease, *arguments: str | int) -> Any:
         """Change the job of a lease and return the script's answer, unless the lease is lost."""
-        answer = self._run(operation, str(lease.job.id), _fence(lease.fence), *arguments)
+        answer = self._run(operation, *_shown(lease), *arguments)
         if answer is None:
             raise LeaseLostError(lease.job.id, lease.fence)
         return answer
@@ -355,6 +355,10 @@ class RedisQueue:
             raise QueueUnavailableError(
                 f"the queue's Redis gave {type(error).__name__}; see that it runs, can be reached and has memory left"
             ) from error
+
+
+def _shown(lease: Lease) -> tuple[str, str, str]:
+    return str(lease.job.id), _fence(lease.fence), lease.worker
 
 
 def _fence(fence: int) -> str:

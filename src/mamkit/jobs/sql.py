@@ -22,7 +22,7 @@ from mamkit.jobs._check import (
     check_progress,
     clip_reason,
 )
-from mamkit.jobs._claiming import is_any_there, take, wanted_jobs
+from mamkit.jobs._claiming import Claim, claim
 from mamkit.jobs._database import Database
 from mamkit.jobs._micros import micros, moment
 from mamkit.jobs._table import (
@@ -124,7 +124,7 @@ class SqlQueue:
             now = self._database.now()
             insert = (
                 self._insert(jobs)
-                .values(created_at=now, run_at=now + bindparam("delay", type_=BigInteger))
+                .values(created_at=now, run_at=now + bindparam("delay", type_=BigInteger), dated_at=now)
                 .on_conflict_do_nothing(index_elements=[jobs.c.dedupe_key], index_where=ACTIVE)
             )
             connection.execute(insert, rows)
@@ -149,17 +149,12 @@ class SqlQueue:
     ) -> list[Lease]:
         """See `CanBatch.claim_many`."""
         check_claim(worker, limit, kinds=kinds, lease=lease, before=before)
-        wanted = wanted_jobs(kinds, before)
-        if not self._database.read(lambda connection: is_any_there(connection, wanted, self._database.now())):
-            return []
-        return self._database.write(
-            lambda connection: take(connection, wanted, self._database.now(), worker=worker, limit=limit, lease=lease)
-        )
+        return claim(self._database, Claim(worker=worker, limit=limit, kinds=kinds, lease=lease, before=before))
 
     def renew(self, lease: Lease, *, by: timedelta) -> Lease:
         """See `Queue.renew`."""
         check_duration("by", by, positive=True)
-        return to_lease(self._change(lease, lambda now: {"lease_until": now + micros(by)}))
+        return to_lease(self._change(lease, lambda now: {"lease_until": now + micros(by), "dated_at": now}))
 
     def holds(self, job_id: UUID, fence: int) -> bool:
         """See `Queue.holds`."""
@@ -176,7 +171,10 @@ class SqlQueue:
 
         def complete(connection: Connection) -> list[Lease]:
             done = {"state": "done", "finished_at": self._database.now(), "reason": None}
-            ends = [(lease, update(jobs).where(held(lease.job.id, lease.fence)).values(done)) for lease in leases]
+            ends = [
+                (lease, update(jobs).where(held(lease.job.id, lease.fence, lease.worker)).values(done))
+                for lease in leases
+            ]
             return [lease for lease, end in ends if connection.execute(end).rowcount == 0]
 
         return self._database.write(complete) if leases else []
@@ -190,6 +188,7 @@ class SqlQueue:
             lambda now: {
                 "state": case((spent, "dead"), else_="waiting"),
                 "run_at": case((spent, jobs.c.run_at), else_=now + micros(delay)),
+                "dated_at": now,
                 "finished_at": case((spent, now)),
                 "reason": clip_reason(reason),
             },
@@ -206,6 +205,8 @@ class SqlQueue:
                 "state": "waiting",
                 "attempts": jobs.c.attempts - 1,
                 "run_at": now + micros(delay) if delay else jobs.c.run_at,
+                # What keeps its place waits for no clock, although that may have gone back behind it.
+                "dated_at": now if delay else case((jobs.c.run_at > now, jobs.c.run_at), else_=now),
                 **told,
             },
         )
@@ -219,8 +220,9 @@ class SqlQueue:
         check_progress(progress)
 
         def tell(connection: Connection) -> bool:
-            mine, now = held(lease.job.id, lease.fence), self._database.now()
-            due = and_(jobs.c.told_at <= now - micros(TELL_APART), jobs.c.progress < progress)
+            mine, now = held(lease.job.id, lease.fence, lease.worker), self._database.now()
+            apart = or_(jobs.c.told_at <= now - micros(TELL_APART), jobs.c.told_at > now)  # the clock has gone back
+            due = and_(apart, jobs.c.progress < progress)
             told = update(jobs).where(mine, or_(jobs.c.told_at.is_(None), due)).values(progress=progress, told_at=now)
             if connection.execute(told.returning(jobs.c.id)).one_or_none() is not None:
                 return True
@@ -253,10 +255,12 @@ class SqlQueue:
 
         def requeue(connection: Connection) -> None:
             given_up = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(["dead", "cancelled"]))
+            now = self._database.now()
             waiting = {
                 "state": "waiting",
                 "attempts": 0,
-                "run_at": self._database.now(),
+                "run_at": now,
+                "dated_at": now,
                 "reason": None,
                 "finished_at": None,
             }
@@ -348,7 +352,7 @@ class SqlQueue:
         """Change the job of a lease to `values(now)` and return its row, unless the lease is lost."""
 
         def change(connection: Connection) -> Row[Any] | None:
-            mine = update(jobs).where(held(lease.job.id, lease.fence))
+            mine = update(jobs).where(held(lease.job.id, lease.fence, lease.worker))
             return connection.execute(mine.values(values(self._database.now())).returning(jobs)).one_or_none()
 
         row = self._database.write(change)

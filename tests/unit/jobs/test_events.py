@@ -10,7 +10,7 @@ import redis
 from sqlalchemy import create_engine, text, update
 
 from mamkit.ids import uuid7
-from mamkit.jobs import JobEvent, MemoryQueue, QueueUnavailableError, Watch
+from mamkit.jobs import JobEvent, LeaseLostError, MemoryQueue, QueueUnavailableError, Watch
 from mamkit.jobs._micros import micros
 from mamkit.jobs._table import jobs
 from mamkit.jobs._watching import Memory
@@ -184,4 +184,45 @@ def test_a_table_of_an_older_mamkit_gets_what_it_lacks(tmp_path: Path) -> None:
     assert lease.job.id == job_id
     assert queue.tell(lease, 0.5)
     assert queue.get(job_id).progress == 0.5
+    engine.dispose()
+
+
+@pytest.mark.parametrize("which", ["memory", "sqlite", "redis"])
+def test_a_queue_that_is_emptied_under_its_subscribers_tells_of_what_comes_next(
+    which: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Jobs that waited, ran and had ended are gone without a word; none of them is told to stand as it did not."""
+    engine = create_engine(f"sqlite:///{tmp_path}/jobs.db")
+    queue: MemoryQueue | SqlQueue | RedisQueue
+    if which == "redis":
+        queue = request.getfixturevalue("queue")
+    elif which == "memory":
+        queue = MemoryQueue()
+    else:
+        queue = SqlQueue(engine)
+        queue.create_schema()
+    done, running, waiting = queue.enqueue(new_job(), new_job(), new_job())
+    first = claimed(queue)
+    with queue.watch() as every, queue.watch(jobs=[done, running, waiting]) as named:
+        queue.complete(first)
+        held = claimed(queue)
+        assert queue.tell(held, 0.5)
+        assert {event.job_id for event in every.wait(LONG)} <= {done, running}
+        if isinstance(queue, RedisQueue):
+            for key in queue._client.scan_iter(f"{queue._root}:*"):
+                queue._client.delete(key)
+        elif isinstance(queue, SqlQueue):
+            with engine.begin() as connection:
+                connection.execute(jobs.delete())
+        else:
+            queue._entries.clear()
+        for watch in (every, named):
+            while found := watch.wait(NOW):  # what was on its way
+                assert {event.job_id for event in found} <= {done, running}
+        with pytest.raises(LeaseLostError):
+            queue.complete(held)
+        [job_id] = queue.enqueue(new_job())
+        queue.complete(claimed(queue))
+        assert [event.job_id for event in every.wait(LONG)] == [job_id]
+        assert named.wait(NOW) == []
     engine.dispose()

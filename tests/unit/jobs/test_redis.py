@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Event
+from uuid import UUID
 
 import pytest
 import redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from mamkit.ids import uuid7
-from mamkit.jobs import InvalidJobError, QueueUnavailableError, UnsupportedServerError
+from mamkit.jobs import InvalidJobError, JobNotFoundError, LeaseLostError, QueueUnavailableError, UnsupportedServerError
 from mamkit.jobs.redis import RedisQueue
-from mamkit.testing.jobs import claimed, new_job
+from mamkit.testing.jobs import ManualClock, claimed, new_job
 from tests.redis_server import RedisServer
 
 LEASE = timedelta(seconds=30)
@@ -77,18 +79,32 @@ def test_a_purge_leaves_nothing_behind(redis_server: RedisServer) -> None:
         queue.cancel(job_id)
     assert queue.purge(finished_before=datetime.now(UTC) + LEASE) == 2500
     assert queue.claim("worker", lease=LEASE) is None
-    assert {bytes(name).rpartition(b":")[2] for name in client.scan_iter(f"{{{name}}}:*")} == {b"bell", b"sequence"}
+    assert {bytes(name).rpartition(b":")[2] for name in client.scan_iter(f"{{{name}}}:*")} == {
+        b"bell",
+        b"clock",
+        b"sequence",
+    }
     client.close()
 
 
-def test_a_claim_costs_the_same_however_many_wait(queue: RedisQueue, redis_server: RedisServer) -> None:
-    """In commands that the server runs; each of them takes a time that grows with the logarithm of the number."""
+def test_a_claim_costs_the_same_however_many_wait(redis_server: RedisServer) -> None:
+    """In commands that the server runs; each of them takes a time that grows with the logarithm of the number.
+
+    Jobs of other kinds cost nothing either, although they are more urgent: those of workers with a card, say.
+    """
     client = redis.Redis.from_url(redis_server.url)
+    queue = RedisQueue(client, name=str(uuid7()), clock=ManualClock())
+    queue.enqueue(new_job())
+    queue.complete(claimed(queue))
     costs = []
     for waiting in (10, 5000):
-        queue.enqueue(*(new_job() for _ in range(waiting)))
+        queue.enqueue(
+            *(new_job() for _ in range(waiting)), *(new_job(kind="card", priority=-1) for _ in range(waiting))
+        )
         before = commands(client)
-        queue.complete(claimed(queue))
+        lease = queue.claim("worker", kinds=["test", "other"], lease=LEASE)
+        assert lease is not None
+        queue.complete(lease)
         costs.append(commands(client) - before)
     assert costs[0] == costs[1] < 50
     client.close()
@@ -181,6 +197,52 @@ def test_jobs_of_other_kinds_are_not_waited_for(queue: RedisQueue) -> None:
 # Trouble
 
 
+def test_a_job_that_the_server_has_lost_stands_in_nobodys_way(queue: RedisQueue, redis_server: RedisServer) -> None:
+    """Thrown out by an eviction that somebody allowed: whether it waited, was delayed, ran, or had ended."""
+    client = redis.Redis.from_url(redis_server.url)
+    root = queue._root
+    lost = [
+        *queue.enqueue(new_job(priority=-1), new_job(delay=SHORT, dedupe_key="late"), new_job(priority=-1)),
+        *queue.enqueue(new_job(priority=-3), new_job(priority=-2, dedupe_key="k")),
+    ]
+    done, running = (queue.claim("worker", lease=lease) for lease in (LEASE, SHORT))
+    assert done is not None
+    assert running is not None
+    queue.complete(done)
+    for job_id in lost:
+        assert client.delete(f"{root}:job:{job_id}")
+    # Who has put such a job in finds that it is not there, and puts it in again.
+    [again] = queue.enqueue(new_job(dedupe_key="k"))
+    assert again not in lost
+    assert queue.list() == [queue.get(again)]
+    time.sleep(2 * SHORT.total_seconds())
+    assert claimed(queue).job.id == again
+    assert queue.claim("worker", lease=LEASE) is None
+    assert queue.claim_many("worker", 10, lease=LEASE) == []
+    queue.purge(finished_before=datetime.now(UTC) + LEASE)
+    assert queue.depth().counts == {"waiting": 0, "running": 1, "done": 0, "dead": 0, "cancelled": 0}
+    with pytest.raises(LeaseLostError):
+        queue.complete(running)
+    client.close()
+
+
+def test_a_server_without_memory_lets_leases_go_on_when_its_clock_goes_back(own_redis: RedisServer) -> None:
+    own_redis.options = ("--maxmemory", "6mb")
+    clock = ManualClock()
+    queue = RedisQueue.from_url(own_redis.start().url, clock=clock)
+    queue.enqueue(new_job(), new_job())
+    lease = claimed(queue)
+    with suppress(QueueUnavailableError):
+        while True:
+            queue.enqueue(*[new_job(payload={"text": "x" * 100_000}, priority=1)] * 10)
+    for step in (timedelta(seconds=5), timedelta(hours=-1), timedelta(seconds=5)):
+        clock.advance(step)
+        lease = queue.renew(lease, by=LEASE)
+    assert claimed(queue).job.priority == 0
+    queue.complete(lease)
+    queue.close()
+
+
 def test_a_server_that_is_not_there_makes_the_queue_unavailable() -> None:
     with socket.socket() as taken:  # bound and not listening: nobody answers there
         taken.bind(("127.0.0.1", 0))
@@ -233,3 +295,63 @@ def test_a_server_without_memory_takes_no_job_and_finishes_those_it_has(own_redi
     assert queue.depth().counts["waiting"] == added == len(queue.list(limit=1000))
     queue.cancel(queue.list(limit=1)[0].id)
     queue.close()
+
+
+def test_a_replica_that_became_the_master_without_the_last_writes_lets_nobody_hold_a_job_twice(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    """What it has not heard of has not been: a job that was put in, a claim whose fence it gives again, an end."""
+    own_redis.options = ("--repl-diskless-sync-delay", "0")
+    first = RedisQueue.from_url(own_redis.start().url)
+    kept, claimed_before, ended = first.enqueue(new_job(), new_job(), new_job())
+    for _ in range(2):
+        assert first.claim("before", lease=LEASE) is not None
+    own = first.claim("before", lease=LEASE)
+    assert own is not None
+    first.release(own)
+    with RedisServer(tmp_path / "replica", "--replicaof", "127.0.0.1", str(own_redis.port)) as replica:
+        with redis.Redis.from_url(replica.url) as new:
+            deadline = time.monotonic() + 30
+            while new.get("{mamkit}:jobs:sequence") != b"3":
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            new.replicaof("NO", "ONE")
+        [forgotten] = first.enqueue(new_job(dedupe_key="k"))
+        held = first.claim("before", lease=LEASE)
+        assert held is not None
+        assert (held.job.id, held.fence) == (ended, 2)
+        own_redis.kill()
+        second = RedisQueue.from_url(replica.url)
+        with pytest.raises(JobNotFoundError):
+            second.get(forgotten)
+        assert second.enqueue(new_job(dedupe_key="k")) != [forgotten]
+        again = second.claim("after", lease=LEASE)
+        assert again is not None
+        assert (again.job.id, again.fence) == (held.job.id, held.fence)
+        for attempt in (second.complete, lambda lease: second.renew(lease, by=LEASE), second.release):
+            with pytest.raises(LeaseLostError):
+                attempt(held)
+        second.complete(again)
+        assert {second.get(job_id).state for job_id in (kept, claimed_before)} == {"running"}
+        second.close()
+    first.close()
+
+
+def test_a_clock_of_the_server_that_goes_back_delays_no_job_by_as_much(redis_server: RedisServer) -> None:
+    """Set back by an hour, seen from what a client wrote before; then the server's own time goes on."""
+    name, short = str(uuid7()), timedelta(seconds=0.2)
+    ahead = RedisQueue.from_url(redis_server.url, name=name, clock=lambda: datetime.now(UTC) + timedelta(hours=1))
+    queue = RedisQueue.from_url(redis_server.url, name=name)
+    ids = ahead.enqueue(new_job(priority=-1), new_job(), new_job(delay=short))
+    assert ahead.claim("dead", lease=short) is not None
+    found: list[UUID] = []
+    deadline = time.monotonic() + 30
+    while len(found) < 3:
+        assert queue.wait(LONG)
+        assert time.monotonic() < deadline
+        if (lease := queue.claim("worker", lease=LEASE)) is not None:
+            found.append(lease.job.id)
+    assert found[0] == ids[1]
+    assert set(found) == set(ids)
+    for each in (ahead, queue):
+        each.close()

@@ -1,22 +1,26 @@
 """What is particular to `SqlQueue`; what every queue does is in tests/contract/test_jobs.py."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, Engine, NullPool, create_engine, create_mock_engine, event
 
 from mamkit.jobs import QueueUnavailableError, UnsupportedDatabaseError, _database
+from mamkit.jobs._table import jobs
 from mamkit.jobs.sql import SqlQueue
 from mamkit.testing.jobs import new_job
 from tests.servers.postgres import Postgres
 
 LEASE = timedelta(seconds=30)
+INDEXES = ("jobs_by_kind", "jobs_by_lease", "jobs_delayed")  # none of them holds a finished job
 
 
 def begin_with(statement: str) -> Callable[[str], Engine]:
@@ -110,6 +114,16 @@ def test_threads_share_an_engine_however_it_was_made(any_engine: Engine) -> None
     assert queue.depth().counts == {"waiting": 0, "running": 0, "done": len(done), "dead": 0, "cancelled": 0}
 
 
+def test_a_batch_is_added_in_few_statements(any_engine: Engine) -> None:
+    """A film of two hours has four hundred parts, and a server may be a millisecond away."""
+    queue = SqlQueue(any_engine)
+    queue.create_schema()
+    statements: list[str] = []
+    event.listen(any_engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    queue.enqueue(*(new_job(dedupe_key=f"k{number}") for number in range(400)))
+    assert len(statements) <= 4, statements
+
+
 def test_jobs_are_added_all_or_none_however_the_engine_was_made(any_engine: Engine) -> None:
     """The second row fails in the database itself."""
     queue = SqlQueue(any_engine)
@@ -180,14 +194,15 @@ def test_claims_walk_an_index_that_holds_no_finished_job(queue: SqlQueue, engine
     statements.clear()
     queue.claim("worker", kinds=["test"], lease=LEASE)
     queries = [(text, values) for text, values in statements if "jobs" in text]
-    assert len(queries) == 3  # see, give up, take
+    assert len(queries) == 2  # look, take
     with engine.connect() as connection:
         for text, values in queries:
             plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)]
             # The row that was chosen is then found by its id, which is unique.
             steps = [step for step in plan if " jobs" in step and "sqlite_autoindex_jobs_1 (id=?)" not in step]
             assert steps
-            assert all("jobs_by_urgency" in step or "jobs_by_lease" in step for step in steps), plan
+            assert all(step.startswith("SEARCH jobs USING") for step in steps), plan
+            assert all(any(f"INDEX {name} (" in step for name in INDEXES) for step in steps), plan
             assert not any("TEMP B-TREE" in step for step in plan), plan
 
 
@@ -270,11 +285,60 @@ def test_an_old_sqlite_is_refused(engine: Engine, monkeypatch: pytest.MonkeyPatc
         SqlQueue(engine)
 
 
-def test_a_batch_is_added_in_few_statements(any_engine: Engine) -> None:
-    """A film of two hours has four hundred parts, and a server may be a millisecond away."""
-    queue = SqlQueue(any_engine)
+# The server's own clock
+
+
+@pytest.mark.parametrize("which", ["sqlite", "postgresql"])
+def test_a_clock_of_the_database_that_goes_back_delays_no_job_by_as_much(
+    which: str, url: str, request: pytest.FixtureRequest
+) -> None:
+    """Set back by an hour, seen from what was written before: the clock itself cannot be moved here."""
+    database = url if which == "sqlite" else request.getfixturevalue("postgres").new_database()
+    engine = create_engine(database)
+    queue = SqlQueue(engine)
     queue.create_schema()
-    statements: list[str] = []
-    event.listen(any_engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
-    queue.enqueue(*(new_job(dedupe_key=f"k{number}") for number in range(400)))
-    assert len(statements) <= 4, statements
+    short, hour = timedelta(seconds=0.2), 3600 * 1_000_000
+    dead, waiting, delayed = queue.enqueue(new_job(priority=-1), new_job(), new_job(delay=short, priority=1))
+    assert queue.claim("dead", lease=short) is not None
+    with engine.begin() as connection:
+        moments = (jobs.c.run_at, jobs.c.dated_at, jobs.c.lease_until)
+        connection.execute(jobs.update().values({each.name: each + hour for each in moments}))
+    lease = queue.claim("worker", lease=LEASE, before=0)  # as others claim, whose leases are longer
+    assert lease is None
+    found: list[UUID] = []
+    deadline = time.monotonic() + 30
+    while len(found) < 3:
+        assert time.monotonic() < deadline
+        lease = queue.claim("worker", lease=short)
+        found += [lease.job.id] if lease is not None else []
+        if lease is not None:
+            queue.complete(lease)
+    assert found[0] == waiting
+    assert set(found) == {dead, waiting, delayed}
+    engine.dispose()
+
+
+def test_an_index_of_an_older_mamkit_is_replaced(queue: SqlQueue, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE INDEX jobs_by_urgency ON jobs (priority) WHERE state IN ('waiting', 'running')"
+        )
+        connection.exec_driver_sql("DROP INDEX jobs_by_kind")
+        connection.exec_driver_sql("DROP INDEX jobs_delayed")
+        connection.exec_driver_sql("ALTER TABLE jobs DROP COLUMN dated_at")
+    queue.create_schema()
+    with engine.begin() as connection:
+        names = {row.name for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'index'")}
+    assert "jobs_by_urgency" not in names
+    assert set(INDEXES) <= names
+
+
+def test_rows_of_an_older_mamkit_are_handed_out(queue: SqlQueue, engine: Engine) -> None:
+    """They do not say when they were set."""
+    queue.enqueue(new_job(), new_job(delay=LEASE), new_job())
+    held = queue.claim("older", lease=timedelta(microseconds=1))
+    assert held is not None
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE jobs SET dated_at = NULL")
+    leases = queue.claim_many("worker", 10, lease=LEASE)
+    assert [lease.fence for lease in leases] == [2, 1]

@@ -4,8 +4,10 @@ MAMKIT_FAULT_ROUNDS=100 tries every step; without it, every twenty-third one is,
 """
 
 import asyncio
+import copy
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
@@ -27,20 +29,25 @@ SECONDS = 8  # of a film of two segments: a first part, another one, sound and a
 EVERY = 1 if int(os.environ.get("MAMKIT_FAULT_ROUNDS", "2")) >= 100 else 23
 MOST = 400  # steps; such a film has some seventy
 PATIENCE = 60  # tries until all is done
-WAYS = ("stopped", "lost", "away", "full")
+WAYS = ("stopped", "lost", "away", "full", "forgotten")
+FORGOTTEN = 6  # steps that the queue does not know of any more, with all that it was told in them
 
 
 class Steps:
     """Counts what a worker asks of others, and interrupts it before or after one of that."""
 
-    def __init__(self, fatal: int, interrupt: Callable[[str], None], *, late: bool) -> None:
+    def __init__(
+        self, fatal: int, interrupt: Callable[[str], None], *, late: bool, remember: Callable[[], None]
+    ) -> None:
         self.taken = 0
+        self._remember = remember
         self._fatal = fatal
         self._interrupt = interrupt
         self._late = late
 
     def around(self, kind: str, ask: Callable[[], Any]) -> Any:
         self.taken += 1
+        self._remember()
         now = self.taken == self._fatal
         if now and not self._late:
             self._interrupt(kind)
@@ -92,6 +99,7 @@ class World:
         self._b = b
         self._loop = asyncio.get_running_loop()
         self.stop = threading.Event()
+        self._past: deque[Any] = deque(maxlen=FORGOTTEN)
 
     def deliver(self, report: Report) -> Ack:
         return asyncio.run_coroutine_threadsafe(self._b.publisher.take(report), self._loop).result()
@@ -122,6 +130,16 @@ class World:
             self._b.queue.cancel(job.id)
             self._b.queue.requeue(job.id)
 
+    def remember(self) -> None:
+        """Keep the queue as it is, to go back to."""
+        with self._b.queue._lock:
+            self._past.append(copy.deepcopy(self._b.queue._entries))
+
+    def fail_over(self, _: str) -> None:
+        """Let a replica become the queue that has not heard of the last steps."""
+        with self._b.queue._lock:
+            self._b.queue._entries = self._past[0]
+
     def end_leases(self) -> None:
         """Let the time of all leases be over, as it is some time after a worker was lost."""
         for job in self._b.queue.list(state="running"):
@@ -149,6 +167,7 @@ def _interruptions(world: World) -> dict[str, Callable[[str], None]]:
     return {
         "stopped": lambda _: world.stop.set(),
         "lost": world.steal,
+        "forgotten": world.fail_over,
         "away": fail("away"),
         "full": fail("full"),
     }
@@ -174,7 +193,7 @@ def test_interrupted_at_any_step_each_part_is_published_once(
                 b.zones.masters.put(master_key, b"x" * 100)
                 await b.publisher.start(version_id)
                 world = World(b)
-                steps = Steps(fatal, _interruptions(world)[how], late=late)
+                steps = Steps(fatal, _interruptions(world)[how], late=late, remember=world.remember)
                 await asyncio.to_thread(world.work, steps)
                 over = steps.taken < fatal
                 world.stop.clear()

@@ -67,7 +67,7 @@ def test_no_child_goes_on_after_a_fault(tmp_path: Path) -> None:
 
 def test_a_child_that_goes_on_may_read_no_other_file(tmp_path: Path) -> None:
     """What took it over is handed a second film: the kernel still shows it the first one only."""
-    if confinement() == "limits":
+    if confinement() in {"limits", "processes"}:
         pytest.skip("this kernel has no Landlock")
     films = [make_clip(tmp_path / name, seconds=1) for name in ("one.mp4", "two.mp4")]
     with Children(ahead=False, keep=1) as children:
@@ -76,6 +76,16 @@ def test_a_child_that_goes_on_may_read_no_other_file(tmp_path: Path) -> None:
         children.give_back(process, (films[1], Limits().memory, False))  # a parent that mistakes one for the other
         with pytest.raises(SourceUnavailableError):
             probe(films[1], children=children)
+
+
+def test_every_thread_of_a_child_that_has_opened_a_file_is_under_the_filter(tmp_path: Path) -> None:
+    if confinement() not in {"network", "processes"}:
+        pytest.skip("this kernel filters no system calls")
+    clip = make_clip(tmp_path / "film.mp4", seconds=1)
+    with Children(ahead=False, keep=1) as children:
+        probe(clip, children=children)
+        for thread in Path(f"/proc/{kept(children)}/task").iterdir():
+            assert "\nSeccomp:\t2\n" in (thread / "status").read_text()
 
 
 def kept(children: Children) -> int:

@@ -10,6 +10,7 @@ from mamkit.testing.jobs._basis import LEASE, SECOND, START, ManualClock, claime
 from mamkit.testing.jobs.adding import AddingContract
 from mamkit.testing.jobs.batches import BatchContract
 from mamkit.testing.jobs.claims import ClaimContract
+from mamkit.testing.jobs.clocks import ClockContract
 from mamkit.testing.jobs.ends import EndContract
 from mamkit.testing.jobs.events import EventContract
 from mamkit.testing.jobs.leases import LeaseContract
@@ -20,6 +21,7 @@ __all__ = [
     "SECOND",
     "START",
     "BatchContract",
+    "ClockContract",
     "EventContract",
     "ManualClock",
     "QueueContract",

@@ -99,6 +99,16 @@ class AddingContract(QueueFixtures):
         while deep:  # taken apart by hand, since comparing or dropping it whole would recurse
             deep = deep.pop()
 
+    def test_the_largest_payload_comes_back_and_a_byte_more_is_refused(self, queue: Queue) -> None:
+        """256 KiB as JSON; a character outside of ASCII takes six bytes or twelve."""
+        around = len('{"text":""}')
+        largest = {"text": "\U0001f600" + "x" * (256 * 1024 - around - 12)}
+        [job_id] = queue.enqueue(new_job(payload=largest, kind="k" * 200, dedupe_key="d" * 500))
+        assert claimed(queue).job == queue.get(job_id)
+        assert queue.get(job_id).payload == largest
+        with pytest.raises(InvalidJobError):
+            queue.enqueue(new_job(payload={"text": largest["text"] + "x"}))
+
     def test_a_second_job_with_a_taken_key_is_the_first(self, queue: Queue) -> None:
         first, other, again = queue.enqueue(new_job(dedupe_key="k"), new_job(), new_job(dedupe_key="k"))
         assert first == again != other

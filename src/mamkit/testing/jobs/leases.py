@@ -1,10 +1,14 @@
 """The part of the queue's contract about leases, and the fences that tell an old one from the newest."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
+from threading import Barrier
 
 from mamkit.ids import uuid7
-from mamkit.jobs import Lease, Queue
-from mamkit.testing.jobs._basis import LEASE, SECOND, ManualClock, QueueFixtures, claimed, new_job, refuses
+from mamkit.jobs import Lease, LeaseLostError, Queue
+from mamkit.testing.jobs._basis import LEASE, SECOND, ManualClock, QueueFixtures, claimed, new_job, refused, refuses
 
 __all__ = ["LeaseContract"]
 
@@ -88,3 +92,49 @@ class LeaseContract(QueueFixtures):
         [job_id] = queue.enqueue(new_job())
         assert not any(queue.holds(job_id, fence) for fence in (-1, 0, 1, 2**63, 10**40))
         assert not queue.holds(uuid7(), 1)
+
+    def test_a_fence_that_was_given_again_is_good_for_its_new_holder_alone(self, queue: Queue) -> None:
+        """As after a failover to a replica that did not have the first lease yet."""
+        queue.enqueue(new_job())
+        lease = claimed(queue, "second")
+        before = queue.get(lease.job.id)
+        stale = replace(lease, worker="first")
+        attempts: list[Callable[[], object]] = [
+            lambda: queue.renew(stale, by=LEASE),
+            lambda: queue.complete(stale),
+            lambda: queue.retry(stale, reason="late", delay=timedelta(0)),
+            lambda: queue.release(stale),
+            lambda: queue.bury(stale, reason="late"),
+        ]
+        for attempt in attempts:
+            refused(attempt, stale)
+        assert queue.get(lease.job.id) == before
+        queue.complete(queue.renew(lease, by=LEASE))
+
+    def test_of_two_that_complete_at_once_one_is_told_that_it_did(self, queue: Queue) -> None:
+        """And of those that complete, hand back and give up at once, too: a job has one end."""
+        for round_number in range(6):
+            [job_id] = queue.enqueue(new_job())
+            lease = claimed(queue)
+            start = Barrier(4)
+            ends: list[Callable[[], object]] = [
+                lambda: queue.complete(lease),  # noqa: B023 - called within the round
+                lambda: queue.complete(lease),  # noqa: B023
+                lambda: queue.bury(lease, reason="bad"),  # noqa: B023
+                lambda: queue.cancel(job_id),  # noqa: B023
+            ]
+
+            def end(act: Callable[[], object]) -> bool:
+                start.wait()  # noqa: B023
+                try:
+                    act()
+                except LeaseLostError:
+                    return False
+                return True
+
+            with ThreadPoolExecutor(4) as threads:
+                *leased, cancelled = threads.map(end, ends)
+            assert cancelled  # which changes nothing where the job has ended
+            state = queue.get(job_id).state
+            assert sum(leased) == (0 if state == "cancelled" else 1)
+            assert state in {"done", "dead", "cancelled"}, round_number

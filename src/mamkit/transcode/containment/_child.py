@@ -26,6 +26,7 @@ import mamkit
 from mamkit.transcode.artwork._photo import encode_thumbnails
 from mamkit.transcode.containment._ordinary import stay_ordinary
 from mamkit.transcode.containment._sandbox import allow_time, restrict_files, restrict_resources
+from mamkit.transcode.containment._system_calls import restrict_system_calls
 from mamkit.transcode.containment._wire import Message, send, to_wire
 from mamkit.transcode.encode import encode_part_here
 from mamkit.transcode.encoding.encoders import ENCODERS
@@ -137,6 +138,7 @@ def _begin(request: dict[str, Any]) -> _Voice:
     code = [*sys.path, sys.prefix, sys.base_prefix, *map(_folder, (av, mamkit))]
     card = "nvenc" in request.get("devices", {}).values()
     restrict_files(os.devnull if isinstance(given, dict) else given, code, card=card)
+    restrict_system_calls(card=card)
     return voice
 
 

@@ -2,7 +2,8 @@
 
 Memory, processor time and written bytes are bounded by the kernel on every system. On Linux the child dies with its
 parent and cannot gain privileges, and where the kernel has Landlock (since 5.13) it can read nothing but the file, its
-own code and the system's libraries, write nothing, use no TCP (since 6.7) and signal nobody (since 6.12).
+own code and the system's libraries, write nothing, use no TCP (since 6.7) and signal nobody (since 6.12). What else it
+can do to nobody is in `_system_calls`.
 """
 
 import ctypes
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["NET_SINCE", "allow_time", "landlock_version", "restrict_files", "restrict_resources"]
+__all__ = ["allow_time", "landlock_version", "restrict_files", "restrict_resources"]
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS = 38
@@ -28,7 +29,7 @@ _VERSION_FLAG = 1
 _RULE_PATH_BENEATH = 1
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _IOCTL_DEV = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 15
 _ACCESS_BY_VERSION = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # how many file rights a version of the interface knows
-NET_SINCE, _NET_BIND_AND_CONNECT = 4, 0b11
+_NET_SINCE, _NET_BIND_AND_CONNECT = 4, 0b11
 _SCOPE_SINCE, _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS = 6, 0b11
 
 # What libraries look up while they work: other libraries, and how many processors of which kind there are.
@@ -108,7 +109,7 @@ def restrict_files(source: str, code: Iterable[str], *, card: bool = False) -> b
     libc = ctypes.CDLL(None, use_errno=True)
     files = (1 << _ACCESS_BY_VERSION[min(version, max(_ACCESS_BY_VERSION))]) - 1
     handled = [files]  # an older kernel knows fewer fields of `struct landlock_ruleset_attr`
-    if version >= NET_SINCE:
+    if version >= _NET_SINCE:
         handled.append(_NET_BIND_AND_CONNECT)
     if version >= _SCOPE_SINCE:
         handled.append(_SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS)
