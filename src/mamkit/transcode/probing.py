@@ -58,9 +58,13 @@ class _Sample:
     pictures: list[av.VideoFrame] = field(default_factory=list)
     sounds: list[av.AudioFrame] = field(default_factory=list)
     problem: str = ""
+    begin: int | None = None
+    """When the first key frame is decoded: nothing before it is shown."""
 
     def add(self, packet: "av.Packet[Stream]") -> None:
         """Decode a packet."""
+        if packet.is_keyframe and self.begin is None and not self:
+            self.begin = packet.dts
         try:
             frames = packet.decode()
         except MemoryError:
@@ -114,7 +118,7 @@ def probe_here(file: Source, limits: Limits | None = None) -> MediaInfo:
             )
         timings = scan(file, usable, source)
         video = tuple(
-            _with_copying(file, source, stream, _video(stream, samples[stream.index].pictures, timings[stream.index]))
+            _with_copying(file, source, stream, _video(stream, samples[stream.index], timings[stream.index]))
             for stream in source.streams.video
             if stream.index in usable
         )
@@ -226,13 +230,14 @@ def _unusable(source: InputContainer, usable: list[int]) -> Iterator[str]:
             yield f"stream {stream.index} ({kind}, {_codec(stream)}) cannot be decoded"
 
 
-def _video(stream: av.VideoStream, frames: list[av.VideoFrame], timing: Timing) -> VideoStream:
+def _video(stream: av.VideoStream, sample: _Sample, timing: Timing) -> VideoStream:
+    frames = sample.pictures
     frame = frames[0]
     rotation, mirrored = orientation(frame)
     colours = colour(frame)
     interlaced = any(frame.interlaced_frame for frame in frames)
     rate = _frame_rate(stream, timing, interlaced=interlaced)
-    start = _start(frame.pts, stream, timing)
+    start = _start(sample.begin if frame.pts is None else frame.pts, stream, timing)
     pixel_format = frame.format
     return VideoStream(
         index=stream.index,

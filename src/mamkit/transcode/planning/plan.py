@@ -50,8 +50,6 @@ _GOPS_IN_SEGMENT = 3  # 6 s: rule 7.5
 _FIRST_AUDIO_SEGMENTS = 4  # 24 s of sound are encoded in some tenths of a second, and playback can start
 _AUDIO_SEGMENTS = 100  # ten minutes
 _EARLY_SOUND = Fraction(1, 4)  # seconds; less is how streams are multiplexed, more is meant to be heard
-_JOINED = {"mpegts", "mpeg"}  # FFmpeg's names of what is broadcast, and recorded from any moment on
-_MISSED = Fraction(5)  # seconds of broadcast without a picture to begin with, at most: ETSI TS 101 154, access points
 _LASTING = Fraction(1, 2)  # of the longest picture stream: what is shorter is no film beside it
 _NO_FRAME_OF_ITS_OWN = Fraction(1, 4)  # of a frame: what an end rounded to milliseconds may be late
 
@@ -93,9 +91,7 @@ def make_plan(
 
     The largest picture stream that lasts is shown, and every sound stream becomes a track. The output lasts as long as
     the longest of them: the last picture is held, and sound is padded with silence. It begins with the first picture;
-    where sound begins more than a quarter of a second earlier, the first picture is shown as many frames longer. Not so
-    in MPEG transport and program streams, which are cut out of something longer: there the sound of pictures that were
-    missed is left out, 5 s at most.
+    where sound begins more than a quarter of a second earlier, the first picture is shown as many frames longer.
 
     Args:
         info: The facts of the source.
@@ -131,7 +127,7 @@ def make_plan(
     origin = shown.start
     first_sound = min((stream.start for stream in info.audio), default=origin)
     early = origin - first_sound
-    if early > (_MISSED if info.container in _JOINED else _EARLY_SOUND):
+    if early > _EARLY_SOUND:
         origin -= math.ceil(early * rate) / rate
     end = max((_end(info, shown), *(_end(info, stream) for stream in info.audio)))
     subtitles = tuple(subtitle_renditions(info.subtitles))

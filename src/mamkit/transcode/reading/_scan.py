@@ -43,6 +43,12 @@ class Timing:
     """When the first packets are shown, in ticks, in order of decoding."""
     counted: bool = True
     """Whether no packet had a time so far: those of an elementary stream never have one, and are shown in turn."""
+    decoded: list[int] = field(default_factory=list)
+    """When the first packets are decoded, in ticks."""
+    sparse: bool = False
+    """Whether packets say when they are decoded and not when they are shown: in program streams, most of them."""
+    delay: int | None = None
+    """Ticks from when a picture is decoded to when it is shown, at least."""
 
     @property
     def end(self) -> Fraction | None:
@@ -60,7 +66,12 @@ class Timing:
 
     def add(self, packet: "av.Packet[Stream]") -> None:
         """Take note of a packet; those that are only decoded, or have no time where others have, are passed over."""
-        stamp = packet.dts if packet.pts is None else packet.pts
+        stamp = packet.pts
+        if packet.dts is not None:
+            if stamp is None:
+                stamp = packet.dts + (self.delay or 0)
+            else:
+                self.delay = min(stamp - packet.dts, stamp - packet.dts if self.delay is None else self.delay)
         if packet.is_discard or (stamp is None and not (self.counted and packet.duration)):
             return
         if stamp is None:
@@ -72,6 +83,9 @@ class Timing:
         self.last = end if self.last is None else max(self.last, end)
         if len(self.stamps) < _KEPT_TIMES:
             self.stamps.append(stamp)
+            if packet.dts is not None:
+                self.decoded.append(packet.dts)
+                self.sparse |= packet.pts is None
 
     def rate(self) -> Fraction | None:
         """Return packets per second, or None where there are fewer than two; gaps in a constant rate do not count."""
@@ -87,7 +101,8 @@ class Timing:
 
     def _spacing(self) -> list[int]:
         """Return the ticks from each of the first packets to the next, in order of presentation."""
-        return [b - a for a, b in itertools.pairwise(sorted(self.stamps)) if b > a]
+        stamps = self.decoded if self.sparse else self.stamps
+        return [b - a for a, b in itertools.pairwise(sorted(stamps)) if b > a]
 
     def _steady(self, spacing: list[int]) -> list[int]:
         """Return the distances that are the usual one."""
