@@ -220,7 +220,7 @@ class MediaInfo(Model):
     joins: tuple[Join, ...] = ()
     """Where the clock of a transport stream begins anew; all times are as if it went on."""
     unusable: tuple[str, ...] = ()
-    """What is left out of a preview because it cannot be decoded: one sentence a stream."""
+    """What is left out of a preview because it cannot be decoded, or its times cannot be meant: a sentence each."""
 
 
 class VideoRendition(Model):

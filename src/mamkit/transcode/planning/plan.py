@@ -176,7 +176,7 @@ def make_plan(
         parts=_parts(
             segment_count, part_segments, picture=True, sound=bool(audio), words=bool(subtitles), artwork=artwork
         ),
-        notes=(note, *notes),
+        notes=(note, *notes, *info.unusable),
     )
 
 
@@ -269,6 +269,7 @@ def _plan_sound(info: MediaInfo, audio: tuple[AudioRendition, ...], *, artwork: 
         video=(),
         audio=audio,
         parts=_parts(segment_count, _AUDIO_SEGMENTS, picture=False, sound=True, words=False, artwork=artwork),
+        notes=info.unusable,
     )
 
 

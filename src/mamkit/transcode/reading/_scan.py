@@ -15,16 +15,21 @@ import av
 from av.container import InputContainer
 from av.stream import Discard, Stream
 
+from mamkit.transcode.limits import Limits
 from mamkit.transcode.reading._input import open_source, packets
+from mamkit.transcode.reading._order import LONGEST_STILL, Islands, Stretch
 from mamkit.transcode.reading.source import Source, size_of
 
-__all__ = ["Timing", "scan"]
+__all__ = ["Timing", "longest", "scan"]
 
 _READ_THROUGH = 64 << 20  # bytes; read in well under a second
 _READ_THROUGH_BY_TABLE = 4 << 20  # bytes of a film in MP4, where seeking costs no reading
 _HEAD_PACKETS = 2_000  # of all streams: half a minute or more, and enough to measure a rate
 _BEFORE_ALL = -(1 << 40)  # microseconds: before any time that a film begins at
 _TAIL = 10  # seconds before the end that the headers promise
+_THIN = 4096  # bytes a second, sound of 32 kb/s: a large file of fewer is read through, in search of an hour of nothing
+_LASTS = 10  # seconds that the last picture before an hour of nothing may last
+_THINNEST = 32  # bytes a second: silence and black of the best codecs take more
 _KEPT_TIMES = 1_000  # first pictures of which the spacing is looked at
 _JITTER = 0.25  # of a frame
 _COARSE_JITTER = 0.5  # of a frame, for fast films on a clock of milliseconds; two ticks at most
@@ -49,6 +54,8 @@ class Timing:
     """Whether packets say when they are decoded and not when they are shown: in program streams, most of them."""
     delay: int | None = None
     """Ticks from when a picture is decoded to when it is shown, at least."""
+    within: Stretch | None = None
+    """Where the film is, if there is an hour of nothing before or after it: all else is passed over."""
 
     @property
     def end(self) -> Fraction | None:
@@ -64,8 +71,11 @@ class Timing:
         """Return whether the last packet, of the few that there are, does not say how long it lasts."""
         return bool(self.stamps) and self.last == max(self.stamps)
 
-    def add(self, packet: "av.Packet[Stream]") -> None:
-        """Take note of a packet; those that are only decoded, or have no time where others have, are passed over."""
+    def add(self, packet: "av.Packet[Stream]") -> int | None:
+        """Take note of a packet and return when it is shown, in ticks.
+
+        Those that are only decoded, have no time where others have, or are outside of the film are passed over.
+        """
         stamp = packet.pts
         if packet.dts is not None:
             if stamp is None:
@@ -73,19 +83,25 @@ class Timing:
             else:
                 self.delay = min(stamp - packet.dts, stamp - packet.dts if self.delay is None else self.delay)
         if packet.is_discard or (stamp is None and not (self.counted and packet.duration)):
-            return
+            return None
         if stamp is None:
             stamp = self.last or 0
         elif self.counted:
             self.counted, self.last = False, None
             self.stamps.clear()
-        end = stamp + (packet.duration or 0)
+        end = stamp + min(packet.duration or 0, int(LONGEST_STILL / self.tick))
+        if self.within is not None:
+            if not self.within.holds(stamp * float(self.tick)):
+                return None
+            if end * float(self.tick) > self.within.stop + _LASTS:  # up to what is left out, it says
+                end = stamp
         self.last = end if self.last is None else max(self.last, end)
         if len(self.stamps) < _KEPT_TIMES:
             self.stamps.append(stamp)
             if packet.dts is not None:
                 self.decoded.append(packet.dts)
                 self.sparse |= packet.pts is None
+        return stamp
 
     def rate(self) -> Fraction | None:
         """Return packets per second, or None where there are fewer than two; gaps in a constant rate do not count."""
@@ -127,20 +143,44 @@ def scan(file: Source, indices: Iterable[int], opened: InputContainer) -> dict[i
     large = size > (min(_READ_THROUGH, _READ_THROUGH_BY_TABLE) if by_table else _READ_THROUGH)
     with nullcontext(opened) if large and by_table and _rewound(opened) else open_source(file) as source:
         timings = _timings(source, wanted)
-        _read(source, timings, at_most=_HEAD_PACKETS if large else None)
+        islands = _read(source, timings, at_most=_HEAD_PACKETS if large else None)
         tail = _timings(source, wanted)
         found = large and _read_tail(source, tail)
     if large:
-        if not found:
+        if not found or size < _THIN * _span(timings, tail):
             with open_source(file) as source:
-                _read(source, tail, at_most=None)
-        for index, timing in tail.items():
-            timings[index].last = timings[index].last if timing.last is None else timing.last
+                timings = _timings(source, wanted)
+                islands = _read(source, timings, at_most=None)
+        else:
+            for index, timing in tail.items():
+                timings[index].last = timings[index].last if timing.last is None else timing.last
+    if len(islands) > 1:
+        with open_source(file) as source:
+            timings = _timings(source, wanted, within=islands.main())
+            _read(source, timings, at_most=None)
     return timings
 
 
-def _timings(source: InputContainer, indices: Iterable[int]) -> dict[int, Timing]:
-    return {index: Timing(tick=source.streams[index].time_base or Fraction(1)) for index in indices}
+def longest(size: int, limits: Limits) -> float:
+    """Return the seconds that a film may last: an hour more than its bytes can fill, so that a small one costs little.
+
+    Args:
+        size: Bytes of the file.
+        limits: What holds for all films.
+    """
+    return min(limits.duration.total_seconds(), LONGEST_STILL + size / _THINNEST)
+
+
+def _timings(source: InputContainer, indices: Iterable[int], within: Stretch | None = None) -> dict[int, Timing]:
+    ticks = {index: source.streams[index].time_base or Fraction(1) for index in indices}
+    return {index: Timing(tick=tick, within=within) for index, tick in ticks.items()}
+
+
+def _span(head: dict[int, Timing], tail: dict[int, Timing]) -> Fraction:
+    """Return the seconds from the first packet of a file to the end of its last one."""
+    starts = [timing.first for timing in head.values() if timing.first is not None]
+    ends = [timing.end for timing in (*head.values(), *tail.values()) if timing.end is not None]
+    return max(ends, default=Fraction(0)) - min(starts, default=Fraction(0))
 
 
 def _rewound(source: InputContainer) -> bool:
@@ -156,16 +196,22 @@ def _rewound(source: InputContainer) -> bool:
     return True
 
 
-def _read(source: InputContainer, timings: dict[int, Timing], *, at_most: int | None) -> None:
-    """Read on from where the source stands; a broken place is where the film ends."""
+def _read(source: InputContainer, timings: dict[int, Timing], *, at_most: int | None) -> Islands:
+    """Read on from where the source stands, and return where something is; a broken place is where the film ends."""
     streams: Sequence[Stream] = [source.streams[index] for index in timings]
+    seconds = {index: float(timing.tick) for index, timing in timings.items()}
+    islands = Islands()
     try:
         for packet in itertools.islice(packets(source, *streams), at_most):
-            timings[packet.stream.index].add(packet)
+            index = packet.stream.index
+            stamp = timings[index].add(packet)
+            if stamp is not None:
+                islands.add(stamp * seconds[index])
     except MemoryError:
         raise
     except av.FFmpegError:
-        return
+        pass
+    return islands
 
 
 def _read_tail(source: InputContainer, timings: dict[int, Timing]) -> bool:

@@ -1,0 +1,133 @@
+"""Timestamps that cannot be meant: lone ones that their neighbours contradict, and hours in which nothing happens.
+
+A bit that flips in a file of three seconds makes it last nine hours: whoever believes it encodes nine hours.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from mamkit.errors import MissingExtraError
+
+try:
+    import av
+    from av.stream import Stream
+except ImportError as error:
+    raise MissingExtraError("transcode", package="av") from error
+
+__all__ = ["LONGEST_STILL", "Islands", "Stretch", "in_order"]
+
+LONGEST_STILL = 3600
+"""Seconds in which nothing is seen or heard anew, at most: slides stand for so long, and then somebody goes on."""
+
+_LEAP = 10  # seconds; pictures are stored up to a second or two before others that are shown earlier
+_MOST_ISLANDS = 100  # beyond, what is new is added to the last one
+
+
+def in_order(packets: "Iterator[av.Packet[Any]]") -> "Iterator[av.Packet[Any]]":
+    """Yield packets, those of each stream in order, and mend each time that its neighbours on both sides contradict.
+
+    One that is 10 s off from both, where those two are not, takes its place between them.
+
+    Args:
+        packets: Of any streams, and one without bytes at the end of each.
+    """
+    held: dict[int, _Held] = {}
+    for packet in packets:
+        stream = packet.stream
+        before = held.get(stream.index)
+        if before is not None:
+            before.mend(packet.dts)
+            yield before.packet
+        if packet.dts is None or not packet.size:
+            held.pop(stream.index, None)
+            yield packet
+        elif before is None:
+            held[stream.index] = _Held(packet, stream)
+        else:
+            before.take(packet)
+    for last in held.values():
+        yield last.packet
+
+
+class _Held:
+    """A packet that waits for the next one of its stream."""
+
+    __slots__ = ("_leap", "_previous", "packet")
+
+    def __init__(self, packet: "av.Packet[Any]", stream: Stream) -> None:
+        self.packet = packet
+        self._leap = int(_LEAP / stream.time_base) if stream.time_base else 1 << 62
+        self._previous: int | None = None
+
+    def take(self, packet: "av.Packet[Any]") -> None:
+        self._previous, self.packet = self.packet.dts, packet
+
+    def mend(self, following: int | None) -> None:
+        """Give the packet the time of its place if the one before and the one after it agree that it has none."""
+        here, before, leap = self.packet.dts, self._previous, self._leap
+        if here is None or following is None or -leap <= following - here <= leap:
+            return
+        if before is None:
+            wrong = following < here
+        else:
+            wrong = not -leap <= here - before <= leap and -leap <= following - before <= leap
+        if wrong:
+            place = following - (self.packet.duration or 0) if before is None else (before + following) // 2
+            if self.packet.pts is not None:
+                self.packet.pts += place - here
+            self.packet.dts = place
+
+
+class Stretch(NamedTuple):
+    """A stretch of time, seconds on the container's clock."""
+
+    start: float
+    stop: float
+
+    def holds(self, time: float) -> bool:
+        """Return whether a time lies within, both ends included."""
+        return self.start <= time <= self.stop
+
+
+class Islands:
+    """The stretches of time in which things begin to be seen or heard, with more than an hour between them."""
+
+    def __init__(self) -> None:
+        self._islands: list[list[float]] = []  # of each: when its first and its last packet begin, and how many it has
+        self._last: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self._islands)
+
+    def add(self, time: float) -> None:
+        """Note a packet that is shown from a time on."""
+        here = self._last
+        if not here or not _is_near(here, time):
+            here = next((each for each in self._islands if _is_near(each, time)), [])
+            if not here:
+                if len(self._islands) < _MOST_ISLANDS:
+                    self._islands.append([time, time, 0])
+                here = self._islands[-1]
+            self._last = here
+        here[2] += 1
+        if not here[0] <= time <= here[1]:
+            here[0], here[1] = min(time, here[0]), max(time, here[1])
+            self._join(here)
+
+    def main(self) -> Stretch:
+        """Return the one with the most packets."""
+        start, stop, _ = max(self._islands, key=lambda each: each[2])
+        return Stretch(start, stop)
+
+    def _join(self, grown: list[float]) -> None:
+        """Make one of it and another that is no longer an hour away."""
+        for each in self._islands:
+            if each is not grown and (_is_near(each, grown[0]) or _is_near(each, grown[1])):
+                grown[0], grown[1] = min(each[0], grown[0]), max(each[1], grown[1])
+                grown[2] += each[2]
+                self._islands.remove(each)
+                return
+
+
+def _is_near(island: list[float], time: float) -> bool:
+    return island[0] - LONGEST_STILL <= time <= island[1] + LONGEST_STILL
