@@ -23,6 +23,7 @@ from mamkit.transcode.errors import (
 )
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import AudioStream, MediaInfo, SubtitleStream, VideoStream
+from mamkit.transcode.reading._chained import is_chained
 from mamkit.transcode.reading._colour import colour
 from mamkit.transcode.reading._copying import copyable
 from mamkit.transcode.reading._encryption import read_movie_box
@@ -31,7 +32,7 @@ from mamkit.transcode.reading._input import describe, open_source, packets
 from mamkit.transcode.reading._joined import find_joins, joined
 from mamkit.transcode.reading._orientation import orientation, pixel_shape
 from mamkit.transcode.reading._samples import movie_duration
-from mamkit.transcode.reading._scan import Timing, longest, scan
+from mamkit.transcode.reading._scan import Timing, left_out, longest, scan
 from mamkit.transcode.reading.source import Source, name_of, open_bytes, size_of
 
 __all__ = ["probe_here"]
@@ -97,11 +98,13 @@ def probe_here(file: Source, limits: Limits | None = None) -> MediaInfo:
         NoMediaError: The file is not media, or has neither picture nor sound.
         MediaEncryptedError: A track is encrypted.
         StillImageError: The file is a still image; the error says how large.
-        MediaUnsupportedError: The file is of a format that is not accepted, or has no stream of a codec that is known.
+        MediaUnsupportedError: The format is not accepted, no codec of it is known, or it is a chain of Ogg files.
         MediaTooLargeError: The file is beyond the limits.
         MediaUnreadableError: No stream of the file can be decoded.
     """
     name, limits = name_of(file), limits or Limits()
+    if is_chained(file):
+        raise MediaUnsupportedError(f"{name!r} is several Ogg recordings behind each other; upload each by itself")
     joins = find_joins(file)
     file = joined(file, joins)
     with _opened(file) as source:
@@ -229,8 +232,7 @@ def _unusable(source: InputContainer, usable: list[int], timings: dict[int, Timi
             kind = "picture" if isinstance(stream, av.VideoStream) else "sound"
             problem = "is hours away from all the rest" if stream.index in timings else "cannot be decoded"
             yield f"stream {stream.index} ({kind}, {_codec(stream)}) {problem}"
-    if any(timing.within is not None for timing in timings.values()):
-        yield "what is more than an hour away from all the rest is left out, because its times cannot be meant"
+    yield from left_out(timings.values())
 
 
 def _video(stream: av.VideoStream, sample: _Sample, timing: Timing) -> VideoStream:

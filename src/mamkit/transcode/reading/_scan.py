@@ -6,7 +6,7 @@ found that way.
 
 import itertools
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -20,7 +20,7 @@ from mamkit.transcode.reading._input import open_source, packets
 from mamkit.transcode.reading._order import LONGEST_STILL, Islands, Stretch
 from mamkit.transcode.reading.source import Source, size_of
 
-__all__ = ["Timing", "longest", "scan"]
+__all__ = ["Timing", "left_out", "longest", "scan"]
 
 _READ_THROUGH = 64 << 20  # bytes; read in well under a second
 _READ_THROUGH_BY_TABLE = 4 << 20  # bytes of a film in MP4, where seeking costs no reading
@@ -28,6 +28,7 @@ _HEAD_PACKETS = 2_000  # of all streams: half a minute or more, and enough to me
 _BEFORE_ALL = -(1 << 40)  # microseconds: before any time that a film begins at
 _TAIL = 10  # seconds before the end that the headers promise
 _THIN = 4096  # bytes a second, sound of 32 kb/s: a large file of fewer is read through, in search of an hour of nothing
+_BACK = 1  # seconds that decode times may go back: they should not at all
 _LASTS = 10  # seconds that the last picture before an hour of nothing may last
 _THINNEST = 32  # bytes a second: silence and black of the best codecs take more
 _KEPT_TIMES = 1_000  # first pictures of which the spacing is looked at
@@ -54,6 +55,10 @@ class Timing:
     """Whether packets say when they are decoded and not when they are shown: in program streams, most of them."""
     delay: int | None = None
     """Ticks from when a picture is decoded to when it is shown, at least."""
+    rewound: bool = False
+    """Whether time goes back: what is shown then has had its turn."""
+    before: int | None = None
+    """When the packet before was decoded, in ticks."""
     within: Stretch | None = None
     """Where the film is, if there is an hour of nothing before or after it: all else is passed over."""
 
@@ -78,6 +83,9 @@ class Timing:
         """
         stamp = packet.pts
         if packet.dts is not None:
+            if self.before is not None and (self.before - packet.dts) * self.tick > _BACK:
+                self.rewound = True
+            self.before = packet.dts
             if stamp is None:
                 stamp = packet.dts + (self.delay or 0)
             else:
@@ -159,6 +167,15 @@ def scan(file: Source, indices: Iterable[int], opened: InputContainer) -> dict[i
             timings = _timings(source, wanted, within=islands.main())
             _read(source, timings, at_most=None)
     return timings
+
+
+def left_out(timings: Iterable[Timing]) -> Iterator[str]:
+    """Yield a sentence on each reason for which packets are not shown."""
+    found = list(timings)
+    if any(timing.within is not None for timing in found):
+        yield "what is more than an hour away from all the rest is left out, because its times cannot be meant"
+    if any(timing.rewound for timing in found):
+        yield "time goes back in it, as in recordings that were put behind each other: what is shown twice is left out"
 
 
 def longest(size: int, limits: Limits) -> float:
