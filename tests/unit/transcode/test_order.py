@@ -1,8 +1,10 @@
 """Timestamps that cannot be meant cost nothing but the packets that have them."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -142,6 +144,19 @@ def test_no_packet_is_lost_and_none_changes_places_with_another_of_its_stream(
             ours, theirs = ([p for p in them if p.stream.index == stream.index] for them in (out, packets))
             assert len(ours) > 50
             assert list(map(id, ours)) == list(map(id, theirs))
+
+
+def test_what_comes_before_a_broken_place_is_not_lost(film: Path) -> None:
+    def broken() -> Iterator[Any]:
+        yield from packets
+        raise av.InvalidDataError(1, "broken")
+
+    with open_source(film) as container:
+        packets = list(itertools.islice(container.demux(), 50))
+        out: list[Any] = []
+        with pytest.raises(av.InvalidDataError):
+            out.extend(in_order(broken()))
+        assert {id(packet) for packet in out} == {id(packet) for packet in packets}
 
 
 @pytest.fixture(scope="module")

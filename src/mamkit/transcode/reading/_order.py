@@ -30,23 +30,29 @@ def in_order(packets: "Iterator[av.Packet[Any]]") -> "Iterator[av.Packet[Any]]":
 
     Args:
         packets: Of any streams, and one without bytes at the end of each.
+
+    Raises:
+        av.FFmpegError: There is a broken place; what comes before it was yielded.
     """
     held: dict[int, _Held] = {}
-    for packet in packets:
-        stream = packet.stream
-        before = held.get(stream.index)
-        if before is not None:
-            before.mend(packet.dts)
-            yield before.packet
-        if packet.dts is None or not packet.size:
-            held.pop(stream.index, None)
-            yield packet
-        elif before is None:
-            held[stream.index] = _Held(packet, stream)
-        else:
-            before.take(packet)
-    for last in held.values():
-        yield last.packet
+    try:
+        for packet in packets:
+            stream = packet.stream
+            before = held.get(stream.index)
+            if before is not None:
+                before.mend(packet.dts)
+                yield before.packet
+            if packet.dts is None or not packet.size:
+                held.pop(stream.index, None)
+                yield packet
+            elif before is None:
+                held[stream.index] = _Held(packet, stream)
+            else:
+                before.take(packet)
+    except av.FFmpegError:
+        yield from (last.packet for last in held.values())
+        raise
+    yield from (last.packet for last in held.values())
 
 
 class _Held:
