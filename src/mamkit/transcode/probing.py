@@ -265,6 +265,7 @@ def _video(stream: av.VideoStream, sample: _Sample, timing: Timing) -> VideoStre
         hdr_metadata=colours.metadata,
         interlaced=interlaced,
         start=start,
+        missed=max(Fraction(0), start - (start if timing.first is None else timing.first)),
         duration=_duration(start, timing, last=min(1 / rate, _LONGEST_LAST_PICTURE)),
         bit_rate=stream.bit_rate or None,
     )

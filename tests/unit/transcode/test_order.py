@@ -8,7 +8,7 @@ from typing import Any
 
 import av
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mamkit.transcode import MediaTooLargeError, make_plan
@@ -62,20 +62,19 @@ def shown(path: Path) -> list[int]:
     return numbers(encode(path, plan, [*parts_of_one_segment(plan), *sound]), plan.video[0].name)
 
 
-@pytest.mark.parametrize("kind", [8, 9])  # of the tags of sound and of pictures
-@pytest.mark.parametrize("place", ["byte 4", "byte 7"])  # 20 minutes, and 4 to 20 days
-def test_one_timestamp_that_flips_costs_nothing(tmp_path: Path, kind: int, place: str) -> None:
+@pytest.mark.parametrize(("kind", "byte"), [(8, 7), (9, 4)])  # days in the sound, and 20 minutes in the pictures
+def test_one_timestamp_that_flips_costs_nothing(tmp_path: Path, kind: int, byte: int) -> None:
     film = clip(tmp_path / "clip.flv")
     data = bytearray(film.read_bytes())
     chosen = [at for at in tags(data) if data[at] == kind][40]
-    data[chosen + int(place[-1])] ^= 0x12
+    data[chosen + byte] ^= 0x12
     film.write_bytes(data)
     info = probe_here(film)
     assert float(info.duration) == pytest.approx(3, abs=0.1)
     assert shown(film)[:75] == list(range(75))
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mkv", "wmv", "ts"])
+@pytest.mark.parametrize("suffix", ["mp4", "wmv", "ts"])
 def test_a_last_picture_after_nine_hours_is_left_out(tmp_path: Path, suffix: str) -> None:
     film = late(clip(tmp_path / "clip.mkv"), tmp_path / f"late.{suffix}", lambda kind, n: kind == "video" and n == 74)
     info = probe_here(film)
@@ -130,6 +129,7 @@ def test_a_picture_stands_for_an_hour_at_most(tmp_path: Path) -> None:
     assert caught.value.quantity == "seconds"
 
 
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(0, 140), st.integers(-(1 << 40), 1 << 40)), max_size=10))
 def test_no_packet_is_lost_and_none_changes_places_with_another_of_its_stream(
     film: Path, flips: list[tuple[int, int]]
