@@ -20,6 +20,7 @@ LONGEST_STILL = 3600
 """Seconds in which nothing is seen or heard anew, at most: slides stand for so long, and then somebody goes on."""
 
 _LEAP = 10  # seconds; pictures are stored up to a second or two before others that are shown earlier
+_FAR = 1 << 62  # ticks; with twice as many, times would not fit into 64 bits
 _MOST_ISLANDS = 100  # beyond, what is new is added to the last one
 
 
@@ -78,9 +79,10 @@ class _Held:
         else:
             wrong = not -leap <= here - before <= leap and -leap <= following - before <= leap
         if wrong:
-            place = following - (self.packet.duration or 0) if before is None else (before + following) // 2
+            place = max(-_FAR, following - (self.packet.duration or 0)) if before is None else (before + following) // 2
             if self.packet.pts is not None:
-                self.packet.pts += place - here
+                ahead = self.packet.pts - here
+                self.packet.pts = place + (ahead if -leap <= ahead <= leap else 0)
             self.packet.dts = place
 
 

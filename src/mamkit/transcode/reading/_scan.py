@@ -28,6 +28,7 @@ _HEAD_PACKETS = 2_000  # of all streams: half a minute or more, and enough to me
 _BEFORE_ALL = -(1 << 40)  # microseconds: before any time that a film begins at
 _TAIL = 10  # seconds before the end that the headers promise
 _THIN = 4096  # bytes a second, sound of 32 kb/s: a large file of fewer is read through, in search of an hour of nothing
+_FAR = 1 << 62  # ticks: later than anything
 _BACK = 1  # seconds that decode times may go back: they should not at all
 _LASTS = 10  # seconds that the last picture before an hour of nothing may last
 _THINNEST = 32  # bytes a second: silence and black of the best codecs take more
@@ -53,14 +54,23 @@ class Timing:
     """When the first packets are decoded, in ticks."""
     sparse: bool = False
     """Whether packets say when they are decoded and not when they are shown: in program streams, most of them."""
-    delay: int | None = None
+    delay: int = _FAR
     """Ticks from when a picture is decoded to when it is shown, at least."""
     rewound: bool = False
     """Whether time goes back: what is shown then has had its turn."""
-    before: int | None = None
+    before: int = -_FAR
     """When the packet before was decoded, in ticks."""
     within: Stretch | None = None
     """Where the film is, if there is an hour of nothing before or after it: all else is passed over."""
+
+    seconds: float = field(init=False)
+    """The same as `tick`, for what is done with each packet."""
+    _back: int = field(init=False)
+    _longest: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.seconds = float(self.tick)
+        self._back, self._longest = int(_BACK / self.tick), int(LONGEST_STILL / self.tick)
 
     @property
     def end(self) -> Fraction | None:
@@ -83,13 +93,13 @@ class Timing:
         """
         stamp = packet.pts
         if packet.dts is not None:
-            if self.before is not None and (self.before - packet.dts) * self.tick > _BACK:
+            if self.before - packet.dts > self._back:
                 self.rewound = True
             self.before = packet.dts
             if stamp is None:
-                stamp = packet.dts + (self.delay or 0)
-            else:
-                self.delay = min(stamp - packet.dts, stamp - packet.dts if self.delay is None else self.delay)
+                stamp = packet.dts + (self.delay if self.delay < _FAR else 0)
+            elif stamp - packet.dts < self.delay:
+                self.delay = stamp - packet.dts
         if packet.is_discard or (stamp is None and not (self.counted and packet.duration)):
             return None
         if stamp is None:
@@ -97,11 +107,11 @@ class Timing:
         elif self.counted:
             self.counted, self.last = False, None
             self.stamps.clear()
-        end = stamp + min(packet.duration or 0, int(LONGEST_STILL / self.tick))
+        end = stamp + min(packet.duration or 0, self._longest)
         if self.within is not None:
-            if not self.within.holds(stamp * float(self.tick)):
+            if not self.within.holds(stamp * self.seconds):
                 return None
-            if end * float(self.tick) > self.within.stop + _LASTS:  # up to what is left out, it says
+            if end * self.seconds > self.within.stop + _LASTS:  # up to what is left out, it says
                 end = stamp
         self.last = end if self.last is None else max(self.last, end)
         if len(self.stamps) < _KEPT_TIMES:
@@ -216,14 +226,13 @@ def _rewound(source: InputContainer) -> bool:
 def _read(source: InputContainer, timings: dict[int, Timing], *, at_most: int | None) -> Islands:
     """Read on from where the source stands, and return where something is; a broken place is where the film ends."""
     streams: Sequence[Stream] = [source.streams[index] for index in timings]
-    seconds = {index: float(timing.tick) for index, timing in timings.items()}
     islands = Islands()
     try:
         for packet in itertools.islice(packets(source, *streams), at_most):
-            index = packet.stream.index
-            stamp = timings[index].add(packet)
+            timing = timings[packet.stream.index]
+            stamp = timing.add(packet)
             if stamp is not None:
-                islands.add(stamp * seconds[index])
+                islands.add(stamp * timing.seconds)
     except MemoryError:
         raise
     except av.FFmpegError:
