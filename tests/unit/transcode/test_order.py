@@ -101,6 +101,25 @@ def test_of_a_film_torn_apart_the_longer_piece_is_shown_and_that_is_said(tmp_pat
         assert shown(film) == left
 
 
+def test_a_cluster_of_which_the_time_flips_is_left_out(tmp_path: Path) -> None:
+    """Matroska has one clock for all that is seen and heard within a second or five."""
+    film = make_clip(
+        tmp_path / "clip.mkv", seconds=3, width=160, height=96, picture=numbered,
+        container_options={"cluster_time_limit": "1000"},
+    )  # fmt: skip
+    data = bytearray(film.read_bytes())
+    clusters = [at for at in range(len(data)) if data[at : at + 4] == b"\x1f\x43\xb6\x75"]  # RFC 9559 section 5.1.3
+    at = data.index(b"\xe7\x82", clusters[1])  # its timestamp, of two bytes: section 5.1.3.1
+    data[at + 2] ^= 0x80  # half a minute
+    film.write_bytes(data)
+    info = probe_here(film)
+    assert float(info.duration) == pytest.approx(3, abs=0.1)
+    assert "left out" in info.unusable[0]
+    seen = set(shown(film))
+    assert {*range(12), *range(60, 75)} <= seen
+    assert 40 < len(seen) < 75, sorted(seen)
+
+
 def test_a_stream_that_is_hours_away_is_left_out_and_named(tmp_path: Path) -> None:
     film = late(clip(tmp_path / "clip.mkv"), tmp_path / "late.mkv", lambda kind, _: kind == "audio")
     info = probe_here(film)

@@ -14,12 +14,14 @@ try:
 except ImportError as error:
     raise MissingExtraError("transcode", package="av") from error
 
-__all__ = ["LONGEST_STILL", "Islands", "Stretch", "in_order"]
+__all__ = ["LEAP", "LONGEST_STILL", "Islands", "Stretch", "in_order"]
 
 LONGEST_STILL = 3600
 """Seconds in which nothing is seen or heard anew, at most: slides stand for so long, and then somebody goes on."""
 
-_LEAP = 10  # seconds; pictures are stored up to a second or two before others that are shown earlier
+LEAP = 10
+"""Seconds that times may be out of order: pictures are stored a second or two before others that are shown earlier."""
+
 _FAR = 1 << 62  # ticks; with twice as many, times would not fit into 64 bits
 _MOST_ISLANDS = 100  # beyond, what is new is added to the last one
 
@@ -63,7 +65,7 @@ class _Held:
 
     def __init__(self, packet: "av.Packet[Any]", stream: Stream) -> None:
         self.packet = packet
-        self._leap = int(_LEAP / stream.time_base) if stream.time_base else 1 << 62
+        self._leap = int(LEAP / stream.time_base) if stream.time_base else 1 << 62
         self._previous: int | None = None
 
     def take(self, packet: "av.Packet[Any]") -> None:
@@ -98,9 +100,14 @@ class Stretch(NamedTuple):
 
 
 class Islands:
-    """The stretches of time in which things begin to be seen or heard, with more than an hour between them."""
+    """The stretches of time in which things begin to be seen or heard, with nothing for long between them.
 
-    def __init__(self) -> None:
+    Args:
+        apart: Seconds between two, at least.
+    """
+
+    def __init__(self, apart: float = LONGEST_STILL) -> None:
+        self._apart = apart
         self._islands: list[list[float]] = []  # of each: when its first and its last packet begin, and how many it has
         self._last: list[float] = []
 
@@ -110,8 +117,8 @@ class Islands:
     def add(self, time: float) -> None:
         """Note a packet that is shown from a time on."""
         here = self._last
-        if not here or not _is_near(here, time):
-            here = next((each for each in self._islands if _is_near(each, time)), [])
+        if not here or not self._is_near(here, time):
+            here = next((each for each in self._islands if self._is_near(each, time)), [])
             if not here:
                 if len(self._islands) < _MOST_ISLANDS:
                     self._islands.append([time, time, 0])
@@ -130,12 +137,11 @@ class Islands:
     def _join(self, grown: list[float]) -> None:
         """Make one of it and another that is no longer an hour away."""
         for each in self._islands:
-            if each is not grown and (_is_near(each, grown[0]) or _is_near(each, grown[1])):
+            if each is not grown and (self._is_near(each, grown[0]) or self._is_near(each, grown[1])):
                 grown[0], grown[1] = min(each[0], grown[0]), max(each[1], grown[1])
                 grown[2] += each[2]
                 self._islands.remove(each)
                 return
 
-
-def _is_near(island: list[float], time: float) -> bool:
-    return island[0] - LONGEST_STILL <= time <= island[1] + LONGEST_STILL
+    def _is_near(self, island: list[float], time: float) -> bool:
+        return island[0] - self._apart <= time <= island[1] + self._apart

@@ -17,7 +17,7 @@ from av.stream import Discard, Stream
 
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.reading._input import open_source, packets
-from mamkit.transcode.reading._order import LONGEST_STILL, Islands, Stretch
+from mamkit.transcode.reading._order import LEAP, LONGEST_STILL, Islands, Stretch
 from mamkit.transcode.reading.source import Source, size_of
 
 __all__ = ["Timing", "left_out", "longest", "scan"]
@@ -172,6 +172,10 @@ def scan(file: Source, indices: Iterable[int], opened: InputContainer) -> dict[i
         else:
             for index, timing in tail.items():
                 timings[index].last = timings[index].last if timing.last is None else timing.last
+    if any(timing.rewound for timing in timings.values()):  # where time goes back, a gap is none that was meant
+        with open_source(file) as source:
+            timings = _timings(source, wanted)
+            islands = _read(source, timings, at_most=None, apart=LEAP)
     if len(islands) > 1:
         with open_source(file) as source:
             timings = _timings(source, wanted, within=islands.main())
@@ -183,7 +187,7 @@ def left_out(timings: Iterable[Timing]) -> Iterator[str]:
     """Yield a sentence on each reason for which packets are not shown."""
     found = list(timings)
     if any(timing.within is not None for timing in found):
-        yield "what is more than an hour away from all the rest is left out, because its times cannot be meant"
+        yield "what is far away in time from all the rest is left out, because its times cannot be meant"
     if any(timing.rewound for timing in found):
         yield "time goes back in it, as in recordings that were put behind each other: what is shown twice is left out"
 
@@ -223,10 +227,12 @@ def _rewound(source: InputContainer) -> bool:
     return True
 
 
-def _read(source: InputContainer, timings: dict[int, Timing], *, at_most: int | None) -> Islands:
+def _read(
+    source: InputContainer, timings: dict[int, Timing], *, at_most: int | None, apart: float = LONGEST_STILL
+) -> Islands:
     """Read on from where the source stands, and return where something is; a broken place is where the film ends."""
     streams: Sequence[Stream] = [source.streams[index] for index in timings]
-    islands = Islands()
+    islands = Islands(apart)
     try:
         for packet in itertools.islice(packets(source, *streams), at_most):
             timing = timings[packet.stream.index]
