@@ -167,6 +167,15 @@ def test_no_packet_is_lost_and_none_changes_places_with_another_of_its_stream(
             assert list(map(id, ours)) == list(map(id, theirs))
 
 
+def test_no_packet_waits_for_another_unless_it_leaps(tmp_path: Path) -> None:
+    """Where sound goes on for long after its one picture, that is handed on at once."""
+    film = make_clip(tmp_path / "clip.mkv", times=[Fraction(0), Fraction(9)], seconds=20)
+    with open_source(film) as container:
+        plain = [(packet.stream.index, packet.dts) for packet in container.demux()]
+    with open_source(film) as container:
+        assert [(packet.stream.index, packet.dts) for packet in in_order(container.demux())] == plain
+
+
 def test_what_comes_before_a_broken_place_is_not_lost(film: Path) -> None:
     def broken() -> Iterator[Any]:
         yield from packets
@@ -174,6 +183,7 @@ def test_what_comes_before_a_broken_place_is_not_lost(film: Path) -> None:
 
     with open_source(film) as container:
         packets = list(itertools.islice(container.demux(), 50))
+        packets[-1].dts = packets[-1].pts = 1 << 40  # and the next one would tell what to think of that
         out: list[Any] = []
         with pytest.raises(av.InvalidDataError):
             out.extend(in_order(broken()))

@@ -10,7 +10,6 @@ from mamkit.errors import MissingExtraError
 
 try:
     import av
-    from av.stream import Stream
 except ImportError as error:
     raise MissingExtraError("transcode", package="av") from error
 
@@ -22,14 +21,14 @@ LONGEST_STILL = 3600
 LEAP = 10
 """Seconds that times may be out of order: pictures are stored a second or two before others that are shown earlier."""
 
-_FAR = 1 << 62  # ticks; with twice as many, times would not fit into 64 bits
 _MOST_ISLANDS = 100  # beyond, what is new is added to the last one
 
 
 def in_order(packets: "Iterator[av.Packet[Any]]") -> "Iterator[av.Packet[Any]]":
     """Yield packets, those of each stream in order, and mend each time that its neighbours on both sides contradict.
 
-    One that is 10 s off from both, where those two are not, takes its place between them.
+    One that is 10 s off from both, where those two are not, takes its place between them. No other has to wait for the
+    next one of its stream, which may be far away in the file.
 
     Args:
         packets: Of any streams, and one without bytes at the end of each.
@@ -37,55 +36,49 @@ def in_order(packets: "Iterator[av.Packet[Any]]") -> "Iterator[av.Packet[Any]]":
     Raises:
         av.FFmpegError: There is a broken place; what comes before it was yielded.
     """
-    held: dict[int, _Held] = {}
+    held: dict[int, _Held] = {}  # by stream: a packet that leaps, until the next one tells what to think of it
+    last: dict[int, int] = {}
+    leaps: dict[int, int] = {}
     try:
         for packet in packets:
-            stream = packet.stream
-            before = held.get(stream.index)
-            if before is not None:
-                before.mend(packet.dts)
-                yield before.packet
-            if packet.dts is None or not packet.size:
-                held.pop(stream.index, None)
+            index, time = packet.stream.index, packet.dts
+            if waiting := held.pop(index, None):
+                waiting.mend(time, leaps[index])
+                last[index] = waiting.packet.dts or 0
+                yield waiting.packet
+            if time is None or not packet.size:
                 yield packet
-            elif before is None:
-                held[stream.index] = _Held(packet, stream)
-            else:
-                before.take(packet)
+                continue
+            before = last.get(index)
+            last[index] = time
+            if before is None:
+                leaps[index] = int(LEAP / (packet.stream.time_base or 1))
+            elif not -leaps[index] <= time - before <= leaps[index]:
+                held[index] = _Held(packet, before)
+                continue
+            yield packet
     except av.FFmpegError:
-        yield from (last.packet for last in held.values())
+        yield from (waiting.packet for waiting in held.values())
         raise
-    yield from (last.packet for last in held.values())
+    yield from (waiting.packet for waiting in held.values())
 
 
-class _Held:
-    """A packet that waits for the next one of its stream."""
+class _Held(NamedTuple):
+    """A packet that is far from the one before it in its stream."""
 
-    __slots__ = ("_leap", "_previous", "packet")
+    packet: "av.Packet[Any]"
+    before: int
 
-    def __init__(self, packet: "av.Packet[Any]", stream: Stream) -> None:
-        self.packet = packet
-        self._leap = int(LEAP / stream.time_base) if stream.time_base else 1 << 62
-        self._previous: int | None = None
-
-    def take(self, packet: "av.Packet[Any]") -> None:
-        self._previous, self.packet = self.packet.dts, packet
-
-    def mend(self, following: int | None) -> None:
-        """Give the packet the time of its place if the one before and the one after it agree that it has none."""
-        here, before, leap = self.packet.dts, self._previous, self._leap
-        if here is None or following is None or -leap <= following - here <= leap:
+    def mend(self, following: int | None, leap: int) -> None:
+        """Give the packet the time of its place if the next one is where the one before was."""
+        here = self.packet.dts
+        if here is None or following is None or not -leap <= following - self.before <= leap:
             return
-        if before is None:
-            wrong = following < here
-        else:
-            wrong = not -leap <= here - before <= leap and -leap <= following - before <= leap
-        if wrong:
-            place = max(-_FAR, following - (self.packet.duration or 0)) if before is None else (before + following) // 2
-            if self.packet.pts is not None:
-                ahead = self.packet.pts - here
-                self.packet.pts = place + (ahead if -leap <= ahead <= leap else 0)
-            self.packet.dts = place
+        place = (self.before + following) // 2
+        if self.packet.pts is not None:
+            ahead = self.packet.pts - here
+            self.packet.pts = place + (ahead if -leap <= ahead <= leap else 0)
+        self.packet.dts = place
 
 
 class Stretch(NamedTuple):
