@@ -73,7 +73,7 @@ class MediaEncryptedError(MediaError):
 
 
 class MediaUnsupportedError(MediaError):
-    """The file is of a kind that is not accepted: a still image, a codec without a decoder, a picture of one pixel."""
+    """The file is of a kind that is not accepted: a still image, several Oggs in one, an unknown codec, one pixel."""
 
     code = "transcode.media_unsupported"
 

@@ -150,6 +150,8 @@ class VideoStream(Model):
     interlaced: bool = False
     start: Fraction = Fraction(0)
     """Presentation time of the first frame, seconds on the container's clock."""
+    missed: Fraction = Fraction(0)
+    """Seconds before that of which there are pictures, but none that can be decoded without those before."""
     duration: Fraction | None = None
     """Seconds from the first frame to the end of the last, if known."""
     bit_rate: int | None = None
@@ -220,7 +222,7 @@ class MediaInfo(Model):
     joins: tuple[Join, ...] = ()
     """Where the clock of a transport stream begins anew; all times are as if it went on."""
     unusable: tuple[str, ...] = ()
-    """What is left out of a preview because it cannot be decoded: one sentence a stream."""
+    """What is left out of a preview because it cannot be decoded, or its times cannot be meant: a sentence each."""
 
 
 class VideoRendition(Model):

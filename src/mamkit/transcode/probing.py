@@ -23,15 +23,16 @@ from mamkit.transcode.errors import (
 )
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import AudioStream, MediaInfo, SubtitleStream, VideoStream
+from mamkit.transcode.reading._chained import is_chained
 from mamkit.transcode.reading._colour import colour
 from mamkit.transcode.reading._copying import copyable
 from mamkit.transcode.reading._encryption import read_movie_box
 from mamkit.transcode.reading._image import shown_size
 from mamkit.transcode.reading._input import describe, open_source, packets
 from mamkit.transcode.reading._joined import find_joins, joined
-from mamkit.transcode.reading._orientation import orientation
+from mamkit.transcode.reading._orientation import orientation, pixel_shape
 from mamkit.transcode.reading._samples import movie_duration
-from mamkit.transcode.reading._scan import Timing, scan
+from mamkit.transcode.reading._scan import Timing, left_out, longest, scan
 from mamkit.transcode.reading.source import Source, name_of, open_bytes, size_of
 
 __all__ = ["probe_here"]
@@ -48,7 +49,6 @@ _SLOWEST = Fraction(1, 1000)  # frames per second; a slide for longer than a qua
 _LONGEST_LAST_PICTURE = Fraction(1, 5)  # seconds that a last picture without a duration of its own is shown
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 8: "7.1"}
 _MOST_SAMPLES_A_SECOND = 1 << 22  # more is a lie: DSD512 comes out of its decoder at 2.8 million
-_STRANGEST_PIXEL = 16  # a sample aspect ratio beyond this, or below its inverse, is a mistake
 
 
 @dataclass(slots=True)
@@ -58,9 +58,13 @@ class _Sample:
     pictures: list[av.VideoFrame] = field(default_factory=list)
     sounds: list[av.AudioFrame] = field(default_factory=list)
     problem: str = ""
+    begin: int | None = None
+    """When the first key frame is decoded: nothing before it is shown."""
 
     def add(self, packet: "av.Packet[Stream]") -> None:
         """Decode a packet."""
+        if packet.is_keyframe and self.begin is None and not self:
+            self.begin = packet.dts
         try:
             frames = packet.decode()
         except MemoryError:
@@ -94,11 +98,13 @@ def probe_here(file: Source, limits: Limits | None = None) -> MediaInfo:
         NoMediaError: The file is not media, or has neither picture nor sound.
         MediaEncryptedError: A track is encrypted.
         StillImageError: The file is a still image; the error says how large.
-        MediaUnsupportedError: The file is of a format that is not accepted, or has no stream of a codec that is known.
+        MediaUnsupportedError: The format is not accepted, no codec of it is known, or it is a chain of Ogg files.
         MediaTooLargeError: The file is beyond the limits.
         MediaUnreadableError: No stream of the file can be decoded.
     """
     name, limits = name_of(file), limits or Limits()
+    if is_chained(file):
+        raise MediaUnsupportedError(f"{name!r} is several Ogg recordings behind each other; upload each by itself")
     joins = find_joins(file)
     file = joined(file, joins)
     with _opened(file) as source:
@@ -113,8 +119,9 @@ def probe_here(file: Source, limits: Limits | None = None) -> MediaInfo:
                 detail=next((sample.problem for sample in samples.values() if sample.problem), ""),
             )
         timings = scan(file, usable, source)
+        usable = [index for index in usable if timings[index].within is None or timings[index].stamps]
         video = tuple(
-            _with_copying(file, source, stream, _video(stream, samples[stream.index].pictures, timings[stream.index]))
+            _with_copying(file, source, stream, _video(stream, samples[stream.index], timings[stream.index]))
             for stream in source.streams.video
             if stream.index in usable
         )
@@ -129,7 +136,7 @@ def probe_here(file: Source, limits: Limits | None = None) -> MediaInfo:
         ends = [*(_end(stream) for stream in video), *(_end(stream) for stream in audio)]
         start, duration = min(starts), max(ends) - min(starts)
         _check(name, "pixels", max((stream.width * stream.height for stream in video), default=0), limits.pixels)
-        _check(name, "seconds", float(duration), limits.duration.total_seconds())
+        _check(name, "seconds", float(duration), longest(size_of(file), limits))
         return MediaInfo(
             container=source.format.name,
             size=size_of(file),
@@ -141,7 +148,7 @@ def probe_here(file: Source, limits: Limits | None = None) -> MediaInfo:
             subtitles=tuple(_subtitles(stream) for stream in source.streams.subtitles),
             cover_art=any(_is_cover_art(stream) for stream in source.streams.video),
             joins=joins,
-            unusable=tuple(_unusable(source, usable)),
+            unusable=tuple(_unusable(source, usable, timings)),
         )
 
 
@@ -219,20 +226,23 @@ def _read_on(
             return
 
 
-def _unusable(source: InputContainer, usable: list[int]) -> Iterator[str]:
+def _unusable(source: InputContainer, usable: list[int], timings: dict[int, Timing]) -> Iterator[str]:
     for stream in (*source.streams.video, *source.streams.audio):
         if stream.index not in usable and not _is_cover_art(stream):
             kind = "picture" if isinstance(stream, av.VideoStream) else "sound"
-            yield f"stream {stream.index} ({kind}, {_codec(stream)}) cannot be decoded"
+            problem = "is hours away from all the rest" if stream.index in timings else "cannot be decoded"
+            yield f"stream {stream.index} ({kind}, {_codec(stream)}) {problem}"
+    yield from left_out(timings.values())
 
 
-def _video(stream: av.VideoStream, frames: list[av.VideoFrame], timing: Timing) -> VideoStream:
+def _video(stream: av.VideoStream, sample: _Sample, timing: Timing) -> VideoStream:
+    frames = sample.pictures
     frame = frames[0]
     rotation, mirrored = orientation(frame)
     colours = colour(frame)
     interlaced = any(frame.interlaced_frame for frame in frames)
     rate = _frame_rate(stream, timing, interlaced=interlaced)
-    start = _start(frame.pts, stream, timing)
+    start = _start(sample.begin if frame.pts is None else frame.pts, stream, timing)
     pixel_format = frame.format
     return VideoStream(
         index=stream.index,
@@ -240,7 +250,7 @@ def _video(stream: av.VideoStream, frames: list[av.VideoFrame], timing: Timing) 
         profile=stream.profile,
         width=frame.width,
         height=frame.height,
-        sample_aspect_ratio=_pixel_shape(stream),
+        sample_aspect_ratio=pixel_shape(stream),
         rotation=rotation,
         mirrored=mirrored,
         frame_rate=rate,
@@ -255,6 +265,7 @@ def _video(stream: av.VideoStream, frames: list[av.VideoFrame], timing: Timing) 
         hdr_metadata=colours.metadata,
         interlaced=interlaced,
         start=start,
+        missed=max(Fraction(0), start - (start if timing.first is None else timing.first)),
         duration=_duration(start, timing, last=min(1 / rate, _LONGEST_LAST_PICTURE)),
         bit_rate=stream.bit_rate or None,
     )
@@ -329,6 +340,8 @@ def _until_the_movie_ends(
 
 def _start(pts: int | None, stream: Stream, timing: Timing) -> Fraction:
     """Return when the first frame is shown, in doubt when the first packet is."""
+    if timing.within is not None and (pts is None or not timing.within.holds(float(pts * timing.tick))):
+        return timing.first or Fraction(0)
     if pts is not None:
         return pts * timing.tick
     if stream.start_time is not None:
@@ -359,13 +372,6 @@ def _frame_rate(stream: av.VideoStream, timing: Timing, *, interlaced: bool) -> 
             if abs(claim - measured) <= measured * _TRUSTED_RATE:
                 return claim
     return max(measured.limit_denominator(1001), _SLOWEST)
-
-
-def _pixel_shape(stream: av.VideoStream) -> Fraction:
-    ratio = stream.sample_aspect_ratio
-    if not ratio or not Fraction(1, _STRANGEST_PIXEL) <= ratio <= _STRANGEST_PIXEL:
-        return Fraction(1)
-    return ratio
 
 
 def _codec(stream: Stream) -> str:

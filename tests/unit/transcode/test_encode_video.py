@@ -26,7 +26,8 @@ from mamkit.transcode._events import EncodedSegment
 from mamkit.transcode.encode import encode_part_here
 from mamkit.transcode.encoding import _video as video
 from mamkit.transcode.encoding._pictures import PictureSegments
-from mamkit.transcode.planning.plan import frame_range
+from mamkit.transcode.planning.plan import frame_range, make_plan
+from mamkit.transcode.probing import probe_here
 from tests.media_factory import CORNERS, make_clip
 from tests.unit.transcode.tree import Tree, encode, plan_for, rgb
 
@@ -373,3 +374,44 @@ def test_sizes_that_stand_behind_the_largest_do_so_from_the_priority_that_was_gi
     thread.join()
     given, behind = found
     assert behind == min(given + 5, 19)
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mpg"])
+def test_a_recording_cut_between_key_frames_holds_its_first_picture_under_all_of_its_sound(
+    tmp_path: Path, suffix: str
+) -> None:
+    """Parts encoded apart agree on that."""
+    whole = make_clip(
+        tmp_path / f"whole.{suffix}", seconds=8, width=160, height=96, picture=numbered, codec="mpeg2video", gop=100,
+        audio_codec="mp2", options={"b": "150k"},
+    )  # fmt: skip
+    data = whole.read_bytes()
+    unit = {"ts": 188, "mpg": 2048}[suffix]
+    head = data[: 3 * 188] if suffix == "ts" else b""  # the tables, which a broadcast repeats
+    cut = tmp_path / f"cut.{suffix}"
+    cut.write_bytes(head + data[len(data) // unit // 32 * unit :])
+    info = probe_here(cut)
+    missed = info.video[0].start - info.audio[0].start
+    assert missed > 1
+    plan = make_plan(info)
+    assert info.duration <= plan.duration < info.duration + Fraction(1, 10)
+    tree = encode(cut, plan, [*parts_of_one_segment(plan), *(part for part in plan.parts if part.kind == "audio")])
+    shown = numbers(tree, plan.video[0].name)
+    first = shown[0]
+    expected = [first] * (len(shown) - (199 - first)) + list(range(first + 1, 200))
+    assert shown == pytest.approx(expected, abs=1)  # in a program stream few pictures say when they are shown
+    assert shown.count(first) == pytest.approx(missed * 25, abs=2)
+    assert max(map(abs, tree.sound()[: int(missed * 48_000)])) > 0.1
+
+
+def test_pictures_of_which_few_say_when_they_are_shown_are_all_shown(tmp_path: Path) -> None:
+    clip = make_clip(
+        tmp_path / "clip.mpg", seconds=3, width=160, height=96, picture=numbered, codec="mpeg2video", gop=100,
+        audio=False,
+    )  # fmt: skip
+    with av.open(str(clip)) as film:
+        film.flags &= ~1  # FFmpeg's guesses
+        assert sum(packet.pts is None for packet in film.demux(video=0) if packet.size) > 50
+    plan = plan_for(clip)
+    assert not probe_here(clip).video[0].variable_frame_rate
+    assert numbers(encode(clip, plan, video_parts(plan))) == list(range(75))

@@ -149,11 +149,27 @@ def test_sound_that_begins_much_earlier_is_heard() -> None:
     assert ((1 - plan.origin) * 25).denominator == 1
 
 
-def test_sound_of_pictures_that_a_recording_of_a_broadcast_missed_is_left_out() -> None:
-    """Unless it goes on for longer than a broadcast may be without a picture to begin with."""
+def test_sound_of_pictures_that_a_recording_missed_is_heard_too() -> None:
+    """Broadcasts are cut at any packet: what goes with the sound cannot be decoded before the next key frame."""
+    for container, late in (("mpegts", 2), ("mpeg", 5), ("mpegts", 9)):
+        shown = picture(start=Fraction(late), missed=Fraction(late), duration=Fraction(10 - late))
+        found = film(shown, sound()).model_copy(update={"container": container})
+        assert make_plan(found).origin == 0
+        alone = make_plan(film(shown).model_copy(update={"container": container}))
+        assert alone.origin == 0
+        assert alone.duration == 10
+    assert make_plan(film(picture(start=Fraction(1), missed=Fraction(1, 5)))).origin == 1
+
+
+def test_sound_before_a_broadcast_that_goes_on_as_much_longer_without_sound_is_left_out_and_that_is_said() -> None:
+    """Pictures are sent before the sound that goes with them: both ends of a recording have one of them alone."""
     for container, late, origin in (("mpegts", 2, 2), ("mpeg", 5, 5), ("mpegts", 6, 0), ("matroska,webm", 2, 0)):
         found = film(picture(start=Fraction(late)), sound()).model_copy(update={"container": container})
-        assert make_plan(found).origin == origin
+        plan = make_plan(found)
+        assert plan.origin == origin
+        assert any("sound are left out" in note for note in plan.notes) == bool(origin)
+    whole = film(picture(start=Fraction(2), duration=Fraction(8)), sound()).model_copy(update={"container": "mpegts"})
+    assert make_plan(whole).origin == 0
 
 
 def test_each_sound_stream_becomes_a_track() -> None:

@@ -326,3 +326,15 @@ def test_pictures_beside_which_something_unheard_of_stands_are_shown_upright(tmp
                 camera.mux(tagged)
     info = probe_here(tmp_path / "camera.mov")
     assert (info.video[0].rotation, info.video[0].width, info.video[0].height) == (90, 128, 72)
+
+
+@pytest.mark.parametrize("suffix", ["mpg", "mkv"])
+def test_recordings_behind_each_other_that_cannot_be_joined_are_not_shortened_silently(
+    tmp_path: Path, suffix: str
+) -> None:
+    clip = make_clip(tmp_path / f"clip.{suffix}", seconds=3, codec="mpeg2video", audio_codec="mp2")
+    assert not probe_here(clip).unusable
+    both = tmp_path / f"both.{suffix}"
+    both.write_bytes(2 * clip.read_bytes())
+    [sentence] = probe_here(both).unusable
+    assert "shown twice is left out" in sentence

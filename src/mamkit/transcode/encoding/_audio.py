@@ -40,10 +40,11 @@ def encode_audio(source: Source, plan: Plan, part: Part) -> Generator[Event, Non
             track = tracks[rendition.stream] = _Track(plan, rendition, part)
             encoder = stack.enter_context(track.segments.encoder)
             yield EncodedInit(encoder.init, encoder.header)
+        stop = plan.origin + plan.duration  # what is said to come later was not planned: its time cannot be meant
         start = None if part.start == 0 else plan.origin + min(track.start for track in tracks.values())
         decoded = stack.enter_context(closing(decode_from(source, list(tracks), start)))
         for count, (stream, time, frame) in enumerate(decoded):
-            if isinstance(frame, av.AudioFrame):
+            if isinstance(frame, av.AudioFrame) and time <= stop:
                 yield from tracks[stream].push(time - plan.origin, frame)
             if count % _FRAMES_PER_BEAT == 0:
                 yield sum((track.done for track in tracks.values()), Fraction(0)) / len(tracks)

@@ -132,7 +132,8 @@ def _decode(
     turn: Orientation | None = None
     standardise: Standardiser | None = None
     pictures = _pictures(source, plan.video_stream, _start(plan, frames), EARLY / plan.frame_rate, finished)
-    relative = ((time - plan.origin, picture) for time, picture in pictures)
+    stop = plan.origin + plan.duration  # what is said to come later was not planned: its time cannot be meant
+    relative = ((time - plan.origin, picture) for time, picture in pictures if time <= stop)
     for number, picture in sample(deinterlaced(relative), frames, plan.frame_rate):
         if turn is None or standardise is None:
             turn = orientation(picture)

@@ -50,7 +50,7 @@ _GOPS_IN_SEGMENT = 3  # 6 s: rule 7.5
 _FIRST_AUDIO_SEGMENTS = 4  # 24 s of sound are encoded in some tenths of a second, and playback can start
 _AUDIO_SEGMENTS = 100  # ten minutes
 _EARLY_SOUND = Fraction(1, 4)  # seconds; less is how streams are multiplexed, more is meant to be heard
-_JOINED = {"mpegts", "mpeg"}  # FFmpeg's names of what is broadcast, and recorded from any moment on
+_BROADCAST = {"mpegts", "mpeg"}  # FFmpeg's names of what is broadcast, and recorded from any moment to any other
 _MISSED = Fraction(5)  # seconds of broadcast without a picture to begin with, at most: ETSI TS 101 154, access points
 _LASTING = Fraction(1, 2)  # of the longest picture stream: what is shorter is no film beside it
 _NO_FRAME_OF_ITS_OWN = Fraction(1, 4)  # of a frame: what an end rounded to milliseconds may be late
@@ -93,9 +93,9 @@ def make_plan(
 
     The largest picture stream that lasts is shown, and every sound stream becomes a track. The output lasts as long as
     the longest of them: the last picture is held, and sound is padded with silence. It begins with the first picture;
-    where sound begins more than a quarter of a second earlier, the first picture is shown as many frames longer. Not so
-    in MPEG transport and program streams, which are cut out of something longer: there the sound of pictures that were
-    missed is left out, 5 s at most.
+    where sound, or a picture that cannot be decoded, begins more than a quarter of a second earlier, the first one that
+    can is shown as many frames longer. Only where a broadcast was cut so that it has sound alone at its beginning and
+    pictures alone at its end, that sound is left out, 5 s at most.
 
     Args:
         info: The facts of the source.
@@ -128,15 +128,11 @@ def make_plan(
     rate = output_rate(shown.frame_rate, variable=shown.variable_frame_rate)
     gop_frames = round(_GOP * rate)
     segment_frames = _GOPS_IN_SEGMENT * gop_frames
-    origin = shown.start
-    first_sound = min((stream.start for stream in info.audio), default=origin)
-    early = origin - first_sound
-    if early > (_MISSED if info.container in _JOINED else _EARLY_SOUND):
-        origin -= math.ceil(early * rate) / rate
+    origin, problem = _origin(info, shown, rate)
     end = max((_end(info, shown), *(_end(info, stream) for stream in info.audio)))
     subtitles = tuple(subtitle_renditions(info.subtitles))
     renditions = _renditions(ladder, display_size(shown), rate, codecs)
-    notes: list[str] = []
+    notes: list[str] = [problem] if problem else []
     if without_base_layer(shown):
         notes.append("colours come out wrong, because it is Dolby Vision without a base layer for others")
     if hdr:
@@ -180,7 +176,7 @@ def make_plan(
         parts=_parts(
             segment_count, part_segments, picture=True, sound=bool(audio), words=bool(subtitles), artwork=artwork
         ),
-        notes=(note, *notes),
+        notes=(note, *notes, *info.unusable),
     )
 
 
@@ -225,6 +221,22 @@ def display_size(stream: VideoStream) -> tuple[int, int]:
     """Return width and height of a picture as it is shown: pixels made square by their width, then turned upright."""
     width, height = max(1, round(stream.width * stream.sample_aspect_ratio)), stream.height
     return (height, width) if stream.rotation in (90, 270) else (width, height)
+
+
+def _origin(info: MediaInfo, shown: VideoStream, rate: Fraction) -> tuple[Fraction, str]:
+    """Return when a film begins, a whole number of frames before its first picture, and what that leaves out."""
+    missed = shown.missed
+    spans = [(stream.start, _end(info, stream)) for stream in info.audio]
+    spans.append((shown.start - missed, _end(info, shown)))
+    sound, stop = min(start for start, _ in spans), max(stop for _, stop in spans)
+    longest = max(stop - start for start, stop in spans)
+    early = shown.start - missed - sound
+    problem = ""
+    if info.container in _BROADCAST and _EARLY_SOUND < early <= _MISSED and stop - sound > longest + _EARLY_SOUND:
+        problem = f"{float(early):.1f} s of sound are left out that go with pictures before the first one"
+    else:
+        missed += max(Fraction(0), early)
+    return shown.start - (math.ceil(missed * rate) / rate if missed > _EARLY_SOUND else 0), problem
 
 
 def _shown(info: MediaInfo) -> VideoStream | None:
@@ -273,6 +285,7 @@ def _plan_sound(info: MediaInfo, audio: tuple[AudioRendition, ...], *, artwork: 
         video=(),
         audio=audio,
         parts=_parts(segment_count, _AUDIO_SEGMENTS, picture=False, sound=True, words=False, artwork=artwork),
+        notes=info.unusable,
     )
 
 

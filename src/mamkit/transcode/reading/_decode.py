@@ -157,8 +157,9 @@ def _packets(
 class _Clock:
     """Tells the time of frames, also of those that have no presentation time.
 
-    Where there are decode times only: pictures come out in the order in which they are shown, and as many as went in,
-    so that the earliest decode time that is not used yet is the time of the next one.
+    Pictures come out in the order in which they are shown, and as many as went in. So the earliest decode time that is
+    not used yet is that of the next one, but for a delay that is the same for all: it is known from those that have
+    both times, and none where there are decode times only.
 
     Args:
         stream: The stream of the frames.
@@ -166,8 +167,11 @@ class _Clock:
     """
 
     def __init__(self, stream: AvStream, *, trusted: bool) -> None:
-        self._trusted = trusted or isinstance(stream, av.AudioStream)
+        self._is_sound = isinstance(stream, av.AudioStream)
+        self._trusted = trusted or self._is_sound
         self._decode_times: list[int] = []
+        self._delay = 0
+        self._begun = False
         self._unit = stream.time_base or Fraction(1, av.time_base)
         self._next = stream.start_time * self._unit if stream.start_time is not None else Fraction(0)
         rate = stream.average_rate or stream.guessed_rate if isinstance(stream, av.VideoStream) else None
@@ -175,8 +179,11 @@ class _Clock:
 
     def announce(self, packet: "av.Packet[Any]") -> None:
         """Note a packet that goes into the decoder."""
-        missing = packet.pts is None or not self._trusted
-        if missing and packet.dts is not None and len(self._decode_times) < _MOST_UNUSED_TIMES:
+        if packet.is_keyframe and not self._begun:
+            self._begun = True
+            self._decode_times.clear()  # of a recording that is cut between key frames, none of those before is shown
+        wanted = packet.pts is None or not self._is_sound  # a packet may be several frames of sound
+        if wanted and packet.dts is not None and len(self._decode_times) < _MOST_UNUSED_TIMES:
             heapq.heappush(self._decode_times, packet.dts)
 
     def strike_out(self) -> None:
@@ -186,9 +193,14 @@ class _Clock:
 
     def time(self, frame: av.VideoFrame | av.AudioFrame) -> Fraction:
         """Return the presentation time of the next frame that came out, seconds on the container's clock."""
+        self._begun = True
         stamp = frame.pts if self._trusted else None
-        if stamp is None and self._decode_times:
-            stamp = heapq.heappop(self._decode_times)
+        if (stamp is None or not self._is_sound) and self._decode_times:
+            decoded = heapq.heappop(self._decode_times)
+            if stamp is None:
+                stamp = decoded + self._delay
+            else:
+                self._delay = stamp - decoded
         time = self._next if stamp is None else stamp * self._unit
         length = Fraction(frame.samples, frame.sample_rate) if isinstance(frame, av.AudioFrame) else self._frame
         self._next = time + length

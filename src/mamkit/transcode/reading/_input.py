@@ -19,6 +19,7 @@ from mamkit.transcode.errors import (
 )
 from mamkit.transcode.reading._animation import is_animated
 from mamkit.transcode.reading._encryption import is_encrypted
+from mamkit.transcode.reading._order import in_order
 from mamkit.transcode.reading._signatures import SIGNATURE_BYTES, image_format, looks_like_media, looks_like_still_image
 from mamkit.transcode.reading.source import Source, name_of, open_bytes, size_of
 
@@ -201,6 +202,8 @@ def open_image(source: Source) -> InputContainer:
 def packets(container: InputContainer, *streams: Stream) -> "Iterator[av.Packet[Any]]":
     """Yield the packets of some streams from where the container stands, and an empty one for each at the end.
 
+    Lone timestamps that cannot be meant are mended (`in_order`).
+
     Args:
         container: An open source.
         streams: Which of its streams; all if none is named.
@@ -209,7 +212,7 @@ def packets(container: InputContainer, *streams: Stream) -> "Iterator[av.Packet[
         av.FFmpegError: There is a broken place.
     """
     try:
-        yield from container.demux(*streams)
+        yield from in_order(container.demux(*streams))
     except IndexError:
         # Some containers have streams that show up in the middle. PyAV 18.1 has none of their packets, but may try to
         # empty their decoders at the end, and does not find them.

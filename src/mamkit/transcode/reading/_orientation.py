@@ -2,6 +2,7 @@
 
 import math
 import struct
+from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from mamkit.errors import MissingExtraError
@@ -12,8 +13,9 @@ try:
 except ImportError as error:
     raise MissingExtraError("transcode", package="av") from error
 
-__all__ = ["Orientation", "exif_orientation", "orientation"]
+__all__ = ["Orientation", "exif_orientation", "orientation", "pixel_shape"]
 
+_STRANGEST_PIXEL = 16  # a sample aspect ratio beyond this, or below its inverse, is a mistake
 
 _QUARTERS: tuple[Literal[0], Literal[90], Literal[180], Literal[270]] = (0, 90, 180, 270)
 
@@ -82,3 +84,11 @@ _EXIF = {
     7: Orientation(270, mirrored=True),
     8: Orientation(270, mirrored=False),
 }
+
+
+def pixel_shape(stream: av.VideoStream) -> Fraction:
+    """Return the width of a pixel over its height: 1 where what the file says is a mistake."""
+    ratio = stream.sample_aspect_ratio
+    if not ratio or not Fraction(1, _STRANGEST_PIXEL) <= ratio <= _STRANGEST_PIXEL:
+        return Fraction(1)
+    return ratio

@@ -6,7 +6,7 @@ found that way.
 
 import itertools
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,16 +15,23 @@ import av
 from av.container import InputContainer
 from av.stream import Discard, Stream
 
+from mamkit.transcode.limits import Limits
 from mamkit.transcode.reading._input import open_source, packets
+from mamkit.transcode.reading._order import LEAP, LONGEST_STILL, Islands, Stretch
 from mamkit.transcode.reading.source import Source, size_of
 
-__all__ = ["Timing", "scan"]
+__all__ = ["Timing", "left_out", "longest", "scan"]
 
 _READ_THROUGH = 64 << 20  # bytes; read in well under a second
 _READ_THROUGH_BY_TABLE = 4 << 20  # bytes of a film in MP4, where seeking costs no reading
 _HEAD_PACKETS = 2_000  # of all streams: half a minute or more, and enough to measure a rate
 _BEFORE_ALL = -(1 << 40)  # microseconds: before any time that a film begins at
 _TAIL = 10  # seconds before the end that the headers promise
+_THIN = 4096  # bytes a second, sound of 32 kb/s: a large file of fewer is read through, in search of an hour of nothing
+_FAR = 1 << 62  # ticks: later than anything
+_BACK = 1  # seconds that decode times may go back: they should not at all
+_LASTS = 10  # seconds that the last picture before an hour of nothing may last
+_THINNEST = 32  # bytes a second: silence and black of the best codecs take more
 _KEPT_TIMES = 1_000  # first pictures of which the spacing is looked at
 _JITTER = 0.25  # of a frame
 _COARSE_JITTER = 0.5  # of a frame, for fast films on a clock of milliseconds; two ticks at most
@@ -43,6 +50,27 @@ class Timing:
     """When the first packets are shown, in ticks, in order of decoding."""
     counted: bool = True
     """Whether no packet had a time so far: those of an elementary stream never have one, and are shown in turn."""
+    decoded: list[int] = field(default_factory=list)
+    """When the first packets are decoded, in ticks."""
+    sparse: bool = False
+    """Whether packets say when they are decoded and not when they are shown: in program streams, most of them."""
+    delay: int = _FAR
+    """Ticks from when a picture is decoded to when it is shown, at least."""
+    rewound: bool = False
+    """Whether time goes back: what is shown then has had its turn."""
+    before: int = -_FAR
+    """When the packet before was decoded, in ticks."""
+    within: Stretch | None = None
+    """Where the film is, if there is an hour of nothing before or after it: all else is passed over."""
+
+    seconds: float = field(init=False)
+    """The same as `tick`, for what is done with each packet."""
+    _back: int = field(init=False)
+    _longest: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.seconds = float(self.tick)
+        self._back, self._longest = int(_BACK / self.tick), int(LONGEST_STILL / self.tick)
 
     @property
     def end(self) -> Fraction | None:
@@ -58,20 +86,40 @@ class Timing:
         """Return whether the last packet, of the few that there are, does not say how long it lasts."""
         return bool(self.stamps) and self.last == max(self.stamps)
 
-    def add(self, packet: "av.Packet[Stream]") -> None:
-        """Take note of a packet; those that are only decoded, or have no time where others have, are passed over."""
-        stamp = packet.dts if packet.pts is None else packet.pts
+    def add(self, packet: "av.Packet[Stream]") -> int | None:
+        """Take note of a packet and return when it is shown, in ticks.
+
+        Those that are only decoded, have no time where others have, or are outside of the film are passed over.
+        """
+        stamp = packet.pts
+        if packet.dts is not None:
+            if self.before - packet.dts > self._back:
+                self.rewound = True
+            self.before = packet.dts
+            if stamp is None:
+                stamp = packet.dts + (self.delay if self.delay < _FAR else 0)
+            elif stamp - packet.dts < self.delay:
+                self.delay = stamp - packet.dts
         if packet.is_discard or (stamp is None and not (self.counted and packet.duration)):
-            return
+            return None
         if stamp is None:
             stamp = self.last or 0
         elif self.counted:
             self.counted, self.last = False, None
             self.stamps.clear()
-        end = stamp + (packet.duration or 0)
+        end = stamp + min(packet.duration or 0, self._longest)
+        if self.within is not None:
+            if not self.within.holds(stamp * self.seconds):
+                return None
+            if end * self.seconds > self.within.stop + _LASTS:  # up to what is left out, it says
+                end = stamp
         self.last = end if self.last is None else max(self.last, end)
         if len(self.stamps) < _KEPT_TIMES:
             self.stamps.append(stamp)
+            if packet.dts is not None:
+                self.decoded.append(packet.dts)
+                self.sparse |= packet.pts is None
+        return stamp
 
     def rate(self) -> Fraction | None:
         """Return packets per second, or None where there are fewer than two; gaps in a constant rate do not count."""
@@ -87,7 +135,8 @@ class Timing:
 
     def _spacing(self) -> list[int]:
         """Return the ticks from each of the first packets to the next, in order of presentation."""
-        return [b - a for a, b in itertools.pairwise(sorted(self.stamps)) if b > a]
+        stamps = self.decoded if self.sparse else self.stamps
+        return [b - a for a, b in itertools.pairwise(sorted(stamps)) if b > a]
 
     def _steady(self, spacing: list[int]) -> list[int]:
         """Return the distances that are the usual one."""
@@ -112,20 +161,57 @@ def scan(file: Source, indices: Iterable[int], opened: InputContainer) -> dict[i
     large = size > (min(_READ_THROUGH, _READ_THROUGH_BY_TABLE) if by_table else _READ_THROUGH)
     with nullcontext(opened) if large and by_table and _rewound(opened) else open_source(file) as source:
         timings = _timings(source, wanted)
-        _read(source, timings, at_most=_HEAD_PACKETS if large else None)
+        islands = _read(source, timings, at_most=_HEAD_PACKETS if large else None)
         tail = _timings(source, wanted)
         found = large and _read_tail(source, tail)
     if large:
-        if not found:
+        if not found or size < _THIN * _span(timings, tail):
             with open_source(file) as source:
-                _read(source, tail, at_most=None)
-        for index, timing in tail.items():
-            timings[index].last = timings[index].last if timing.last is None else timing.last
+                timings = _timings(source, wanted)
+                islands = _read(source, timings, at_most=None)
+        else:
+            for index, timing in tail.items():
+                timings[index].last = timings[index].last if timing.last is None else timing.last
+    if any(timing.rewound for timing in timings.values()):  # where time goes back, a gap is none that was meant
+        with open_source(file) as source:
+            timings = _timings(source, wanted)
+            islands = _read(source, timings, at_most=None, apart=LEAP)
+    if len(islands) > 1:
+        with open_source(file) as source:
+            timings = _timings(source, wanted, within=islands.main())
+            _read(source, timings, at_most=None)
     return timings
 
 
-def _timings(source: InputContainer, indices: Iterable[int]) -> dict[int, Timing]:
-    return {index: Timing(tick=source.streams[index].time_base or Fraction(1)) for index in indices}
+def left_out(timings: Iterable[Timing]) -> Iterator[str]:
+    """Yield a sentence on each reason for which packets are not shown."""
+    found = list(timings)
+    if any(timing.within is not None for timing in found):
+        yield "what is far away in time from all the rest is left out, because its times cannot be meant"
+    if any(timing.rewound for timing in found):
+        yield "time goes back in it, as in recordings that were put behind each other: what is shown twice is left out"
+
+
+def longest(size: int, limits: Limits) -> float:
+    """Return the seconds that a film may last: an hour more than its bytes can fill, so that a small one costs little.
+
+    Args:
+        size: Bytes of the file.
+        limits: What holds for all films.
+    """
+    return min(limits.duration.total_seconds(), LONGEST_STILL + size / _THINNEST)
+
+
+def _timings(source: InputContainer, indices: Iterable[int], within: Stretch | None = None) -> dict[int, Timing]:
+    ticks = {index: source.streams[index].time_base or Fraction(1) for index in indices}
+    return {index: Timing(tick=tick, within=within) for index, tick in ticks.items()}
+
+
+def _span(head: dict[int, Timing], tail: dict[int, Timing]) -> Fraction:
+    """Return the seconds from the first packet of a file to the end of its last one."""
+    starts = [timing.first for timing in head.values() if timing.first is not None]
+    ends = [timing.end for timing in (*head.values(), *tail.values()) if timing.end is not None]
+    return max(ends, default=Fraction(0)) - min(starts, default=Fraction(0))
 
 
 def _rewound(source: InputContainer) -> bool:
@@ -141,16 +227,23 @@ def _rewound(source: InputContainer) -> bool:
     return True
 
 
-def _read(source: InputContainer, timings: dict[int, Timing], *, at_most: int | None) -> None:
-    """Read on from where the source stands; a broken place is where the film ends."""
+def _read(
+    source: InputContainer, timings: dict[int, Timing], *, at_most: int | None, apart: float = LONGEST_STILL
+) -> Islands:
+    """Read on from where the source stands, and return where something is; a broken place is where the film ends."""
     streams: Sequence[Stream] = [source.streams[index] for index in timings]
+    islands = Islands(apart)
     try:
         for packet in itertools.islice(packets(source, *streams), at_most):
-            timings[packet.stream.index].add(packet)
+            timing = timings[packet.stream.index]
+            stamp = timing.add(packet)
+            if stamp is not None:
+                islands.add(stamp * timing.seconds)
     except MemoryError:
         raise
     except av.FFmpegError:
-        return
+        pass
+    return islands
 
 
 def _read_tail(source: InputContainer, timings: dict[int, Timing]) -> bool:
