@@ -1,6 +1,5 @@
 """Running an ASGI application as a process: on a port of its own, or on a socket that its parent opened."""
 
-import asyncio
 import os
 import signal
 import socket
@@ -8,11 +7,14 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-
-import uvicorn
-from litestar import Litestar
+from typing import TYPE_CHECKING
 
 from mamkit.errors import MamkitError
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from litestar import Litestar
 
 __all__ = ["PortInUseError", "listen", "serve", "stop_with_parent"]
 
@@ -56,7 +58,9 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: Litestar, listener: socket.socket, *, protocol: Callable[..., asyncio.Protocol] | None = None) -> None:
+def serve(
+    app: "Litestar", listener: socket.socket, *, protocol: "Callable[..., asyncio.Protocol] | None" = None
+) -> None:
     """Serve until SIGTERM or SIGINT, then let open requests end.
 
     Args:
@@ -66,6 +70,8 @@ def serve(app: Litestar, listener: socket.socket, *, protocol: Callable[..., asy
     """
     # Whoever is in front keeps idle connections for some time, and sends the next request into one. If that is closed
     # at this moment, a POST fails that nobody may repeat; so we wait longer than they do.
+    import uvicorn  # noqa: PLC0415 - who only listens, for a child process, needs no server
+
     config = uvicorn.Config(
         app,
         http=protocol or "auto",  # type: ignore[arg-type]

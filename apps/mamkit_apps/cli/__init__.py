@@ -6,7 +6,6 @@ import sys
 from importlib import import_module
 from types import FrameType
 
-import mamkit
 from mamkit.errors import MamkitError, MissingExtraError
 
 try:
@@ -54,7 +53,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(mamkit.__version__, prog_name="mamkit")
+@click.version_option(package_name="mamkit", prog_name="mamkit")  # looked up when asked for
 def cli() -> None:
     """Your own video platform."""
 

@@ -1,20 +1,21 @@
 """`mamkit user …`: the accounts of an installation."""
 
-import asyncio
 import json
 import secrets
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 
 from mamkit.clock import utc_now
 from mamkit_apps.cli._installation import DATA_DIR, load_settings
-from mamkit_apps.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from mamkit_apps.settings import ServiceSettings
 
 __all__ = ["commands"]
 
@@ -36,6 +37,8 @@ def users() -> None:
 @DATA_DIR
 def add(*, email: str, role: str, password_stdin: bool, data_dir: Path | None) -> None:
     """Make an account."""
+    import asyncio
+
     asyncio.run(_add_user(load_settings(data_dir), email, role, _password(from_stdin=password_stdin)))
     click.echo(f"{email} is {role}")
 
@@ -49,7 +52,9 @@ def _password(*, from_stdin: bool) -> str:
     return password
 
 
-async def _add_user(settings: ServiceSettings, email: str, role: str, password: str) -> None:
+async def _add_user(settings: "ServiceSettings", email: str, role: str, password: str) -> None:
+    import asyncio
+
     from mamkit.auth import ROLES, PasswordHasher, check_strength
     from mamkit_apps.wiring import migrate
 
@@ -69,6 +74,8 @@ async def _add_user(settings: ServiceSettings, email: str, role: str, password: 
 @DATA_DIR
 def list_users(*, as_json: bool, data_dir: Path | None) -> None:
     """List the accounts, oldest first, with their roles."""
+    import asyncio
+
     found = asyncio.run(_each_user(load_settings(data_dir)))
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
@@ -195,6 +202,8 @@ def _change(
     end_sessions: bool = False,
 ) -> None:
     """Change an account, and write down that it was done from the command line."""
+    import asyncio
+
     settings = load_settings(data_dir)
     user_id = asyncio.run(_changed(settings, email, action, detail, change))
     if end_sessions:
@@ -202,7 +211,7 @@ def _change(
 
 
 async def _changed(
-    settings: ServiceSettings,
+    settings: "ServiceSettings",
     email: str,
     action: str,
     detail: dict[str, str],
@@ -223,7 +232,7 @@ async def _changed(
         return user_id
 
 
-def _end_sessions(settings: ServiceSettings, user_id: UUID) -> None:
+def _end_sessions(settings: "ServiceSettings", user_id: UUID) -> None:
     from mamkit.auth import Sessions
     from mamkit.auth.sql import SqlSessionStore
     from mamkit.catalog import sync_engine
@@ -237,7 +246,7 @@ def _end_sessions(settings: ServiceSettings, user_id: UUID) -> None:
         engine.dispose()
 
 
-async def _each_user(settings: ServiceSettings) -> list[dict[str, Any]]:
+async def _each_user(settings: "ServiceSettings") -> list[dict[str, Any]]:
     from sqlalchemy import select
 
     from mamkit.catalog import Catalog, User, roles_of

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from mamkit_apps.terminal import bytes_text, progress_bar
 
@@ -92,6 +90,9 @@ def _print(report: "Report", *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report.as_json()))
         return
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("step", "time", "bytes", "", box=None, header_style="bold", pad_edge=False)
     for column in table.columns[1:3]:
         column.justify = "right"

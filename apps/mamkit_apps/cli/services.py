@@ -1,6 +1,5 @@
 """`mamkit up`, and `mamkit api`, `edge`, `worker`: all services, or one."""
 
-import asyncio
 import logging
 import socket
 import time
@@ -95,6 +94,8 @@ def worker(*, stop_with_parent: bool, encoder: Literal["auto", "cpu", "nvenc"] |
 @click.option("--edge-port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 def up(*, data_dir: Path, host: str, api_port: int, edge_port: int) -> None:
     """Run API, edge and a worker on this machine until Ctrl-C."""
+    import asyncio
+
     from mamkit_apps.supervisor import Services
 
     fresh = not (data_dir / "mamkit.db").exists()

@@ -55,7 +55,7 @@ def sign(
 ) -> None:
     """Print a signed URL of KEY, or a Set-Cookie value. Whoever has it may do what it grants."""
     from mamkit.signing import Grant
-    from mamkit_apps.wiring import url_signer
+    from mamkit_apps.zones import url_signer
 
     try:
         network = None if address is None else ip_network(address)
@@ -84,7 +84,7 @@ def sign(
 def verify(*, url: str, method: str, address: str | None, data_dir: Path | None) -> None:
     """Print what a signed URL grants, as JSON. Status 1, and why, if it would be refused."""
     from mamkit.signing import find_token
-    from mamkit_apps.wiring import url_signer
+    from mamkit_apps.zones import url_signer
 
     parts = urlsplit(url)
     start = parts.path.find("/s/")  # the base URL may have a path of its own
