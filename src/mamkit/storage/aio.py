@@ -33,6 +33,7 @@ class Threads:
 
     def __init__(self, count: int) -> None:
         self._executor = ThreadPoolExecutor(count, thread_name_prefix="mamkit-storage")
+        self._fed = ThreadPoolExecutor(count, thread_name_prefix="mamkit-storage-fed")
 
     async def run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking call in a thread and return what it returns.
@@ -55,11 +56,12 @@ class Threads:
                 close(job.result())
             raise
 
-    async def feed(
-        self, stop: Callable[[], object], call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """As `run`, for a call that waits for this loop: if the task is cancelled, `stop` tells it not to."""
-        job = self._submit(call, *args, **kwargs)
+    async def feed(self, stop: Callable[[], object], call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `run`, for a call that waits for this loop: if the task is cancelled, `stop` tells it not to.
+
+        It has a thread beside those of `run`, for which what it waits for may wait in turn.
+        """
+        job = self._fed.submit(contextvars.copy_context().run, partial(call, *args, **kwargs))
         return await _outcome(job, cancel=lambda: job.cancel() or bool(stop()))
 
     async def finish(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -69,6 +71,7 @@ class Threads:
     def close(self) -> None:
         """End the threads when they have done what was begun."""
         self._executor.shutdown(wait=False)
+        self._fed.shutdown(wait=False)
 
     def _submit(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         return self._executor.submit(contextvars.copy_context().run, partial(call, *args, **kwargs))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal
 
 from mamkit.errors import MissingExtraError
@@ -12,7 +13,12 @@ try:
 except ImportError as error:
     raise MissingExtraError("s3", package="boto3") from error
 
-from mamkit.storage.errors import StorageUnavailableError
+from mamkit.storage.errors import (
+    ObjectChangedError,
+    ObjectNotFoundError,
+    StorageUnavailableError,
+    UnsupportedOperationError,
+)
 from mamkit.storage.models import ExpiryRule, OriginRule
 from mamkit.storage.s3._client import RESERVED
 from mamkit.storage.s3._options import S3Options, client_of
@@ -34,6 +40,7 @@ __all__ = ["BucketPlan", "Finding", "State", "check_bucket", "init_bucket", "pla
 
 State = Literal["ok", "differs", "unsupported"]
 
+_NOBODYS, _NO_ETAG = "no-such-object", "0" * 32  # what a change is tried on, which cannot hold
 _LEFTOVERS = 7  # days after which what a crash has left in the store's own folder goes
 
 
