@@ -1,5 +1,6 @@
 """Running an ASGI application as a process: on a port of its own, or on a socket that its parent opened."""
 
+import logging
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from litestar import Litestar
+    from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, LifespanScope
 
 __all__ = ["PortInUseError", "listen", "serve", "stop_with_parent"]
 
@@ -67,13 +69,18 @@ def serve(
         app: The application.
         listener: Socket that listens.
         protocol: Makes connections instead of uvicorn's own class.
+
+    Raises:
+        MamkitError: The application did not start, and this is why.
     """
-    # Whoever is in front keeps idle connections for some time, and sends the next request into one. If that is closed
-    # at this moment, a POST fails that nobody may repeat; so we wait longer than they do.
     import uvicorn  # noqa: PLC0415 - who only listens, for a child process, needs no server
 
+    failures: list[MamkitError] = []
+    # Whoever is in front keeps idle connections for some time, and sends the next request into one. If that is closed
+    # at this moment, a POST fails that nobody may repeat; so we wait longer than they do.
     config = uvicorn.Config(
-        app,
+        _telling(app, failures),
+        interface="asgi3",
         http=protocol or "auto",  # type: ignore[arg-type]
         proxy_headers=False,  # uvicorn believes whatever is connected from this machine; TRUSTED_PROXIES says whom to
         log_level="warning",
@@ -84,8 +91,30 @@ def serve(
         timeout_keep_alive=KEEP_ALIVE,
         ws_max_size=MAX_MESSAGE,
     )
-    with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has stopped in good order
-        uvicorn.Server(config).run(sockets=[listener])
+    try:
+        with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has stopped in good order
+            uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        if failures:
+            raise failures[0]
+
+
+def _telling(app: "Litestar", failures: "list[MamkitError]") -> "ASGI3Application":
+    """Return an application that keeps the error of ours with which it does not start, instead of its traceback."""
+
+    async def start(scope: "LifespanScope", receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
+        async def told(message: "ASGISendEvent") -> None:
+            error = sys.exception()  # Litestar tells of a failure while it handles it
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            if message["type"] == "lifespan.startup.failed" and isinstance(error, MamkitError):
+                failures.append(error)
+                logging.getLogger("uvicorn.error").disabled = True  # it would say that there was an error
+            await send(message)
+
+        await app(scope, receive, told)  # type: ignore[arg-type] # Litestar has types of its own for the same
+
+    return lambda scope, receive, send: (start if scope["type"] == "lifespan" else app)(scope, receive, send)  # type: ignore[arg-type]
 
 
 def stop_with_parent() -> None:

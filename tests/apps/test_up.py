@@ -87,6 +87,17 @@ def test_a_wrong_setting_stops_the_start_and_is_named(tmp_path: Path) -> None:
         assert name in line, line
 
 
+def test_all_services_together_say_it_once(tmp_path: Path) -> None:
+    environment = os.environ | {"EVENT_DAYS": "soon"}
+    line = failed_clearly(run("up", "--api-port", "0", "--edge-port", "0", cwd=tmp_path, timeout=30, env=environment))
+    assert "EVENT_DAYS" in line
+
+
+def test_a_setting_that_is_only_read_when_the_api_starts_gives_one_line_too(tmp_path: Path) -> None:
+    environment = os.environ | {"OIDC_PROVIDERS": "nonsense", "PORT": "0"}
+    assert "OIDC_PROVIDERS" in failed_clearly(run("api", cwd=tmp_path, timeout=30, env=environment))
+
+
 def test_a_service_that_dies_ends_the_rest_with_one_line(tmp_path: Path) -> None:
     with up(tmp_path) as (process, _):
         workers = [
