@@ -12,7 +12,7 @@ from uuid import UUID
 import click
 
 from mamkit.clock import utc_now
-from mamkit_apps.cli._installation import DATA_DIR, load_settings
+from mamkit_apps.cli._installation import DATA_DIR, installed, load_settings
 
 if TYPE_CHECKING:
     from mamkit_apps.settings import ServiceSettings
@@ -76,7 +76,7 @@ def list_users(*, as_json: bool, data_dir: Path | None) -> None:
     """List the accounts, oldest first, with their roles."""
     import asyncio
 
-    found = asyncio.run(_each_user(load_settings(data_dir)))
+    found = asyncio.run(_each_user(installed(data_dir)))
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
@@ -169,7 +169,7 @@ def key(*, email: str, name: str, scopes: tuple[str, ...], days: int, data_dir: 
 
     if unknown := set(scopes) - ACTIONS:
         known = ", ".join(sorted(ACTIONS))
-        raise click.UsageError(f"no action is called {' or '.join(sorted(unknown))}; there are {known}")
+        raise click.UsageError(f"no action is called {' or '.join(map(repr, sorted(unknown)))}; there are {known}")
     made: list[str] = []
 
     async def add_key(session: Any, user_id: UUID) -> None:
@@ -204,7 +204,7 @@ def _change(
     """Change an account, and write down that it was done from the command line."""
     import asyncio
 
-    settings = load_settings(data_dir)
+    settings = installed(data_dir)
     user_id = asyncio.run(_changed(settings, email, action, detail, change))
     if end_sessions:
         _end_sessions(settings, user_id)
@@ -224,7 +224,7 @@ async def _changed(
         await catalog.ensure_roles(session, PERMISSIONS)
         user = await catalog.user_by_email(session, email)
         if user is None:
-            raise click.ClickException(f"there is no account of {email}; `mamkit user list` shows all")
+            raise click.ClickException(f"there is no account of {email!r}; `mamkit user list` shows all")
         await change(session, user.id)
         subject, done = f"user:{user.id}", detail | {"by": "command line"}
         await catalog.record(session, actor_id=None, action=action, subject=subject, detail=done)

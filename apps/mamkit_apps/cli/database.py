@@ -92,7 +92,7 @@ def _known(revision: str) -> None:
 
     known = ["base", *reversed(migrate.revisions())]
     if revision not in known:
-        raise click.UsageError(f"{revision} is no revision; there are {', '.join(known)}")
+        raise click.UsageError(f"{revision!r} is no revision; there are {', '.join(known)}")
 
 
 commands = [database]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mamkit_apps.cli._installation import DATA_DIR, load_settings
+from mamkit_apps.cli._installation import DATA_DIR, installed
 
 if TYPE_CHECKING:
     from mamkit.storage import ObjectStore, UnfinishedUpload
@@ -30,7 +30,7 @@ def gc(*, dry_run: bool, older_than: int, data_dir: Path | None) -> None:
     """
     import asyncio
 
-    asyncio.run(_collect(load_settings(data_dir), older_than=timedelta(days=older_than), dry_run=dry_run))
+    asyncio.run(_collect(installed(data_dir), older_than=timedelta(days=older_than), dry_run=dry_run))
 
 
 async def _collect(settings: "ServiceSettings", *, older_than: timedelta, dry_run: bool) -> None:

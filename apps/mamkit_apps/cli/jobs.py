@@ -9,7 +9,7 @@ from uuid import UUID
 
 import click
 
-from mamkit_apps.cli._installation import DATA_DIR, load_settings
+from mamkit_apps.cli._installation import DATA_DIR, installed, load_settings
 
 if TYPE_CHECKING:
     from mamkit.jobs import Job, JobState, Queue
@@ -24,7 +24,8 @@ NARROW = 60  # characters of a reason in the list; `show` gives all of it
 def _queue(data_dir: Path | None) -> "Queue":
     from mamkit_apps.wiring import open_queue
 
-    return open_queue(load_settings(data_dir))
+    settings = load_settings(data_dir)
+    return open_queue(settings if settings.redis_url else installed(data_dir))
 
 
 def _as_json(job: "Job") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import click
 
-from mamkit_apps.cli._installation import DATA_DIR, load_settings
+from mamkit_apps.cli._installation import DATA_DIR, installed
 
 if TYPE_CHECKING:
     from mamkit_apps.settings import ServiceSettings
@@ -26,7 +26,7 @@ def rebuild(*, versions: tuple[UUID, ...], data_dir: Path | None) -> None:
     """Build the previews of versions anew, with the workers' settings of now; the old ones play until then."""
     import asyncio
 
-    asyncio.run(_rebuild(load_settings(data_dir), versions))
+    asyncio.run(_rebuild(installed(data_dir), versions))
 
 
 async def _rebuild(settings: "ServiceSettings", versions: tuple[UUID, ...]) -> None:

@@ -1,6 +1,7 @@
 """`mamkit up`, and `mamkit api`, `edge`, `worker`: all services, or one."""
 
 import logging
+import shlex
 import socket
 import time
 from collections.abc import Callable
@@ -10,14 +11,19 @@ from typing import Any, Literal
 
 import click
 
+from mamkit_apps.cli._installation import command
+
 __all__ = ["commands"]
 
 WATCH = 0.5  # seconds between two looks whether the services live
 
 
-def _service_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    command = click.option("--stop-with-parent", is_flag=True, hidden=True)(command)
-    return click.option("--fd", type=int, hidden=True, help="Listening socket handed down by the parent.")(command)
+def _service_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    function = click.option("--stop-with-parent", is_flag=True, hidden=True)(function)
+    descriptor = click.IntRange(0, 1 << 20)
+    return click.option("--fd", type=descriptor, hidden=True, help="Listening socket handed down by the parent.")(
+        function
+    )
 
 
 def _prepare(log_format: Literal["text", "json"] = "text", *, stop_with_parent: bool) -> None:
@@ -111,7 +117,7 @@ def up(*, data_dir: Path, host: str, api_port: int, edge_port: int) -> None:
         click.echo(f"data  {data_dir.absolute()}" + ("   (made now, with new secrets)" if fresh else ""))
         if fresh or asyncio.run(_no_users(data_dir)):
             click.echo("There is no user yet. Make the first one, in another terminal in this folder:")
-            click.echo(f"  mamkit user add --data-dir {data_dir} --role admin you@example.com")
+            click.echo(f"  {command(f'user add --data-dir {shlex.quote(str(data_dir))} --role admin you@example.com')}")
         click.echo("Ctrl-C stops everything.")
         try:
             while True:

@@ -61,6 +61,8 @@ def sign(
         network = None if address is None else ip_network(address)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--address") from error
+    if base and urlsplit(base).scheme not in {"http", "https"}:
+        raise click.BadParameter(f"{base!r} is no http(s) URL", param_hint="--base")
     signer = url_signer(load_settings(data_dir))
     conditions = {} if renew_until is None else {"renew-until": str(int((signer.now() + renew_until).timestamp()))}
     grant = Grant(

@@ -122,9 +122,16 @@ def _transaction(url: str) -> Iterator[sa.Connection]:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
             yield connection
     except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-        raise CatalogUnavailableError from error
+        raise CatalogUnavailableError(_place(engine.url)) from error
     finally:
         engine.dispose()
+
+
+def _place(url: sa.URL) -> str:
+    """Return where a database is, without a name or a password of whoever uses it."""
+    if url.host is None:
+        return str(url.database)
+    return f"{url.host}:{url.port or 5432}/{url.database}"  # PostgreSQL's port, unless another is given
 
 
 def _revision(connection: sa.Connection) -> str | None:

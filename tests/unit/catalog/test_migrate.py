@@ -230,8 +230,17 @@ def test_rows_that_refer_to_nothing_stop_a_migration(url: str, path: Path) -> No
 
 
 def test_a_database_that_cannot_be_opened_is_an_error_of_ours(tmp_path: Path) -> None:
-    with pytest.raises(CatalogUnavailableError):
+    with pytest.raises(CatalogUnavailableError, match="no/such/folder") as caught:
         db.upgrade(f"sqlite:///{tmp_path}/no/such/folder.db")
+    assert caught.value.place == f"{tmp_path}/no/such/folder.db"
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password() -> None:
+    with pytest.raises(CatalogUnavailableError) as caught:
+        db.upgrade("postgresql://ada:hunter2@127.0.0.1:1/mamkit?connect_timeout=2")
+    assert "127.0.0.1:1/mamkit" in str(caught.value)
+    assert "ada" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_processes_that_upgrade_at_once_all_succeed(url: str, path: Path) -> None:
