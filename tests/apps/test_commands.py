@@ -19,6 +19,15 @@ def test_every_command_of_every_module_is_listed() -> None:
         assert {command.name for command in import_module(f"mamkit_apps.cli.{module}").commands} == set(names), module
 
 
+GIVEN = ("", "nonsense", "A" * 20_000, "two\nlines\x01", "-1")
+
+TAKING_ONE = (
+    "backup", "db downgrade", "db upgrade", "import", "jobs retry", "open", "previews rebuild", "probe", "restore",
+    "sign --base x", "upload", "user disable", "user key", "verify",
+)  # fmt: skip
+"""Commands that take an argument, and can do nothing with those."""
+
+
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder to be in; what a command does with signals is undone."""
@@ -29,13 +38,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     signal.signal(signal.SIGTERM, handler)
 
 
-@pytest.mark.parametrize(
-    "given", ["", "nonsense", "A" * 20_000, "two\nlines\x01", "-1"], ids=lambda given: repr(given[:10])
-)
-@pytest.mark.parametrize(
-    "command", ["backup", "db downgrade", "db upgrade", "import", "jobs retry", "open", "previews rebuild", "probe", "restore",
-                "sign --base x", "upload", "user disable", "user key", "verify"],
-)  # fmt: skip
+@pytest.mark.parametrize("given", GIVEN, ids=lambda given: repr(given[:10]))
+@pytest.mark.parametrize("command", TAKING_ONE)
 def test_a_wrong_argument_gives_one_line_that_can_be_read(
     command: str, given: str, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
