@@ -1,6 +1,6 @@
 """Running an ASGI application as a process: on a port of its own, or on a socket that its parent opened."""
 
-import asyncio
+import logging
 import os
 import signal
 import socket
@@ -8,11 +8,15 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-
-import uvicorn
-from litestar import Litestar
+from typing import TYPE_CHECKING
 
 from mamkit.errors import MamkitError
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from litestar import Litestar
+    from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, LifespanScope
 
 __all__ = ["PortInUseError", "listen", "serve", "stop_with_parent"]
 
@@ -56,18 +60,27 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: Litestar, listener: socket.socket, *, protocol: Callable[..., asyncio.Protocol] | None = None) -> None:
+def serve(
+    app: "Litestar", listener: socket.socket, *, protocol: "Callable[..., asyncio.Protocol] | None" = None
+) -> None:
     """Serve until SIGTERM or SIGINT, then let open requests end.
 
     Args:
         app: The application.
         listener: Socket that listens.
         protocol: Makes connections instead of uvicorn's own class.
+
+    Raises:
+        MamkitError: The application did not start, and this is why.
     """
+    import uvicorn  # noqa: PLC0415 - who only listens, for a child process, needs no server
+
+    failures: list[MamkitError] = []
     # Whoever is in front keeps idle connections for some time, and sends the next request into one. If that is closed
     # at this moment, a POST fails that nobody may repeat; so we wait longer than they do.
     config = uvicorn.Config(
-        app,
+        _telling(app, failures),
+        interface="asgi3",
         http=protocol or "auto",  # type: ignore[arg-type]
         proxy_headers=False,  # uvicorn believes whatever is connected from this machine; TRUSTED_PROXIES says whom to
         log_level="warning",
@@ -78,8 +91,30 @@ def serve(app: Litestar, listener: socket.socket, *, protocol: Callable[..., asy
         timeout_keep_alive=KEEP_ALIVE,
         ws_max_size=MAX_MESSAGE,
     )
-    with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has stopped in good order
-        uvicorn.Server(config).run(sockets=[listener])
+    try:
+        with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has stopped in good order
+            uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        if failures:
+            raise failures[0]
+
+
+def _telling(app: "Litestar", failures: "list[MamkitError]") -> "ASGI3Application":
+    """Return an application that keeps the error of ours with which it does not start, instead of its traceback."""
+
+    async def start(scope: "LifespanScope", receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
+        async def told(message: "ASGISendEvent") -> None:
+            error = sys.exception()  # Litestar tells of a failure while it handles it
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            if message["type"] == "lifespan.startup.failed" and isinstance(error, MamkitError):
+                failures.append(error)
+                logging.getLogger("uvicorn.error").disabled = True  # it would say that there was an error
+            await send(message)
+
+        await app(scope, receive, told)  # type: ignore[arg-type] # Litestar has types of its own for the same
+
+    return lambda scope, receive, send: (start if scope["type"] == "lifespan" else app)(scope, receive, send)  # type: ignore[arg-type]
 
 
 def stop_with_parent() -> None:

@@ -5,10 +5,11 @@ first start. A wrong value stops the start with one line that names it.
 """
 
 import os
+import re
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -27,9 +28,13 @@ from mamkit.errors import MamkitError
 from mamkit.signing import KeyRing, KeyRingError
 from mamkit_apps.secrets import key_ring, load_or_create
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 __all__ = ["HttpUrl", "Names", "Networks", "ServiceSettings", "SettingsError"]
 
 
+SHOWN = 40  # characters of a wrong value
 MIN_SECRET_BYTES = 32  # of key material for HMAC-SHA256: RFC 7518 section 3.2
 
 
@@ -53,7 +58,12 @@ def _split(value: object) -> object:
 
 def _networks(value: object) -> object:
     parts = _split(value)
-    return tuple(ip_network(part) for part in parts) if isinstance(parts, tuple) else parts
+    if not isinstance(parts, tuple):
+        return parts
+    try:
+        return tuple(ip_network(part) for part in parts)
+    except ValueError:  # which says the value, however long that is
+        raise ValueError("must be networks with commas, such as 10.0.0.0/8,192.0.2.1, without host bits") from None
 
 
 def _http_url(value: str) -> str:
@@ -147,9 +157,10 @@ class ServiceSettings(BaseSettings):
         try:
             return cls(**values)
         except ValidationError as error:
-            faults = [(str(fault["loc"][0]).upper(), fault["msg"]) for fault in error.errors() if fault["loc"]]
-            text = "; ".join(f"{name}: {reason}" for name, reason in faults) or str(error)
-            raise SettingsError(text, names=tuple(name for name, _ in faults)) from None  # the cause shows values
+            faults = [_fault(cls, fault) for fault in error.errors() if fault["type"] != "default_factory_not_called"]
+            names = tuple(name for name, _ in faults if name)
+            text = "; ".join(f"{name}: {reason}" if name else reason for name, reason in faults)
+            raise SettingsError(text, names=names) from None  # the cause shows values
 
     @classmethod
     def settings_customise_sources(
@@ -228,6 +239,20 @@ class ServiceSettings(BaseSettings):
             return key_ring(self.secret(name))
         except KeyRingError as error:
             raise SettingsError(f"{name.upper()}: {error}", names=(name.upper(),)) from error
+
+
+def _fault(settings: type[ServiceSettings], fault: "ErrorDetails") -> tuple[str, str]:
+    """Return the setting at fault, if it is one alone, and what is wrong with it; the value, unless it is a secret."""
+    reason = re.sub("^(Value error, |Input |String |Value )|, unable to .*", "", fault["msg"])
+    if not fault["loc"]:
+        return "", reason
+    name = str(fault["loc"][0])
+    given = fault["input"]
+    if given == "":
+        reason = "is empty; give it a value, or do not set it"
+    elif isinstance(given, str) and fault["type"] != "value_error" and "Secret" not in str(settings.model_fields[name]):
+        reason = f"{given if len(given) <= SHOWN else f'{given[:SHOWN]}…'!r} {reason}"
+    return name.upper(), reason
 
 
 class _FileSource(PydanticBaseSettingsSource):

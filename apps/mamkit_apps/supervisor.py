@@ -1,6 +1,7 @@
 """Several services as processes of one command: started together, watched, and stopped together."""
 
 import contextlib
+import http.client
 import os
 import shutil
 import signal
@@ -10,10 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Self
-
-import httpx
 
 from mamkit.errors import MamkitError
 from mamkit_apps.api.settings import ApiSettings
@@ -152,9 +152,8 @@ class Services:
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:
             self._check(name)
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{url}/healthz", timeout=2).is_success:
-                    return
+            if _is_healthy(url):
+                return
             time.sleep(0.05)
         raise ServiceDiedError(name, f"did not become healthy within {START_TIMEOUT:.0f} s", self._log_path(name))
 
@@ -220,6 +219,15 @@ def _uninterrupted() -> Iterator[None]:
             signal.signal(number, handler)
         for waited in waiting[:1]:
             signal.raise_signal(waited)
+
+
+def _is_healthy(url: str) -> bool:
+    """Return whether a service answers that it is well."""
+    server = http.client.HTTPConnection(url.removeprefix("http://"), timeout=2)
+    with contextlib.closing(server), contextlib.suppress(OSError, http.client.HTTPException):
+        server.request("GET", "/healthz")
+        return server.getresponse().status == HTTPStatus.OK
+    return False
 
 
 def _url(listener: socket.socket) -> str:

@@ -94,6 +94,7 @@ ADMINISTRATION = {
     "POST /api/jobs/{job_id}/retry": Row("401 403 403 403 403 403 200 401 401"),
     "POST /api/jobs/{job_id}/cancel": Row("401 403 403 403 403 403 200 401 401"),
     "DELETE /api/jobs/{job_id}": Row("401 403 403 403 403 403 204 401 401"),
+    "GET /": anybody(303),
     "GET /healthz": anybody(200),
     "GET /metrics": anybody(200),  # the site keeps it from strangers
     "GET /api/health": anybody(200),

@@ -59,7 +59,9 @@ def test_buckets_are_made_and_checked(server: str, request: pytest.FixtureReques
     if server == "seaweedfs":
         assert cannot == {"public access"}
     else:
-        assert cannot >= {"checksums", "encryption", "conditional copies", "copies of one version"}
+        assert cannot >= {"checksums", "encryption", "conditional copies", "copies of one version", "removals by ETag"}
+    assert found["staging", "replacements by ETag"] == found["previews", "replacements by ETag"] == "ok"
+    assert ("masters", "replacements by ETag") not in found  # where nothing is ever replaced
     assert status == 0
     for zone in ("staging", "masters", "previews"):
         assert found[zone, "lifecycle"] == "ok"

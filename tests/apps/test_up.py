@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pytest
+from click.testing import CliRunner
 
+from mamkit_apps.cli import cli
 from tests.apps.conftest import PASSWORD
 from tests.apps.test_demo import MAMKIT, failed_clearly, run, survivors
 
@@ -85,6 +88,28 @@ def test_a_wrong_setting_stops_the_start_and_is_named(tmp_path: Path) -> None:
             environment |= {"EDGE_SIGNING_KEY": "x" * 40, "JWT_SECRET": "x" * 40, "CALLBACK_SECRET": "x" * 40}
         line = failed_clearly(run("api", cwd=tmp_path, timeout=30, env=environment))
         assert name in line, line
+
+
+def test_all_services_together_say_it_once(tmp_path: Path) -> None:
+    environment = os.environ | {"EVENT_DAYS": "soon"}
+    line = failed_clearly(run("up", "--api-port", "0", "--edge-port", "0", cwd=tmp_path, timeout=30, env=environment))
+    assert "EVENT_DAYS" in line
+
+
+@pytest.mark.parametrize("words", [["user", "list"], ["user", "key", "a@b.c"], ["jobs", "list"], ["gc"]], ids=" ".join)
+def test_a_command_in_the_wrong_folder_says_so_and_makes_nothing(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 1
+    assert f"there is no installation in {tmp_path}/.mamkit" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_setting_that_is_only_read_when_the_api_starts_gives_one_line_too(tmp_path: Path) -> None:
+    environment = os.environ | {"OIDC_PROVIDERS": "nonsense", "PORT": "0"}
+    assert "OIDC_PROVIDERS" in failed_clearly(run("api", cwd=tmp_path, timeout=30, env=environment))
 
 
 def test_a_service_that_dies_ends_the_rest_with_one_line(tmp_path: Path) -> None:

@@ -126,6 +126,34 @@ def test_a_service_that_makes_no_traces_loads_nothing_that_makes_them() -> None:
     assert not [name for name in loaded if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))]
 
 
+NOT_NEEDED_BY = {
+    ("mamkit.storage",): {"asyncio", "ssl"},
+    ("mamkit.catalog",): {"alembic", "mako"},
+    ("mamkit.transcode",): {"av", "asyncio"},
+    ("mamkit_apps.supervisor",): {"litestar", "uvicorn", "alembic", "httpx"},
+    ("mamkit_apps.edge.asgi",): {"sqlalchemy", "redis", "cryptography", "jwt", "zxcvbn"},
+    ("mamkit_apps.api.asgi", "mamkit_apps.worker.main"): {"alembic", "redis", "boto3", "av"},
+}
+"""What takes long to load, and whoever imports these modules can do without."""
+
+
+@pytest.mark.parametrize("names", NOT_NEEDED_BY, ids=lambda names: names[0])
+def test_nobody_waits_for_what_is_not_needed(names: tuple[str, ...]) -> None:
+    assert loaded_by(*names) & NOT_NEEDED_BY[names] == set()
+
+
+def test_the_edge_knows_no_more_of_the_library_than_it_serves_with() -> None:
+    assert areas(loaded_by("mamkit_apps.edge.asgi")) == {"signing", "storage"}
+
+
+def test_help_loads_what_the_commands_are_called_with_and_no_more() -> None:
+    """Every module of the command line, since `--help` tells of all commands."""
+    loaded = loaded_by(*importable(APPS / "cli"))
+    assert third_party(loaded) == {"click"}
+    assert areas(loaded) == set()
+    assert "asyncio" not in loaded
+
+
 @pytest.mark.parametrize("root", [*(LIBRARY / area for area in AREAS), APPS], ids=lambda root: root.name)
 def test_only_packages_that_the_extra_names_are_imported(root: Path) -> None:
     """Not those that happen to be installed because another package needs them."""

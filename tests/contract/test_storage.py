@@ -1,6 +1,7 @@
 """Every store keeps the contract."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from mamkit.clock import utc_now
 from mamkit.storage import (
+    AsyncStore,
     CachedStore,
     Expected,
     LocalStore,
@@ -21,6 +23,7 @@ from mamkit.storage.s3 import S3Store
 from mamkit.storage.s3._client import RESERVED
 from mamkit.storage.s3._options import client_of
 from mamkit.testing.storage import StorageContract
+from tests.contract.from_a_loop import FromALoop, Loop
 from tests.s3_servers import emptied, filer_of, options_for, store_on
 
 
@@ -191,6 +194,21 @@ class TestCeph(StorageContract):
     @pytest.fixture
     def raw(self, store: S3Store, ceph: str) -> Bucket:
         return Bucket(ceph, store.bucket)
+
+
+class TestAsyncStore(StorageContract):
+    """Each call from a loop, and streams in both directions through it."""
+
+    replaces_if_match = removes_if_match = True
+
+    @pytest.fixture
+    def store(self, inner: MemoryStore) -> Iterator[FromALoop]:
+        with closing(Loop()) as loop, closing(AsyncStore(inner, threads=4)) as store:
+            yield FromALoop(store, loop)
+
+    @pytest.fixture
+    def raw(self, inner: MemoryStore) -> Dictionary:
+        return Dictionary(inner)
 
 
 class TestPrefixStore(StorageContract):

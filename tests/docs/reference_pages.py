@@ -12,6 +12,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import PydanticUndefined
+
 from mamkit_apps.api.asgi import create_app
 from mamkit_apps.api.described import described
 from mamkit_apps.api.described.document import PROBLEMS
@@ -52,7 +54,7 @@ def _rows() -> Iterator[str]:
 
 
 def _default(name: str, value: Any) -> str:
-    if value is None or value in {"", ()}:
+    if value is None or value is PydanticUndefined or value in {"", ()}:  # or made of other settings, as its text says
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

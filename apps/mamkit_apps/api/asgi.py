@@ -63,11 +63,7 @@ def prepare(settings: ApiSettings) -> None:
         SettingsError: A setting cannot be used.
         CatalogError: The database cannot be brought up to date.
     """
-    for name in ("edge_signing_key", "jwt_secret", "sealing_keys"):
-        settings.ring(name)
-    settings.key_pairs()
-    for name in ("session_secret", "callback_secret"):
-        settings.secret(name)
+    settings.make_secrets()
     migrate(settings)
 
 

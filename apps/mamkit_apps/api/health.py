@@ -8,6 +8,7 @@ from typing import Literal
 
 from litestar import Response, get
 from litestar.openapi import ResponseSpec
+from litestar.response import Redirect
 from sqlalchemy import text
 
 from mamkit.errors import MamkitError
@@ -44,6 +45,12 @@ def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
+@get("/", sync_to_thread=False, include_in_schema=False, opt={"unlimited": True}, status_code=HTTPStatus.SEE_OTHER)
+def front() -> Redirect:
+    """Lead whoever opens the address of the API in a browser to the list of what it does."""
+    return Redirect("/schema", status_code=303)  # as above
+
+
 @get("/api/health", tags=["health"], responses=FAILING)
 async def health(parts: Wired) -> Response[HealthView]:
     """Try each dependency and say how it is and how long it took; 503 if one does not answer."""
@@ -74,4 +81,4 @@ async def _try(check: Awaitable[object]) -> Check:
     return Check(status="ok", latency_ms=round((time.perf_counter() - start) * 1000, 2))
 
 
-routes = [healthz, health]
+routes = [front, healthz, health]

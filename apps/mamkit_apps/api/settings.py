@@ -44,10 +44,11 @@ class ApiSettings(ServiceSettings):
     email_verification: Literal["optional", "required"] = "optional"
     """With `required` nobody logs in before they followed the link of a mail, and registering does not say whether an
     address has an account."""
-    public_url: HttpUrl = "http://127.0.0.1:3001"
-    """Base URL of the pages that people see; links in mails lead there."""
-    api_url: HttpUrl = "http://127.0.0.1:3000"
-    """Base URL of this service as browsers reach it; other services send them back there."""
+    api_url: HttpUrl = Field(default_factory=lambda known: f"http://127.0.0.1:{known.get('port', 3000)}")
+    """Base URL of this service as browsers reach it, else `http://127.0.0.1` and its port; other services send them
+    back there."""
+    public_url: HttpUrl = Field(default_factory=lambda known: known.get("api_url", ""))
+    """Base URL of your own pages, to which links in mails lead; else that of the API, which has no pages."""
     site_name: Annotated[str, Field(min_length=1, max_length=64)] = "mamkit"
     """What authenticator applications and devices show."""
     smtp_url: SecretStr | None = None
@@ -78,7 +79,7 @@ class ApiSettings(ServiceSettings):
     """Folder whose files are imported once nobody writes to them any more; none is watched unless it is named."""
     watch_bucket: str | None = None
     """Bucket, at the same server as the others, whose objects are imported."""
-    watch_prefix: Annotated[str, Field(pattern=r"^$|^[^/].*/$", max_length=512)] = ""
+    watch_prefix: Annotated[str, Field(max_length=512)] = ""
     """Of which bucket's objects: those whose keys begin so; ends with a slash."""
     watch_owner: str | None = None
     """E-mail address of the account whose imports those of `WATCH_FOLDER` and `WATCH_BUCKET` are."""
@@ -138,6 +139,13 @@ class ApiSettings(ServiceSettings):
                 raise ValueError("WATCH_FOLDER and DATA_DIR must not lie within each other")
         return self
 
+    @field_validator("watch_prefix")
+    @classmethod
+    def _prefix(cls, prefix: str) -> str:
+        if prefix and (prefix.startswith("/") or not prefix.endswith("/")):
+            raise ValueError("must end with a slash and not begin with one, such as incoming/")
+        return prefix
+
     @field_validator("smtp_url")
     @classmethod
     def _mail_server(cls, url: SecretStr | None) -> SecretStr | None:
@@ -145,6 +153,18 @@ class ApiSettings(ServiceSettings):
         if parts is not None and (parts.scheme not in {"smtp", "smtps"} or not parts.hostname):
             raise ValueError("must be smtp://[user:password@]host or smtps://…")
         return url
+
+    def make_secrets(self) -> None:
+        """Make the secrets that are missing, and look at those that are there.
+
+        Raises:
+            SettingsError: One cannot be used.
+        """
+        for name in ("edge_signing_key", "jwt_secret", "sealing_keys"):
+            self.ring(name)
+        for name in ("session_secret", "callback_secret"):
+            self.secret(name)
+        self.key_pairs()
 
     def key_pairs(self) -> KeyPairs | None:
         """Return the key pairs of access tokens; None where they are signed with a shared secret.

@@ -20,8 +20,8 @@ from mamkit_apps.backup.sealing import Keys
 from mamkit_apps.backup.tables import dumped, one_moment, table_kinds
 from mamkit_apps.edge.settings import EdgeSettings
 from mamkit_apps.settings import ServiceSettings
-from mamkit_apps.wiring import open_zones
 from mamkit_apps.worker.settings import WorkerSettings
+from mamkit_apps.zones import open_zones
 
 __all__ = ["OBJECTS", "SETTINGS", "ZONES", "Include", "Made", "backup", "object_name", "table_name"]
 

@@ -132,7 +132,7 @@ def open_place(where: str, settings: ServiceSettings) -> Place:
     if not where.startswith("s3://"):
         return Folder(Path(where))
     from mamkit.storage.s3 import S3Store  # noqa: PLC0415 - whoever writes to a folder needs no boto3
-    from mamkit_apps.wiring import s3_options  # noqa: PLC0415 - as above
+    from mamkit_apps.zones import s3_options  # noqa: PLC0415 - as above
 
     bucket, _, prefix = where.removeprefix("s3://").partition("/")
     if not bucket:

@@ -4,9 +4,9 @@ import os
 import signal
 import sys
 from importlib import import_module
+from io import StringIO
 from types import FrameType
 
-import mamkit
 from mamkit.errors import MamkitError, MissingExtraError
 
 try:
@@ -37,6 +37,9 @@ _MODULES = {
 }
 
 
+LONGEST = 600  # characters of a message; what is longer repeats an argument that is
+
+
 class _Commands(click.Group):
     """The commands of all modules, of which none is imported before it is needed."""
 
@@ -54,7 +57,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(mamkit.__version__, prog_name="mamkit")
+@click.version_option(package_name="mamkit", prog_name="mamkit")  # looked up when asked for
 def cli() -> None:
     """Your own video platform."""
 
@@ -67,22 +70,30 @@ def main() -> None:
     except click.exceptions.Exit as error:
         status = error.exit_code
     except click.ClickException as error:
-        error.show()
+        error.show(said := StringIO())
+        click.echo("\n".join(map(_shown, said.getvalue().splitlines())), err=True)
         status = error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
         asked = isinstance(error.__context__, EOFError) and not sys.stdin.isatty()  # or Ctrl-C, which is Abort, too
         click.echo(f"mamkit: {'there is no terminal to ask at; see --help' if asked else 'interrupted'}", err=True)
         status = 128 + signal.SIGINT
     except MamkitError as error:
-        click.echo(f"mamkit: {error}", err=True)
+        click.echo(f"mamkit: {_shown(str(error))}", err=True)
         status = 1
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except OSError as error:
-        click.echo(f"mamkit: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
+        about = f": {error.filename}" if error.filename else ""
+        click.echo(f"mamkit: {_shown(f'{error.strerror or error}{about}')}", err=True)
         status = 1
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _shown(message: str) -> str:
+    """Return a message as one line that can be read, whatever was given to the command."""
+    line = "".join(character if character.isprintable() else " " for character in message)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 100]} … {line[-100:]}"
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:

@@ -1,20 +1,21 @@
 """`mamkit user …`: the accounts of an installation."""
 
-import asyncio
 import json
 import secrets
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 
 from mamkit.clock import utc_now
-from mamkit_apps.cli._installation import DATA_DIR, load_settings
-from mamkit_apps.settings import ServiceSettings
+from mamkit_apps.cli._installation import DATA_DIR, installed, load_settings
+
+if TYPE_CHECKING:
+    from mamkit_apps.settings import ServiceSettings
 
 __all__ = ["commands"]
 
@@ -36,6 +37,8 @@ def users() -> None:
 @DATA_DIR
 def add(*, email: str, role: str, password_stdin: bool, data_dir: Path | None) -> None:
     """Make an account."""
+    import asyncio
+
     asyncio.run(_add_user(load_settings(data_dir), email, role, _password(from_stdin=password_stdin)))
     click.echo(f"{email} is {role}")
 
@@ -49,7 +52,9 @@ def _password(*, from_stdin: bool) -> str:
     return password
 
 
-async def _add_user(settings: ServiceSettings, email: str, role: str, password: str) -> None:
+async def _add_user(settings: "ServiceSettings", email: str, role: str, password: str) -> None:
+    import asyncio
+
     from mamkit.auth import ROLES, PasswordHasher, check_strength
     from mamkit_apps.wiring import migrate
 
@@ -69,7 +74,9 @@ async def _add_user(settings: ServiceSettings, email: str, role: str, password: 
 @DATA_DIR
 def list_users(*, as_json: bool, data_dir: Path | None) -> None:
     """List the accounts, oldest first, with their roles."""
-    found = asyncio.run(_each_user(load_settings(data_dir)))
+    import asyncio
+
+    found = asyncio.run(_each_user(installed(data_dir)))
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
@@ -162,7 +169,7 @@ def key(*, email: str, name: str, scopes: tuple[str, ...], days: int, data_dir: 
 
     if unknown := set(scopes) - ACTIONS:
         known = ", ".join(sorted(ACTIONS))
-        raise click.UsageError(f"no action is called {' or '.join(sorted(unknown))}; there are {known}")
+        raise click.UsageError(f"no action is called {' or '.join(map(repr, sorted(unknown)))}; there are {known}")
     made: list[str] = []
 
     async def add_key(session: Any, user_id: UUID) -> None:
@@ -195,14 +202,16 @@ def _change(
     end_sessions: bool = False,
 ) -> None:
     """Change an account, and write down that it was done from the command line."""
-    settings = load_settings(data_dir)
+    import asyncio
+
+    settings = installed(data_dir)
     user_id = asyncio.run(_changed(settings, email, action, detail, change))
     if end_sessions:
         _end_sessions(settings, user_id)
 
 
 async def _changed(
-    settings: ServiceSettings,
+    settings: "ServiceSettings",
     email: str,
     action: str,
     detail: dict[str, str],
@@ -215,7 +224,7 @@ async def _changed(
         await catalog.ensure_roles(session, PERMISSIONS)
         user = await catalog.user_by_email(session, email)
         if user is None:
-            raise click.ClickException(f"there is no account of {email}; `mamkit user list` shows all")
+            raise click.ClickException(f"there is no account of {email!r}; `mamkit user list` shows all")
         await change(session, user.id)
         subject, done = f"user:{user.id}", detail | {"by": "command line"}
         await catalog.record(session, actor_id=None, action=action, subject=subject, detail=done)
@@ -223,7 +232,7 @@ async def _changed(
         return user_id
 
 
-def _end_sessions(settings: ServiceSettings, user_id: UUID) -> None:
+def _end_sessions(settings: "ServiceSettings", user_id: UUID) -> None:
     from mamkit.auth import Sessions
     from mamkit.auth.sql import SqlSessionStore
     from mamkit.catalog import sync_engine
@@ -237,7 +246,7 @@ def _end_sessions(settings: ServiceSettings, user_id: UUID) -> None:
         engine.dispose()
 
 
-async def _each_user(settings: ServiceSettings) -> list[dict[str, Any]]:
+async def _each_user(settings: "ServiceSettings") -> list[dict[str, Any]]:
     from sqlalchemy import select
 
     from mamkit.catalog import Catalog, User, roles_of

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from mamkit_apps.cli._installation import DATA_DIR, load_settings
+from mamkit_apps.cli._installation import DATA_DIR, installed, load_settings
 from mamkit_apps.terminal import bytes_text
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def backup(
     from mamkit_apps.backup.archive import ArchiveReader
     from mamkit_apps.backup.places import open_place
 
-    settings = load_settings(data_dir)
+    settings = installed(data_dir)
     place, keys = open_place(where, settings), _keys(passphrase_file, key_file)
     encrypt = passphrase_file is not None or key_file is not None
     made = making.backup(

@@ -1,11 +1,14 @@
 """`mamkit db …`: the tables of an installation."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mamkit_apps.cli._installation import DATA_DIR, load_settings
-from mamkit_apps.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from mamkit_apps.settings import ServiceSettings
 
 __all__ = ["commands"]
 
@@ -75,7 +78,7 @@ def check(*, data_dir: Path | None) -> None:
     click.echo(f"at revision {found}, {fits}")
 
 
-def _found(settings: ServiceSettings) -> str | None:
+def _found(settings: "ServiceSettings") -> str | None:
     """Return the revision of the tables, without making the file of a database that is not there."""
     from mamkit import catalog
 
@@ -89,7 +92,7 @@ def _known(revision: str) -> None:
 
     known = ["base", *reversed(migrate.revisions())]
     if revision not in known:
-        raise click.UsageError(f"{revision} is no revision; there are {', '.join(known)}")
+        raise click.UsageError(f"{revision!r} is no revision; there are {', '.join(known)}")
 
 
 commands = [database]

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
 
+from mamkit_apps.cli._installation import command
 from mamkit_apps.terminal import bytes_text, progress_bar
 
 if TYPE_CHECKING:
@@ -46,6 +45,8 @@ def demo(*, video: Path | None, as_json: bool, keep: bool, open_url: bool, data_
                 _print(report, as_json=as_json)
                 if keep or open_url:
                     _stay(services, report, open_url=open_url)
+                elif not as_json:
+                    click.echo(f"The services stop now; `{command('demo')} --keep` leaves them running to play it.")
         except BaseException as error:
             if as_json and report.error is None and not report.complete:
                 report.error = str(error) or "interrupted"
@@ -92,6 +93,9 @@ def _print(report: "Report", *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report.as_json()))
         return
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("step", "time", "bytes", "", box=None, header_style="bold", pad_edge=False)
     for column in table.columns[1:3]:
         column.justify = "right"

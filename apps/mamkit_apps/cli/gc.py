@@ -1,17 +1,16 @@
 """`mamkit gc`: remove what nothing refers to."""
 
-import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from mamkit_apps.cli._installation import DATA_DIR, load_settings
-from mamkit_apps.settings import ServiceSettings
+from mamkit_apps.cli._installation import DATA_DIR, installed
 
 if TYPE_CHECKING:
     from mamkit.storage import ObjectStore, UnfinishedUpload
+    from mamkit_apps.settings import ServiceSettings
 
 __all__ = ["commands"]
 
@@ -29,10 +28,14 @@ def gc(*, dry_run: bool, older_than: int, data_dir: Path | None) -> None:
     Prints one line for each object: zone, bytes (`-` where the store does not say), key and why. Events, deliveries of
     webhooks and notifications go once the API would forget them, too. Safe while the services run, and to repeat.
     """
-    asyncio.run(_collect(load_settings(data_dir), older_than=timedelta(days=older_than), dry_run=dry_run))
+    import asyncio
+
+    asyncio.run(_collect(installed(data_dir), older_than=timedelta(days=older_than), dry_run=dry_run))
 
 
-async def _collect(settings: ServiceSettings, *, older_than: timedelta, dry_run: bool) -> None:
+async def _collect(settings: "ServiceSettings", *, older_than: timedelta, dry_run: bool) -> None:
+    import asyncio
+
     from mamkit.catalog import Catalog
     from mamkit.clock import utc_now
     from mamkit.previews import find_orphans, remove_orphan

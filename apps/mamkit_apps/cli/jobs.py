@@ -1,18 +1,19 @@
 """`mamkit jobs …`: what waits, runs and has failed in the queue, and what to do about it."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 
-from mamkit.jobs import Job, JobState, Queue
-from mamkit_apps.cli._installation import DATA_DIR, load_settings
-from mamkit_apps.settings import ServiceSettings
+from mamkit_apps.cli._installation import DATA_DIR, installed, load_settings
+
+if TYPE_CHECKING:
+    from mamkit.jobs import Job, JobState, Queue
+    from mamkit_apps.settings import ServiceSettings
 
 __all__ = ["commands"]
 
@@ -20,13 +21,14 @@ IDS = click.argument("ids", metavar="ID…", type=click.UUID, nargs=-1, required
 NARROW = 60  # characters of a reason in the list; `show` gives all of it
 
 
-def _queue(data_dir: Path | None) -> Queue:
+def _queue(data_dir: Path | None) -> "Queue":
     from mamkit_apps.wiring import open_queue
 
-    return open_queue(load_settings(data_dir))
+    settings = load_settings(data_dir)
+    return open_queue(settings if settings.redis_url else installed(data_dir))
 
 
-def _as_json(job: Job) -> dict[str, Any]:
+def _as_json(job: "Job") -> dict[str, Any]:
     names = ("kind", "state", "priority", "dedupe_key", "attempts", "max_attempts", "reason", "payload")
     fields = {name: getattr(job, name) for name in names}
     return {
@@ -54,7 +56,9 @@ def jobs() -> None:
 @click.option("--before", type=click.UUID, help="Only jobs that came before this one, the last of the page before.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: depth and jobs.")
 @DATA_DIR
-def list_jobs(*, state: JobState | None, limit: int, before: UUID | None, as_json: bool, data_dir: Path | None) -> None:
+def list_jobs(
+    *, state: "JobState | None", limit: int, before: UUID | None, as_json: bool, data_dir: Path | None
+) -> None:
     """List jobs, newest first, under a line of how many there are."""
     queue = _queue(data_dir)
     counts, found = queue.depth().counts, queue.list(state=state, limit=limit, before=before)
@@ -84,12 +88,14 @@ def show(*, ids: tuple[UUID, ...], data_dir: Path | None) -> None:
 @DATA_DIR
 def retry(*, ids: tuple[UUID, ...], data_dir: Path | None) -> None:
     """Let dead or cancelled jobs wait again, their attempts counted anew; previews that failed with them go on."""
+    import asyncio
+
     queue = _queue(data_dir)
     _each(ids, queue.requeue, "waits again")
     asyncio.run(_resume(load_settings(data_dir), [queue.get(job_id) for job_id in ids]))
 
 
-async def _resume(settings: ServiceSettings, found: list[Job]) -> None:
+async def _resume(settings: "ServiceSettings", found: "list[Job]") -> None:
     from mamkit.previews import InvalidMessageError
     from mamkit_apps.publishing import open_publisher
 

@@ -1,13 +1,15 @@
 """`mamkit previews …`: building previews anew."""
 
-import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import click
 
-from mamkit_apps.cli._installation import DATA_DIR, load_settings
-from mamkit_apps.settings import ServiceSettings
+from mamkit_apps.cli._installation import DATA_DIR, installed
+
+if TYPE_CHECKING:
+    from mamkit_apps.settings import ServiceSettings
 
 __all__ = ["commands"]
 
@@ -22,10 +24,12 @@ def previews() -> None:
 @DATA_DIR
 def rebuild(*, versions: tuple[UUID, ...], data_dir: Path | None) -> None:
     """Build the previews of versions anew, with the workers' settings of now; the old ones play until then."""
-    asyncio.run(_rebuild(load_settings(data_dir), versions))
+    import asyncio
+
+    asyncio.run(_rebuild(installed(data_dir), versions))
 
 
-async def _rebuild(settings: ServiceSettings, versions: tuple[UUID, ...]) -> None:
+async def _rebuild(settings: "ServiceSettings", versions: tuple[UUID, ...]) -> None:
     from mamkit_apps.publishing import open_publisher
 
     async with open_publisher(settings) as publisher:

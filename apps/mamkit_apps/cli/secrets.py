@@ -1,6 +1,5 @@
 """`mamkit secrets make`, `mamkit secrets rotate`: the secrets of an installation, and new keys for what is sealed."""
 
-import asyncio
 import os
 import secrets as random
 from pathlib import Path
@@ -8,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mamkit.signing import KeyRing
 from mamkit_apps.cli._installation import DATA_DIR
-from mamkit_apps.secrets import load_or_create
-from mamkit_apps.settings import ServiceSettings
 
 if TYPE_CHECKING:
     from mamkit.auth import Vault
+    from mamkit.signing import KeyRing
+    from mamkit_apps.settings import ServiceSettings
 
 __all__ = ["KEYS", "RINGS", "commands"]
 
@@ -37,6 +35,8 @@ def make(*, folder: Path | None) -> None:
 
     A file that is there stays as it is. Name the files with EDGE_SIGNING_KEY_FILE and the like.
     """
+    from mamkit_apps.secrets import load_or_create
+
     for name in RINGS + KEYS:
         if folder is None:
             click.echo(f"{name.upper()}={_new(name)}")
@@ -48,6 +48,8 @@ def make(*, folder: Path | None) -> None:
 
 
 def _new(name: str) -> str:
+    from mamkit.signing import KeyRing
+
     return KeyRing.generate().dump() if name in RINGS else random.token_urlsafe(48)
 
 
@@ -60,6 +62,8 @@ def rotate(*, retire: bool, data_dir: Path | None) -> None:
     In an embedded installation a new key is made first, unless --retire is given. Where SEALING_KEYS is set, put a new
     key in front of it yourself, give it to all services, and run this.
     """
+    import asyncio
+
     from mamkit.auth import Vault
     from mamkit_apps.api.settings import ApiSettings
 
@@ -84,7 +88,7 @@ def rotate(*, retire: bool, data_dir: Path | None) -> None:
         click.echo("once all services have SEALING_KEYS with this key in front, drop the older ones from it")
 
 
-def _write(settings: ServiceSettings, ring: KeyRing) -> None:
+def _write(settings: "ServiceSettings", ring: "KeyRing") -> None:
     """Replace the key ring's file in one step: a crash leaves the old one or the new one."""
     path = settings.data_dir / "secrets" / "sealing_keys"
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
@@ -96,7 +100,9 @@ def _write(settings: ServiceSettings, ring: KeyRing) -> None:
     scratch.replace(path)
 
 
-async def _reseal(settings: ServiceSettings, vault: "Vault") -> tuple[int, int]:
+async def _reseal(settings: "ServiceSettings", vault: "Vault") -> tuple[int, int]:
+    import asyncio
+
     from mamkit.catalog import Catalog
     from mamkit_apps.sealed import reseal
     from mamkit_apps.wiring import migrate

@@ -1,7 +1,7 @@
 """`mamkit up`, and `mamkit api`, `edge`, `worker`: all services, or one."""
 
-import asyncio
 import logging
+import shlex
 import socket
 import time
 from collections.abc import Callable
@@ -11,14 +11,19 @@ from typing import Any, Literal
 
 import click
 
+from mamkit_apps.cli._installation import command
+
 __all__ = ["commands"]
 
 WATCH = 0.5  # seconds between two looks whether the services live
 
 
-def _service_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    command = click.option("--stop-with-parent", is_flag=True, hidden=True)(command)
-    return click.option("--fd", type=int, hidden=True, help="Listening socket handed down by the parent.")(command)
+def _service_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    function = click.option("--stop-with-parent", is_flag=True, hidden=True)(function)
+    descriptor = click.IntRange(0, 1 << 20)
+    return click.option("--fd", type=descriptor, hidden=True, help="Listening socket handed down by the parent.")(
+        function
+    )
 
 
 def _prepare(log_format: Literal["text", "json"] = "text", *, stop_with_parent: bool) -> None:
@@ -95,8 +100,16 @@ def worker(*, stop_with_parent: bool, encoder: Literal["auto", "cpu", "nvenc"] |
 @click.option("--edge-port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 def up(*, data_dir: Path, host: str, api_port: int, edge_port: int) -> None:
     """Run API, edge and a worker on this machine until Ctrl-C."""
-    from mamkit_apps.supervisor import Services
+    import asyncio
 
+    from mamkit_apps.api.settings import ApiSettings
+    from mamkit_apps.edge.settings import EdgeSettings
+    from mamkit_apps.supervisor import Services
+    from mamkit_apps.worker.settings import WorkerSettings
+
+    for settings in (ApiSettings, EdgeSettings, WorkerSettings):  # here, or each service would say what is wrong
+        settings.load(data_dir=data_dir)
+    ApiSettings.load(data_dir=data_dir).make_secrets()
     fresh = not (data_dir / "mamkit.db").exists()
     with Services(data_dir, host=host, api_port=api_port, edge_port=edge_port) as running:
         click.echo(f"API   {running.api_url}   (its paths: {running.api_url}/schema)")
@@ -104,7 +117,7 @@ def up(*, data_dir: Path, host: str, api_port: int, edge_port: int) -> None:
         click.echo(f"data  {data_dir.absolute()}" + ("   (made now, with new secrets)" if fresh else ""))
         if fresh or asyncio.run(_no_users(data_dir)):
             click.echo("There is no user yet. Make the first one, in another terminal in this folder:")
-            click.echo(f"  mamkit user add --data-dir {data_dir} --role admin you@example.com")
+            click.echo(f"  {command(f'user add --data-dir {shlex.quote(str(data_dir))} --role admin you@example.com')}")
         click.echo("Ctrl-C stops everything.")
         try:
             while True:

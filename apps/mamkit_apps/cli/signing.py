@@ -55,12 +55,14 @@ def sign(
 ) -> None:
     """Print a signed URL of KEY, or a Set-Cookie value. Whoever has it may do what it grants."""
     from mamkit.signing import Grant
-    from mamkit_apps.wiring import url_signer
+    from mamkit_apps.zones import url_signer
 
     try:
         network = None if address is None else ip_network(address)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--address") from error
+    if base and urlsplit(base).scheme not in {"http", "https"}:
+        raise click.BadParameter(f"{base!r} is no http(s) URL", param_hint="--base")
     signer = url_signer(load_settings(data_dir))
     conditions = {} if renew_until is None else {"renew-until": str(int((signer.now() + renew_until).timestamp()))}
     grant = Grant(
@@ -84,7 +86,7 @@ def sign(
 def verify(*, url: str, method: str, address: str | None, data_dir: Path | None) -> None:
     """Print what a signed URL grants, as JSON. Status 1, and why, if it would be refused."""
     from mamkit.signing import find_token
-    from mamkit_apps.wiring import url_signer
+    from mamkit_apps.zones import url_signer
 
     parts = urlsplit(url)
     start = parts.path.find("/s/")  # the base URL may have a path of its own

@@ -6,10 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
-
-from mamkit_apps.settings import ServiceSettings, SettingsError
 
 if TYPE_CHECKING:
     from mamkit.storage.s3 import S3Options
@@ -57,7 +53,8 @@ def _each(
     look: "Callable[[str, BucketPlan, S3Options], list[Finding]]", lock_days: int, origins: tuple[str, ...]
 ) -> "list[Finding]":
     from mamkit.storage.s3.buckets import plans_for_zones
-    from mamkit_apps.wiring import s3_options
+    from mamkit_apps.settings import ServiceSettings, SettingsError
+    from mamkit_apps.zones import s3_options
 
     settings = ServiceSettings.load()
     names = (settings.staging_bucket, settings.masters_bucket, settings.previews_bucket)
@@ -74,6 +71,9 @@ def _report(findings: "list[Finding]", *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
     else:
+        from rich.console import Console
+        from rich.table import Table
+
         table = Table("bucket", "setting", "state", "detail")
         for finding in findings:
             table.add_row(finding.bucket, finding.setting, finding.state, finding.detail)

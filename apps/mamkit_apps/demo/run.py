@@ -19,7 +19,7 @@ from mamkit.transcode import display_size, probe
 from mamkit_apps.demo.client import Client, sha256_of_file, upload
 from mamkit_apps.demo.playback import Playback, PlaybackError, check_against, decode, fetch
 from mamkit_apps.settings import ServiceSettings
-from mamkit_apps.wiring import url_signer
+from mamkit_apps.zones import url_signer
 
 __all__ = ["DemoError", "Report", "Show", "Step", "run_demo"]
 

@@ -236,7 +236,7 @@ def _store(shared: ServiceSettings, bucket: str | None) -> ObjectStore:
 def _options(shared: ServiceSettings) -> "S3Options":
     """Return how buckets are reached, by somebody who would rather hear soon that they are not."""
     from mamkit.storage.s3 import Patience  # noqa: PLC0415 - as above
-    from mamkit_apps.wiring import s3_options  # noqa: PLC0415 - as above
+    from mamkit_apps.zones import s3_options  # noqa: PLC0415 - as above
 
     return replace(s3_options(shared), patience=Patience(connect=PATIENCE, read=PATIENCE, attempts=2, backoff=0.1))
 

@@ -10,12 +10,11 @@ from litestar.datastructures import State
 from litestar.types import Receive, Scope, Send
 
 from mamkit.storage import Zones
+from mamkit_apps.answers import STATUS, handlers
 from mamkit_apps.edge.service import EdgeService
 from mamkit_apps.edge.settings import EdgeSettings
 from mamkit_apps.limits import BURST, SharedRate
-from mamkit_apps.problems import exception_handlers
-from mamkit_apps.redis_limits import RedisRate
-from mamkit_apps.wiring import open_zones, url_signer
+from mamkit_apps.zones import open_zones, url_signer
 
 __all__ = ["create_app"]
 
@@ -74,7 +73,7 @@ def create_app(settings: EdgeSettings | None = None, *, zones: Zones | None = No
     return Litestar(
         [serve, health, metrics],
         lifespan=[lifespan],
-        exception_handlers=exception_handlers,
+        exception_handlers=handlers(STATUS),
         openapi_config=None,
         state=State({"edge": service}),
         logging_config=None,
@@ -84,4 +83,6 @@ def create_app(settings: EdgeSettings | None = None, *, zones: Zones | None = No
 def _shared_rate(settings: EdgeSettings) -> SharedRate | None:
     if settings.redis_url is None:
         return None
+    from mamkit_apps.redis_limits import RedisRate  # noqa: PLC0415 - an edge on its own needs no Redis
+
     return RedisRate(settings.redis_url.get_secret_value(), burst=BURST)

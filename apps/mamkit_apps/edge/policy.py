@@ -10,9 +10,9 @@ from typing import Literal
 from mamkit.errors import MamkitError
 from mamkit.signing import Grant
 from mamkit.storage import ObjectInfo, RangeNotSatisfiableError
+from mamkit_apps.answers import document, status_of
 from mamkit_apps.edge.request import Headers
 from mamkit_apps.limits import LimitReachedError
-from mamkit_apps.problems import document, status_of
 
 __all__ = ["Origins", "cache_control", "describe", "is_playlist", "refusal"]
 

@@ -11,9 +11,9 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 
 from mamkit.signing import Grant
 from mamkit.storage import AsyncStore, AsyncUpload, Expected, ObjectInfo, UploadRejectedError
+from mamkit_apps.answers import InvalidRequestError
 from mamkit_apps.edge.exchange import Exchange
 from mamkit_apps.edge.request import Headers
-from mamkit_apps.problems import InvalidRequestError
 
 __all__ = ["take_upload"]
 

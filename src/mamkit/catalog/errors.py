@@ -52,12 +52,18 @@ class DatabaseUrlError(CatalogError, ValueError):
 
 
 class CatalogUnavailableError(CatalogError):
-    """The database did not answer, stayed locked or lacks the tables; the cause is chained."""
+    """The database did not answer, stayed locked or lacks the tables; the cause is chained.
+
+    Attributes:
+        place: Its file, or host, port and name, where these are known; never a password.
+    """
 
     code = "catalog.unavailable"
 
-    def __init__(self) -> None:
-        super().__init__("the database cannot be used; see that it runs, has room, is not locked and is migrated")
+    def __init__(self, place: str | None = None) -> None:
+        named = "the database" if place is None else f"the database {place}"
+        super().__init__(f"{named} cannot be used; see that it runs, has room, is not locked and is migrated")
+        self.place = place
 
 
 class ReadOnlyError(CatalogError):

@@ -43,6 +43,7 @@ class RequestInProgressError(CatalogError):
     """A request with the same key is at work at this moment."""
 
     code = "catalog.request_in_progress"
+    retry_after = timedelta(seconds=1)
 
     def __init__(self) -> None:
         super().__init__("the same request is being answered; wait for a second and send it again")

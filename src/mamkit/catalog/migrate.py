@@ -2,7 +2,7 @@
 
 Migrations lie in `mamkit/catalog/migrations`, inside the package; there is no `alembic.ini`. All functions are
 synchronous, and any number of processes may call them at once: one works while the others wait, and then find nothing
-left to do.
+left to do. Where nothing is left to do, as at nearly every start of a service, Alembic is not even loaded.
 
 Old and new versions of mamkit run side by side while an installation is upgraded. A migration that says
 `expands = True` only adds: code of the revision before it goes on using the tables. How far back that reaches is kept
@@ -17,15 +17,6 @@ import sqlalchemy as sa
 
 from mamkit.catalog.engine import migration_engine
 from mamkit.catalog.errors import CatalogUnavailableError, SchemaError, SchemaOutdatedError, SchemaUnknownError
-from mamkit.errors import MissingExtraError
-
-try:
-    from alembic import command
-    from alembic.config import Config
-    from alembic.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-except ImportError as error:
-    raise MissingExtraError("catalog", package="alembic") from error
 
 __all__ = ["check", "current", "downgrade", "revisions", "serves", "upgrade"]
 
@@ -51,10 +42,12 @@ def upgrade(url: str, revision: str = "head") -> None:
         CatalogUnavailableError: The database does not answer.
     """
     with _transaction(url) as connection:
-        if revision == "head" and _newer_that_serves(connection):
+        if revision == "head" and (_is_newest(connection) or _newer_that_serves(connection)):
             return
         _refuse_unknown(connection)
-        command.upgrade(_config(connection), revision)
+        from mamkit.catalog import _steps  # noqa: PLC0415 - Alembic takes long to load
+
+        _steps.forth(_FOLDER, connection, revision)
         _check_foreign_keys(connection)
         _note_what_is_served(connection)
 
@@ -69,7 +62,9 @@ def downgrade(url: str, revision: str) -> None:
     """
     with _transaction(url) as connection:
         _refuse_unknown(connection)
-        command.downgrade(_config(connection), revision)
+        from mamkit.catalog import _steps  # noqa: PLC0415 - as above
+
+        _steps.back(_FOLDER, connection, revision)
         _check_foreign_keys(connection)
         _note_what_is_served(connection)
 
@@ -96,15 +91,14 @@ def check(url: str) -> None:
         if _newer_that_serves(connection):
             return
         _refuse_unknown(connection)
-        found = _revision(connection)
-        head = _scripts().get_current_head()
-        if head is not None and found != head:
+        found, head = _revision(connection), revisions()[0]
+        if found != head:
             raise SchemaOutdatedError(current=found, head=head)
 
 
 def revisions() -> list[str]:
     """Return the revisions that this version of mamkit knows, the newest first; that is the one it needs."""
-    return [script.revision for script in _scripts().walk_revisions()]
+    return sorted((path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("*_*.py")), reverse=True)
 
 
 def serves(revision: str) -> str:
@@ -113,13 +107,9 @@ def serves(revision: str) -> str:
     Args:
         revision: One of `revisions()`.
     """
-    scripts = _scripts()
-    while True:
-        script = scripts.get_revision(revision)
-        below = script.down_revision
-        if not getattr(script.module, "expands", False) or not isinstance(below, str):
-            return revision
-        revision = below
+    from mamkit.catalog import _steps  # noqa: PLC0415 - as above
+
+    return _steps.served_by(_FOLDER, revision)
 
 
 @contextmanager
@@ -132,24 +122,26 @@ def _transaction(url: str) -> Iterator[sa.Connection]:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
             yield connection
     except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-        raise CatalogUnavailableError from error
+        raise CatalogUnavailableError(_place(engine.url)) from error
     finally:
         engine.dispose()
 
 
-def _config(connection: sa.Connection | None = None) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))  # ConfigParser interpolates
-    config.attributes["connection"] = connection
-    return config
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
+def _place(url: sa.URL) -> str:
+    """Return where a database is, without a name or a password of whoever uses it."""
+    if url.host is None:
+        return str(url.database)
+    return f"{url.host}:{url.port or 5432}/{url.database}"  # PostgreSQL's port, unless another is given
 
 
 def _revision(connection: sa.Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not sa.inspect(connection).has_table(_VERSION.name):
+        return None
+    return connection.scalar(sa.select(_VERSION.c.version_num))
+
+
+def _is_newest(connection: sa.Connection) -> bool:
+    return _revision(connection) == revisions()[0] and _has_column(connection)
 
 
 def _refuse_unknown(connection: sa.Connection) -> None:

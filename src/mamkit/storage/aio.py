@@ -1,6 +1,9 @@
-"""Any store from asyncio: its calls run in a bounded number of threads."""
+"""Any store from asyncio: its calls run in a bounded number of threads.
 
-import asyncio
+asyncio is imported by whoever has a loop: loading it takes as long as the rest of `mamkit.storage`, which most use
+without.
+"""
+
 import contextvars
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,8 +12,9 @@ from functools import partial
 from itertools import islice
 from typing import ParamSpec, Self, TypeVar
 
+from mamkit.storage.errors import UnsupportedOperationError
 from mamkit.storage.models import ByteRange, Expected, ObjectInfo
-from mamkit.storage.protocols import ObjectBody, ObjectReader, ObjectStore, Upload
+from mamkit.storage.protocols import ChangesIfMatch, ObjectBody, ObjectReader, ObjectStore, Upload
 
 __all__ = ["AsyncBody", "AsyncStore", "AsyncUpload", "Threads", "to_async"]
 
@@ -29,6 +33,7 @@ class Threads:
 
     def __init__(self, count: int) -> None:
         self._executor = ThreadPoolExecutor(count, thread_name_prefix="mamkit-storage")
+        self._fed = ThreadPoolExecutor(count, thread_name_prefix="mamkit-storage-fed")
 
     async def run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking call in a thread and return what it returns.
@@ -41,13 +46,23 @@ class Threads:
 
     async def open(self, close: Callable[[T], object], call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """As `run`, for a call that opens something: what a cancelled task will not get is closed."""
+        from asyncio import CancelledError  # noqa: PLC0415 - see above
+
         job = self._submit(call, *args, **kwargs)
         try:
             return await _outcome(job, cancel=job.cancel)
-        except asyncio.CancelledError:
+        except CancelledError:
             if not job.cancelled() and job.exception() is None:
                 close(job.result())
             raise
+
+    async def feed(self, stop: Callable[[], object], call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `run`, for a call that waits for this loop: if the task is cancelled, `stop` tells it not to.
+
+        It has a thread beside those of `run`, for which what it waits for may wait in turn.
+        """
+        job = self._fed.submit(contextvars.copy_context().run, partial(call, *args, **kwargs))
+        return await _outcome(job, cancel=lambda: job.cancel() or bool(stop()))
 
     async def finish(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """As `run`, for a call that cleans up: it is done even if the task is cancelled before it has begun."""
@@ -56,6 +71,7 @@ class Threads:
     def close(self) -> None:
         """End the threads when they have done what was begun."""
         self._executor.shutdown(wait=False)
+        self._fed.shutdown(wait=False)
 
     def _submit(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         return self._executor.submit(contextvars.copy_context().run, partial(call, *args, **kwargs))
@@ -112,6 +128,38 @@ class AsyncUpload:
     async def commit(self) -> ObjectInfo:
         """Make the object visible under its key, at once and whole."""
         return await self._threads.run(self._upload.commit)
+
+
+class _Feed:
+    """Blocks that come from a loop, for a thread that asks for one after the other."""
+
+    def __init__(self, blocks: AsyncIterable[bytes]) -> None:
+        import asyncio  # noqa: PLC0415 - see above
+
+        self._loop = asyncio.get_running_loop()
+        self._ask = asyncio.run_coroutine_threadsafe
+        self._blocks = aiter(blocks)
+        self._asked: Future[bytes | None] | None = None
+        self._stopped = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        while (block := self._next()) is not None:
+            yield block
+
+    def _next(self) -> bytes | None:
+        asked = self._asked = self._ask(self._coming(), self._loop)
+        if self._stopped:
+            asked.cancel()
+        return asked.result()
+
+    async def _coming(self) -> bytes | None:
+        return await anext(self._blocks, None)
+
+    def stop(self) -> None:
+        """Let the thread, which waits for a block or will, find that there are no more."""
+        self._stopped = True
+        if self._asked is not None:
+            self._asked.cancel()
 
 
 class AsyncStore:
@@ -213,6 +261,42 @@ class AsyncStore:
         """Remove an object; if there is none, do nothing."""
         await self._threads.run(self._store.delete, key)
 
+    async def replace(
+        self,
+        key: str,
+        data: bytes | AsyncIterable[bytes],
+        *,
+        if_match: str,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        expected: Expected | None = None,
+    ) -> ObjectInfo:
+        """Write a whole object in the place of just the one with this ETag.
+
+        Raises:
+            UnsupportedOperationError: The store within knows no conditions.
+        """
+        change = partial(
+            self._matching().replace, if_match=if_match, content_type=content_type, metadata=metadata, expected=expected
+        )
+        if not isinstance(data, AsyncIterable):
+            return await self._threads.run(change, key, data)
+        feed = _Feed(data)
+        return await self._threads.feed(feed.stop, change, key, feed)
+
+    async def remove(self, key: str, *, if_match: str) -> None:
+        """Remove an object, if it is the one with this ETag.
+
+        Raises:
+            UnsupportedOperationError: The store within knows no conditions.
+        """
+        await self._threads.run(self._matching().remove, key, if_match=if_match)
+
+    def _matching(self) -> ChangesIfMatch:
+        if not isinstance(self._store, ChangesIfMatch):
+            raise UnsupportedOperationError(f"{self._store!r} knows no conditions of changes")
+        return self._store
+
 
 def to_async(store: ObjectStore, *, threads: int = 8) -> AsyncStore:
     """Return a store for asyncio; close it, or leave it as a context manager, to end its threads.
@@ -226,6 +310,8 @@ def to_async(store: ObjectStore, *, threads: int = 8) -> AsyncStore:
 
 async def _outcome(job: Future[T], *, cancel: Callable[[], bool]) -> T:
     """Return what a job returns; if the task is cancelled and the job cannot be, wait for its end first."""
+    import asyncio  # noqa: PLC0415 - see above
+
     result = asyncio.wrap_future(job)
     try:
         return await asyncio.shield(result)

@@ -1,6 +1,8 @@
 """Migrations: they make what the models say, keep what is there, and never meet each other."""
 
 import sqlite3
+import subprocess
+import sys
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -145,6 +147,23 @@ def columns(url: str) -> dict[str, dict[str, Any]]:
     return there
 
 
+def test_the_revisions_are_those_of_the_files_in_the_order_of_their_names() -> None:
+    """So that a service can see without Alembic that there is nothing to do."""
+    scripts = ScriptDirectory(str(Path(migrate.__file__).with_name("migrations")))
+    assert migrate.revisions() == [script.revision for script in scripts.walk_revisions()]
+
+
+def test_where_nothing_is_to_be_done_alembic_is_not_loaded(url: str) -> None:
+    db.upgrade(url)
+    script = (
+        "import sys; from mamkit import catalog; "
+        "catalog.upgrade(sys.argv[1]); catalog.check(sys.argv[1]); print(catalog.current(sys.argv[1])); "
+        "assert 'alembic' not in sys.modules; catalog.downgrade(sys.argv[1], 'base'); assert 'alembic' in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", script, url], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == [migrate.revisions()[0]]
+
+
 def test_every_migration_says_whether_older_code_can_live_with_it() -> None:
     """From 0006 on: until then no two versions ran side by side."""
     for script in ScriptDirectory(str(Path(migrate.__file__).with_name("migrations"))).walk_revisions("0006", "head"):
@@ -207,12 +226,21 @@ def test_rows_that_refer_to_nothing_stop_a_migration(url: str, path: Path) -> No
         connection.execute("INSERT INTO user_roles VALUES ('1', '2')")
     connection.close()
     with pytest.raises(SchemaError, match="user_roles"):
-        db.upgrade(url)
+        db.downgrade(url, migrate.revisions()[1])
 
 
 def test_a_database_that_cannot_be_opened_is_an_error_of_ours(tmp_path: Path) -> None:
-    with pytest.raises(CatalogUnavailableError):
+    with pytest.raises(CatalogUnavailableError, match="no/such/folder") as caught:
         db.upgrade(f"sqlite:///{tmp_path}/no/such/folder.db")
+    assert caught.value.place == f"{tmp_path}/no/such/folder.db"
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password() -> None:
+    with pytest.raises(CatalogUnavailableError) as caught:
+        db.upgrade("postgresql://ada:hunter2@127.0.0.1:1/mamkit?connect_timeout=2")
+    assert "127.0.0.1:1/mamkit" in str(caught.value)
+    assert "ada" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_processes_that_upgrade_at_once_all_succeed(url: str, path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from mamkit import catalog as db
 from mamkit.catalog import sync_engine
+from mamkit.catalog.migrate import revisions
 from tests.servers.postgres import Postgres
 
 ADA, EVE, FILM, MASTER = ("0190000000007000800000000000000" + digit for digit in "1234")
@@ -116,11 +117,7 @@ def test_what_is_kept_is_counted_and_guests_leave_with_their_links(first: str) -
 
 def test_every_step_goes_back_and_forth(first: str) -> None:
     """One revision at a time, so that none leans on a later one."""
-    from alembic.script import ScriptDirectory
-
-    from mamkit.catalog.migrate import _config
-
-    steps = [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+    steps = revisions()
     for revision in reversed(steps[: steps.index("0002")]):
         db.upgrade(first, revision)
     for revision in steps[1 : steps.index("0002") + 1]:

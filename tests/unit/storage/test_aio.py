@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -18,6 +18,7 @@ from mamkit.storage import (
     MemoryStore,
     ObjectExistsError,
     ObjectNotFoundError,
+    UnsupportedOperationError,
     UploadRejectedError,
     to_async,
 )
@@ -302,5 +303,82 @@ def test_a_commit_that_has_begun_is_finished() -> None:
         async with to_async(within) as store:
             await cancel_at(gate, asyncio.create_task(store.put("a", b"bytes")))
         assert [info.size for info in within.list()] == [5]
+
+    asyncio.run(main())
+
+
+def test_a_replacement_that_is_cancelled_between_blocks_leaves_what_was_there() -> None:
+    """Its thread, which waits for the next block, does not wait for ever."""
+
+    async def main() -> None:
+        stuck, closed = asyncio.Event(), asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            try:
+                yield b"half"
+                stuck.set()
+                await asyncio.Event().wait()
+            finally:
+                closed.set()
+
+        async with to_async(MemoryStore()) as store:
+            old = await store.put("a", b"old")
+            task = asyncio.create_task(store.replace("a", slow(), if_match=old.etag))
+            await stuck.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await closed.wait()
+            assert await store.head("a") == old
+
+    asyncio.run(main())
+
+
+def test_an_object_replaces_another_of_its_store_however_few_threads_there_are() -> None:
+    """The thread that waits for blocks is none of those that read them."""
+
+    async def main() -> None:
+        async with to_async(MemoryStore(), threads=1) as store:
+            await store.put("long", b"bytes" * 300_000)
+            old = await store.put("a", b"old")
+            async with await store.get("long") as body:
+                assert (await store.replace("a", body, if_match=old.etag)).size == 1_500_000
+
+    asyncio.run(main())
+
+
+def test_what_fails_in_the_loop_fails_the_replacement() -> None:
+    async def failing() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        async with to_async(MemoryStore()) as store:
+            old = await store.put("a", b"old")
+            with pytest.raises(ZeroDivisionError):
+                await store.replace("a", failing(), if_match=old.etag)
+            assert await store.head("a") == old
+
+    asyncio.run(main())
+
+
+def test_a_store_that_knows_no_conditions_says_so() -> None:
+    class Plain:
+        """Everything that a store needs, and nothing else."""
+
+        def __init__(self) -> None:
+            within = MemoryStore()
+            for name in ("head", "get", "list", "upload", "put", "copy", "delete"):
+                setattr(self, name, getattr(within, name))
+
+    async def main() -> None:
+        plain: Any = Plain()
+        async with to_async(plain) as store:
+            old = await store.put("a", b"old")
+            with pytest.raises(UnsupportedOperationError):
+                await store.replace("a", b"new", if_match=old.etag)
+            with pytest.raises(UnsupportedOperationError):
+                await store.remove("a", if_match=old.etag)
+            assert await store.head("a") == old
 
     asyncio.run(main())

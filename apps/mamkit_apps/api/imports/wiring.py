@@ -23,7 +23,7 @@ from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import Parts
 from mamkit_apps.guard import AddressGuard
 from mamkit_apps.outgoing import GuardedClient
-from mamkit_apps.wiring import s3_options
+from mamkit_apps.zones import s3_options
 
 __all__ = ["importing"]
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal
 
 from mamkit.errors import MissingExtraError
@@ -12,7 +13,12 @@ try:
 except ImportError as error:
     raise MissingExtraError("s3", package="boto3") from error
 
-from mamkit.storage.errors import StorageUnavailableError
+from mamkit.storage.errors import (
+    ObjectChangedError,
+    ObjectNotFoundError,
+    StorageUnavailableError,
+    UnsupportedOperationError,
+)
 from mamkit.storage.models import ExpiryRule, OriginRule
 from mamkit.storage.s3._client import RESERVED
 from mamkit.storage.s3._options import S3Options, client_of
@@ -34,6 +40,7 @@ __all__ = ["BucketPlan", "Finding", "State", "check_bucket", "init_bucket", "pla
 
 State = Literal["ok", "differs", "unsupported"]
 
+_NOBODYS, _NO_ETAG = "no-such-object", "0" * 32  # what a change is tried on, which cannot hold
 _LEFTOVERS = 7  # days after which what a crash has left in the store's own folder goes
 
 
@@ -155,16 +162,31 @@ def _look(
     found = [_finding(client, name, setting, applied.get(setting.name)) for setting in _settings(plan)]
     with S3Store(name, options) as store:
         features = store.features
-    for setting, holds in (
-        ("checksums", features.checksums),
-        ("conditional writes", features.conditional_put),
-        ("conditional copies", features.conditional_copy or features.conditional_complete),
-        ("copies of one version", features.copy_source_match),
-    ):
+        rows = [
+            ("checksums", features.checksums),
+            ("conditional writes", features.conditional_put),
+            ("conditional copies", features.conditional_copy or features.conditional_complete),
+            ("copies of one version", features.copy_source_match),
+        ]
+        if plan.lock_days is None:  # in a bucket that keeps everything, nothing is replaced, and every try would stay
+            rows.append(("replacements by ETag", _honours(partial(store.replace, _NOBODYS, b"", if_match=_NO_ETAG))))
+            rows.append(("removals by ETag", _honours(partial(store.remove, _NOBODYS, if_match=_NO_ETAG))))
+    for setting, holds in rows:
         state: State = "ok" if holds else "unsupported"
         detail = "honoured" if holds else "ignored by this server; what needs it is done in another way or refused"
         found.append(Finding(bucket=name, setting=setting, state=state, detail=detail))
     return found
+
+
+def _honours(change: Callable[[], object]) -> bool:
+    """Return whether the server looks at the condition of a change that cannot hold."""
+    try:
+        change()
+    except UnsupportedOperationError:
+        return False
+    except (ObjectNotFoundError, ObjectChangedError):
+        pass
+    return True
 
 
 def _finding(client: Any, name: str, setting: _Setting, refused: ClientError | None) -> Finding:
