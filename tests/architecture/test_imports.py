@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Collection, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -28,13 +29,19 @@ NAMED = set().union(*(named_by(extra) for extra in EXTRAS))
 """The distributions that pyproject.toml names for any extra."""
 
 
+@cache
+def imports(path: Path) -> list[ast.Import | ast.ImportFrom]:
+    """Return what a file imports anywhere in it."""
+    return [node for node in ast.walk(tree(path)) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imported(path: Path) -> set[str]:
     """Return the top-level packages that a file imports anywhere in it."""
     found = set()
-    for node in ast.walk(tree(path)):
+    for node in imports(path):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif node.module:
             found.add(node.module.partition(".")[0])
     return found
 
@@ -42,10 +49,10 @@ def imported(path: Path) -> set[str]:
 def named_in(path: Path, modules: Collection[str]) -> set[str]:
     """Return which of these modules a file names anywhere in it, for types alone, too."""
     found = set()
-    for node in ast.walk(tree(path)):
+    for node in imports(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif node.module:
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
                 found.add(whole if whole in modules else node.module)
