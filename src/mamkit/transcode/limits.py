@@ -15,7 +15,7 @@ class Limits:
     """
 
     duration: timedelta = timedelta(hours=24)
-    """The longest film; more is refused by the probe."""
+    """The longest film; the probe refuses more, and more than an hour longer than its bytes fill at 32 a second."""
     pixels: int = 8192 * 4608
     """Width times height of the largest picture: 8K at 16:9. The probe refuses more."""
     streams: int = 64

@@ -27,6 +27,7 @@ _READ_THROUGH_BY_TABLE = 4 << 20  # bytes of a film in MP4, where seeking costs 
 _HEAD_PACKETS = 2_000  # of all streams: half a minute or more, and enough to measure a rate
 _BEFORE_ALL = -(1 << 40)  # microseconds: before any time that a film begins at
 _TAIL = 10  # seconds before the end that the headers promise
+_MOST_READ = 1 << 30  # bytes of a file whose times are strange and that is read through for them
 _THIN = 4096  # bytes a second, sound of 32 kb/s: a large file of fewer is read through, in search of an hour of nothing
 _FAR = 1 << 62  # ticks: later than anything
 _BACK = 1  # seconds that decode times may go back: they should not at all
@@ -165,14 +166,16 @@ def scan(file: Source, indices: Iterable[int], opened: InputContainer) -> dict[i
         tail = _timings(source, wanted)
         found = large and _read_tail(source, tail)
     if large:
-        if not found or size < _THIN * _span(timings, tail):
+        strange = len(islands) > 1 or _rewound_in(timings)
+        if not found or (size <= _MOST_READ and (strange or size < _THIN * _span(timings, tail))):
             with open_source(file) as source:
                 timings = _timings(source, wanted)
                 islands = _read(source, timings, at_most=None)
         else:
             for index, timing in tail.items():
                 timings[index].last = timings[index].last if timing.last is None else timing.last
-    if any(timing.rewound for timing in timings.values()):  # where time goes back, a gap is none that was meant
+            return timings
+    if _rewound_in(timings):  # where time goes back, a gap is none that was meant
         with open_source(file) as source:
             timings = _timings(source, wanted)
             islands = _read(source, timings, at_most=None, apart=LEAP)
@@ -205,6 +208,10 @@ def longest(size: int, limits: Limits) -> float:
 def _timings(source: InputContainer, indices: Iterable[int], within: Stretch | None = None) -> dict[int, Timing]:
     ticks = {index: source.streams[index].time_base or Fraction(1) for index in indices}
     return {index: Timing(tick=tick, within=within) for index, tick in ticks.items()}
+
+
+def _rewound_in(timings: dict[int, Timing]) -> bool:
+    return any(timing.rewound for timing in timings.values())
 
 
 def _span(head: dict[int, Timing], tail: dict[int, Timing]) -> Fraction:
