@@ -6,10 +6,11 @@ first start. A wrong value stops the start with one line that names it.
 
 import os
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -27,9 +28,6 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from mamkit.errors import MamkitError
 from mamkit.signing import KeyRing, KeyRingError
 from mamkit_apps.secrets import key_ring, load_or_create
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 __all__ = ["HttpUrl", "Names", "Networks", "ServiceSettings", "SettingsError"]
 
@@ -241,7 +239,7 @@ class ServiceSettings(BaseSettings):
             raise SettingsError(f"{name.upper()}: {error}", names=(name.upper(),)) from error
 
 
-def _fault(settings: type[ServiceSettings], fault: "ErrorDetails") -> tuple[str, str]:
+def _fault(settings: type[ServiceSettings], fault: Mapping[str, Any]) -> tuple[str, str]:
     """Return the setting at fault, if it is one alone, and what is wrong with it; the value, unless it is a secret."""
     reason = re.sub("^(Value error, |Input |String |Value )|, unable to .*", "", fault["msg"])
     if not fault["loc"]:
