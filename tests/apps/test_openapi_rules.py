@@ -16,8 +16,8 @@ from mamkit_apps.api.described import described
 from mamkit_apps.api.settings import ApiSettings
 
 METHODS = {"get", "post", "put", "patch", "delete"}
-UNTOLD = {"/healthz", "/metrics"}
-"""For those who run the service, not for its clients."""
+UNTOLD = {"/", "/healthz", "/metrics"}
+"""For those who run the service, or type its address into a browser, not for its clients."""
 MOST = 120  # letters of a summary: a line of a list
 
 

@@ -270,7 +270,7 @@ class PreviewWorker:
         return card.plan(plan, limits=self._room.limits, cancelled=cancelled, children=self._room.children)
 
     def _encode(self, lease: Lease, job: PartJob, cancelled: "_Either", *, card: bool) -> None:
-        plan = read_plan(self._zones.previews, job.prefix)
+        plan = _read_plan(self._zones.previews, job.prefix)
         with self._room.take(memory_of(plan, job.part)), self._devices(plan, job.part, insist=card) as devices:
             self._make(lease, job, plan, devices, cancelled)
 
@@ -343,7 +343,7 @@ class _Either:
         return any(event.is_set() for event in self._events)
 
 
-def read_plan(previews: ObjectReader, prefix: str) -> Plan:
+def _read_plan(previews: ObjectReader, prefix: str) -> Plan:
     """Return the plan that lies beside a preview.
 
     Raises:
