@@ -50,12 +50,10 @@ from mamkit.errors import MamkitError
 from mamkit.jobs import DedupeKeyTakenError, JobNotFoundError, QueueUnavailableError
 from mamkit.previews import InvalidMessageError, StagedUploadMissingError, StaleReportError
 from mamkit_apps import answers
-from mamkit_apps.answers import InvalidRequestError
 from mamkit_apps.guard import DestinationRefusedError
 
 __all__ = [
     "STATUS",
-    "InvalidRequestError",
     "LimitsUnavailableError",
     "MatchRequiredError",
     "StateChangedError",

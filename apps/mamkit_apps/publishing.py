@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from mamkit.catalog import Catalog
 from mamkit.previews import Publisher
 from mamkit_apps.settings import ServiceSettings
-from mamkit_apps.wiring import open_queue, open_zones
+from mamkit_apps.wiring import open_queue
+from mamkit_apps.zones import open_zones
 
 __all__ = ["open_publisher"]
 

@@ -1,4 +1,4 @@
-"""Where parts that do not know each other meet: stores get a signer, services get their stores and their queue."""
+"""The database of an installation, as its services need it: migrated, with the queue, and without what is long over."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -16,20 +16,8 @@ from mamkit.jobs import NewJob, Queue, QueueUnavailableError
 from mamkit.jobs.sql import SqlQueue
 from mamkit_apps.bell import ring
 from mamkit_apps.settings import ServiceSettings
-from mamkit_apps.zones import EdgeSigner, open_buckets, open_zones, s3_options, url_signer
 
-__all__ = [
-    "EdgeSigner",
-    "RingingQueue",
-    "forget_old",
-    "migrate",
-    "open_buckets",
-    "open_queue",
-    "open_zones",
-    "s3_options",
-    "url_signer",
-]
-
+__all__ = ["RingingQueue", "forget_old", "migrate", "open_queue"]
 
 KEEP_NOTIFICATIONS = timedelta(days=90)
 

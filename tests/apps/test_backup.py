@@ -43,7 +43,8 @@ from mamkit_apps.backup.restoring import RevisionUnknownError, restore, settings
 from mamkit_apps.backup.sealing import CHUNK, TAG, Keys, Sealer
 from mamkit_apps.backup.tables import KINDS, TYPES, connected, dumped, load, one_moment, table_kinds
 from mamkit_apps.settings import ServiceSettings
-from mamkit_apps.wiring import migrate, open_zones
+from mamkit_apps.wiring import migrate
+from mamkit_apps.zones import open_zones
 from tests.apps.conftest import PASSWORD
 from tests.apps.test_demo import run
 from tests.apps.test_s3 import buckets

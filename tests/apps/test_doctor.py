@@ -23,7 +23,7 @@ from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.doctor import data, machine, network
 from mamkit_apps.doctor.examine import CHECKS, examine
 from mamkit_apps.doctor.findings import Check, Finding, Patient, clock_finding, ok
-from mamkit_apps.wiring import open_zones
+from mamkit_apps.zones import open_zones
 from tests.apps.test_demo import run
 from tests.apps.test_s3 import buckets
 from tests.apps.test_up import free_port

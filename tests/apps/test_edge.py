@@ -15,7 +15,7 @@ from mamkit.clock import utc_now
 from mamkit.signing import Grant, UrlSigner
 from mamkit.storage import Zones
 from mamkit_apps.edge.settings import EdgeSettings
-from mamkit_apps.wiring import EdgeSigner, open_zones, url_signer
+from mamkit_apps.zones import EdgeSigner, open_zones, url_signer
 
 KEY = "previews/a/b/720p/segment_00000.m4s"
 BODY = bytes(range(256)) * 16

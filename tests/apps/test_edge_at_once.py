@@ -21,7 +21,7 @@ from mamkit_apps.edge.asgi import create_app
 from mamkit_apps.edge.request import Request
 from mamkit_apps.edge.service import EdgeService
 from mamkit_apps.edge.settings import EdgeSettings
-from mamkit_apps.wiring import open_zones, url_signer
+from mamkit_apps.zones import open_zones, url_signer
 from tests.apps.edge_process import PREFIX, LiveEdge, SlowReader, comes_true, live_edge
 from tests.apps.edge_request import Answer, ask
 

@@ -18,7 +18,7 @@ from mamkit_apps.edge.policy import refusal
 from mamkit_apps.edge.settings import EdgeSettings
 from mamkit_apps.limits import MemoryRate, client_address, client_name
 from mamkit_apps.settings import SettingsError
-from mamkit_apps.wiring import open_zones, url_signer
+from mamkit_apps.zones import open_zones, url_signer
 from tests.apps.edge_request import Answer, ask
 
 PREFIX = "previews/a/b/"

@@ -131,7 +131,7 @@ def test_an_upload_that_stalls_is_cut_off_and_leaves_nothing(live: LiveEdge) -> 
     from datetime import timedelta
 
     from mamkit.storage import Expected
-    from mamkit_apps.wiring import EdgeSigner
+    from mamkit_apps.zones import EdgeSigner
 
     key = "uploads/u/a/original.mp4"
     request = EdgeSigner("", live.signer).sign(

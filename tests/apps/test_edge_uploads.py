@@ -11,7 +11,7 @@ from mamkit.signing import Grant
 from mamkit.storage import Expected, Zones
 from mamkit_apps.edge.asgi import create_app
 from mamkit_apps.edge.settings import EdgeSettings
-from mamkit_apps.wiring import EdgeSigner, open_zones, url_signer
+from mamkit_apps.zones import EdgeSigner, open_zones, url_signer
 from tests.apps.edge_request import Answer, ask
 
 KEY = "uploads/u/a/original.mp4"

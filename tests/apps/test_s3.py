@@ -20,8 +20,9 @@ from mamkit_apps.cli.gc import _collect
 from mamkit_apps.demo.run import Report, run_demo
 from mamkit_apps.settings import SettingsError
 from mamkit_apps.supervisor import Services
-from mamkit_apps.wiring import migrate, open_zones
+from mamkit_apps.wiring import migrate
 from mamkit_apps.worker.settings import WorkerSettings
+from mamkit_apps.zones import open_zones
 from tests.apps.api_process import bearer, running_api
 from tests.media_factory import make_clip
 from tests.s3_servers import ACCESS_KEY, SECRET_KEY

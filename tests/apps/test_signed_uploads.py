@@ -27,7 +27,7 @@ from mamkit.storage import (
 from mamkit.storage.s3 import S3Store
 from mamkit_apps.edge.asgi import create_app
 from mamkit_apps.edge.settings import EdgeSettings
-from mamkit_apps.wiring import EdgeSigner, url_signer
+from mamkit_apps.zones import EdgeSigner, url_signer
 from tests.s3_servers import emptied, filer_of, options_for, store_on
 
 BODY = b"bytes of a film " * 100

@@ -71,9 +71,8 @@ class FromALoop:
         expected: Expected | None = None,
         if_absent: bool = False,
     ) -> ObjectInfo:
-        whole = bytes(data) if isinstance(data, bytes | bytearray | memoryview) else coming(data)
         put = self._store.put(
-            key, whole, content_type=content_type, metadata=metadata, expected=expected, if_absent=if_absent
+            key, given(data), content_type=content_type, metadata=metadata, expected=expected, if_absent=if_absent
         )
         return self._run(put)
 
@@ -101,9 +100,8 @@ class FromALoop:
         metadata: Mapping[str, str] | None = None,
         expected: Expected | None = None,
     ) -> ObjectInfo:
-        whole = bytes(data) if isinstance(data, bytes | bytearray | memoryview) else coming(data)
         replace = self._store.replace(
-            key, whole, if_match=if_match, content_type=content_type, metadata=metadata, expected=expected
+            key, given(data), if_match=if_match, content_type=content_type, metadata=metadata, expected=expected
         )
         return self._run(replace)
 
@@ -162,6 +160,11 @@ def drawn(things: AsyncIterator[T], run: Loop) -> Iterator[T]:
 
     while (thing := run(coming_next())) is not None:
         yield thing
+
+
+def given(data: bytes | BinaryIO | Iterable[bytes]) -> bytes | AsyncIterator[bytes]:
+    """Return data as an asynchronous store takes it."""
+    return bytes(data) if isinstance(data, bytes | bytearray | memoryview) else coming(data)
 
 
 async def coming(data: BinaryIO | Iterable[bytes]) -> AsyncIterator[bytes]:

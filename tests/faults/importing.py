@@ -24,7 +24,7 @@ from mamkit_apps.api.imports.urls import UrlBringer
 from mamkit_apps.guard import AddressGuard
 from mamkit_apps.outgoing import GuardedClient
 from mamkit_apps.sealed import IMPORTS
-from mamkit_apps.wiring import EdgeSigner
+from mamkit_apps.zones import EdgeSigner
 from tests.faults.dying import DyingCatalog, DyingStore, Steps
 
 PART = 5 << 20  # bytes; no store takes smaller ones

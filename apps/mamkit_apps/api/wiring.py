@@ -54,7 +54,8 @@ from mamkit_apps.guard import AddressGuard
 from mamkit_apps.limits import BURST, GoodKeys, Meter, SharedRate
 from mamkit_apps.mail import Postbox, open_mailer
 from mamkit_apps.outgoing import GuardedClient, HttpTransport
-from mamkit_apps.wiring import forget_old, open_queue, open_zones, url_signer
+from mamkit_apps.wiring import forget_old, open_queue
+from mamkit_apps.zones import open_zones, url_signer
 
 if TYPE_CHECKING:
     from mamkit_apps.tracing.tracing import Tracing

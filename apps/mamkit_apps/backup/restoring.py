@@ -23,7 +23,8 @@ from mamkit_apps.backup.making import OBJECTS, SETTINGS, object_name, table_name
 from mamkit_apps.backup.tables import connected, filled_tables, load, one_moment
 from mamkit_apps.sealed import SECOND_FACTORS, WEBHOOKS
 from mamkit_apps.settings import ServiceSettings
-from mamkit_apps.wiring import migrate, open_queue, open_zones
+from mamkit_apps.wiring import migrate, open_queue
+from mamkit_apps.zones import open_zones
 
 __all__ = ["Restored", "restore", "settings_of", "verify"]
 

@@ -39,7 +39,8 @@ async def _collect(settings: "ServiceSettings", *, older_than: timedelta, dry_ru
     from mamkit.catalog import Catalog
     from mamkit.clock import utc_now
     from mamkit.previews import find_orphans, remove_orphan
-    from mamkit_apps.wiring import forget_old, open_zones
+    from mamkit_apps.wiring import forget_old
+    from mamkit_apps.zones import open_zones
 
     zones = open_zones(settings)
     verb = "would remove" if dry_run else "removed"

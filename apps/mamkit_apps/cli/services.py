@@ -107,9 +107,10 @@ def up(*, data_dir: Path, host: str, api_port: int, edge_port: int) -> None:
     from mamkit_apps.supervisor import Services
     from mamkit_apps.worker.settings import WorkerSettings
 
-    for settings in (ApiSettings, EdgeSettings, WorkerSettings):  # here, or each service would say what is wrong
-        settings.load(data_dir=data_dir)
-    ApiSettings.load(data_dir=data_dir).make_secrets()
+    settings = ApiSettings.load(data_dir=data_dir)  # all of them here, or each service would say what is wrong
+    for others in (EdgeSettings, WorkerSettings):
+        others.load(data_dir=data_dir)
+    settings.make_secrets()
     fresh = not (data_dir / "mamkit.db").exists()
     with Services(data_dir, host=host, api_port=api_port, edge_port=edge_port) as running:
         click.echo(f"API   {running.api_url}   (its paths: {running.api_url}/schema)")

@@ -34,12 +34,13 @@ from mamkit.transcode.machine import at_once, memory, processors
 from mamkit_apps.bell import answering
 from mamkit_apps.settings import ServiceSettings
 from mamkit_apps.tracing import open_tracing
-from mamkit_apps.wiring import open_queue, open_zones
+from mamkit_apps.wiring import open_queue
 from mamkit_apps.worker.machine import card_slots_of, slots_of
 from mamkit_apps.worker.metered import MeteredQueue
 from mamkit_apps.worker.monitor import monitor
 from mamkit_apps.worker.orders import Orders
 from mamkit_apps.worker.settings import WorkerSettings
+from mamkit_apps.zones import open_zones
 
 __all__ = ["HttpReporter", "run"]
 

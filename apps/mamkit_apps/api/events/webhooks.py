@@ -19,11 +19,11 @@ from mamkit.catalog.events import KINDS, PASSING
 from mamkit.clock import utc_now
 from mamkit.ids import uuid7
 from mamkit.signing import generate_webhook_secret
+from mamkit_apps.answers import InvalidRequestError
 from mamkit_apps.api.access import Owner, home_of, require, scope_of
 from mamkit_apps.api.bodies import Body
 from mamkit_apps.api.events.delivering import message_id
 from mamkit_apps.api.wiring import Parts, Wired
-from mamkit_apps.problems import InvalidRequestError
 from mamkit_apps.sealed import WEBHOOKS
 
 __all__ = ["routes"]

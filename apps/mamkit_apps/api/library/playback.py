@@ -19,12 +19,12 @@ from mamkit.clock import utc_now
 from mamkit.signing import Grant
 from mamkit.storage import SignsDownloads, UnsupportedOperationError
 from mamkit.transcode import INDEX_NAME, POSTER_NAME
+from mamkit_apps.answers import InvalidRequestError
 from mamkit_apps.api.access import Caller, allowed_asset, readable_version, scope_of
 from mamkit_apps.api.bodies import Body, SignedUrl
 from mamkit_apps.api.library.schemas import Lifetime, PlaybackUrl, SignRequest
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import Parts, Wired
-from mamkit_apps.problems import InvalidRequestError
 
 __all__ = [
     "ART",

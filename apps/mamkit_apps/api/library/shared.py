@@ -16,6 +16,7 @@ from mamkit.catalog import share_links as links
 from mamkit.catalog.collections import collection_by_id
 from mamkit.catalog.comments import MAX_NAME, author_of, comments_by_link
 from mamkit.catalog.models import AssetKind, AssetStatus
+from mamkit_apps.answers import InvalidRequestError
 from mamkit_apps.api.accounts.logins import hashing
 from mamkit_apps.api.address import Address
 from mamkit_apps.api.bodies import Body
@@ -32,7 +33,6 @@ from mamkit_apps.api.library.playback import (
 from mamkit_apps.api.library.schemas import Lifetime, PlaybackUrl
 from mamkit_apps.api.visitors import Visitor, only, open_link, seal_pass, shown_asset, shown_version
 from mamkit_apps.api.wiring import Parts, Wired
-from mamkit_apps.problems import InvalidRequestError
 
 __all__ = ["routes"]
 

@@ -13,7 +13,18 @@ try:
 except ImportError as error:
     raise MissingExtraError("testing", package="pytest") from error
 
-__all__ = ["LEASE", "SECOND", "START", "ManualClock", "QueueFixtures", "claimed", "new_job", "refused", "refuses"]
+__all__ = [
+    "LEASE",
+    "SECOND",
+    "START",
+    "ManualClock",
+    "QueueFixtures",
+    "claimed",
+    "new_job",
+    "refused",
+    "refuses",
+    "refuses_changes",
+]
 
 START = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -59,6 +70,12 @@ def refused(attempt: Callable[[], object], lease: Lease) -> None:
 
 def refuses(queue: Queue, lease: Lease) -> None:
     """Check that the lease is lost for every purpose, and that nothing changes on trying."""
+    refuses_changes(queue, lease)
+    assert not queue.holds(lease.job.id, lease.fence)
+
+
+def refuses_changes(queue: Queue, lease: Lease) -> None:
+    """Check that nothing can be done with the lease, and that nothing changes on trying."""
     before = queue.get(lease.job.id)
     attempts: list[Callable[[], object]] = [
         lambda: queue.renew(lease, by=LEASE),
@@ -69,7 +86,6 @@ def refuses(queue: Queue, lease: Lease) -> None:
     ]
     for attempt in attempts:
         refused(attempt, lease)
-    assert not queue.holds(lease.job.id, lease.fence)
     assert queue.get(lease.job.id) == before
 
 

@@ -8,7 +8,16 @@ from threading import Barrier
 
 from mamkit.ids import uuid7
 from mamkit.jobs import Lease, LeaseLostError, Queue
-from mamkit.testing.jobs._basis import LEASE, SECOND, ManualClock, QueueFixtures, claimed, new_job, refused, refuses
+from mamkit.testing.jobs._basis import (
+    LEASE,
+    SECOND,
+    ManualClock,
+    QueueFixtures,
+    claimed,
+    new_job,
+    refuses,
+    refuses_changes,
+)
 
 __all__ = ["LeaseContract"]
 
@@ -97,18 +106,7 @@ class LeaseContract(QueueFixtures):
         """As after a failover to a replica that did not have the first lease yet."""
         queue.enqueue(new_job())
         lease = claimed(queue, "second")
-        before = queue.get(lease.job.id)
-        stale = replace(lease, worker="first")
-        attempts: list[Callable[[], object]] = [
-            lambda: queue.renew(stale, by=LEASE),
-            lambda: queue.complete(stale),
-            lambda: queue.retry(stale, reason="late", delay=timedelta(0)),
-            lambda: queue.release(stale),
-            lambda: queue.bury(stale, reason="late"),
-        ]
-        for attempt in attempts:
-            refused(attempt, stale)
-        assert queue.get(lease.job.id) == before
+        refuses_changes(queue, replace(lease, worker="first"))
         queue.complete(queue.renew(lease, by=LEASE))
 
     def test_of_two_that_complete_at_once_one_is_told_that_it_did(self, queue: Queue) -> None:

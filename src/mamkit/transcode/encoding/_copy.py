@@ -54,7 +54,6 @@ class PacketSegments:
     def __init__(self, source: Source, plan: Plan, rendition: VideoRendition, segments: range) -> None:
         if plan.frame_rate is None or plan.video_stream is None:
             raise ValueError("the plan has no video")
-        self._name = name_of(source)
         self._plan = plan
         self._rate = plan.frame_rate
         self._frames = range(frame_range(plan, segments.start).start, frame_range(plan, segments.stop - 1).stop)
@@ -63,7 +62,7 @@ class PacketSegments:
         clock = Clock(plan.frame_rate)
         self._container = open_source(source)
         try:
-            self._stream = self._chosen(plan.video_stream)
+            self._stream = self._chosen(source, plan.video_stream)
             headers = bytes(self._stream.codec_context.extradata or b"")
             self._units, self._headers = splitter(headers), header_units(headers)
             made = without_delay(self._header(clock), rendition.copy_delay * clock.frame)
@@ -128,8 +127,8 @@ class PacketSegments:
         units = [unit for unit in self._units(bytes(packet)) if unit[0] & 31 in _KEPT and unit not in self._headers]
         return b"".join(len(unit).to_bytes(4) + unit for unit in units), any(unit[0] & 31 == _IDR for unit in units)
 
-    def _chosen(self, index: int) -> av.VideoStream:
+    def _chosen(self, source: Source, index: int) -> av.VideoStream:
         for stream in decodable(self._container, [index]):
             if isinstance(stream, av.VideoStream):
                 return stream
-        raise MediaUnreadableError(f"{self._name!r} has no picture in stream {index}")
+        raise MediaUnreadableError(f"{name_of(source)!r} has no picture in stream {index}")
