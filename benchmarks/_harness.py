@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
-__all__ = ["QUICK_ROUNDS", "ROUNDS", "Row", "alternate", "main", "median", "rate", "rounds_of"]
+__all__ = ["QUICK_ROUNDS", "ROUNDS", "Row", "alternate", "main", "median", "paired", "rate", "rounds_of"]
 
 T = TypeVar("T")
 
@@ -61,6 +61,13 @@ class Row:
 def median(values: Iterable[float]) -> float:
     """Return the median."""
     return statistics.median(values)
+
+
+def paired(name: str, ours: Sequence[float], theirs: Sequence[float], *, peer: str, target: str = "") -> Row:
+    """Return a row of seconds whose ratio is the median of those of each round: loads that come and go hit both."""
+    ratios = (mine / peers for mine, peers in zip(ours, theirs, strict=True))
+    return Row(name=name, ours=median(ours), unit="s", peer=peer, peer_value=median(theirs), target=target,
+               paired=median(ratios))  # fmt: skip
 
 
 def rate(work: Callable[[], None], count: int) -> float:

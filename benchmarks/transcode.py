@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks._films import make_film, repeat
-from benchmarks._harness import QUICK_ROUNDS, ROUNDS, Row, alternate, main, median
+from benchmarks._harness import QUICK_ROUNDS, ROUNDS, Row, alternate, main, paired
 from benchmarks._part_worker import Nowhere
 from mamkit.transcode import (
     DEFAULT_LADDER,
@@ -127,21 +127,21 @@ def _beside_ffmpeg(film: Path, info: MediaInfo, folder: Path, *, quick: bool) ->
             measured()
     ours_and_theirs = costs["ours"], costs[SPLIT]
     return [
-        _paired("transcode, wall", *ours_and_theirs, "wall", peer=SPLIT, target="<= 1.00"),
-        _paired("transcode, CPU", *ours_and_theirs, "cpu", peer=SPLIT, target="<= 1.00"),
+        _costs("transcode, wall", *ours_and_theirs, "wall", peer=SPLIT, target="<= 1.00"),
+        _costs("transcode, CPU", *ours_and_theirs, "cpu", peer=SPLIT, target="<= 1.00"),
         *(
             []
             if quick
             # These commands keep all processors busy, too, and encode as much: all that they do more is to decode the
             # film again. So only what need not be encoded, which is the default, can take half of their time.
             else [
-                _paired("transcode, wall", costs["ours"], costs[EACH], "wall", peer=EACH, target="<= 0.55"),
-                _paired("transcode, CPU", costs["ours"], costs[EACH], "cpu", peer=EACH),
-                _paired("with a copied top, wall", costs[COPIED], costs[EACH], "wall", peer=EACH, target="<= 0.55"),
+                _costs("transcode, wall", costs["ours"], costs[EACH], "wall", peer=EACH, target="<= 0.55"),
+                _costs("transcode, CPU", costs["ours"], costs[EACH], "cpu", peer=EACH),
+                _costs("with a copied top, wall", costs[COPIED], costs[EACH], "wall", peer=EACH, target="<= 0.55"),
             ]
         ),
-        _paired("with a copied top, wall", costs[COPIED], costs[SPLIT], "wall", peer=SPLIT, target="<= 0.60"),
-        _paired("with a copied top, CPU", costs[COPIED], costs[SPLIT], "cpu", peer=SPLIT),
+        _costs("with a copied top, wall", costs[COPIED], costs[SPLIT], "wall", peer=SPLIT, target="<= 0.60"),
+        _costs("with a copied top, CPU", costs[COPIED], costs[SPLIT], "cpu", peer=SPLIT),
         Row(
             name="memory of the largest process",
             ours=_median(costs["ours"]).memory / MIB,
@@ -153,7 +153,7 @@ def _beside_ffmpeg(film: Path, info: MediaInfo, folder: Path, *, quick: bool) ->
     ]
 
 
-def _paired(
+def _costs(
     name: str,
     ours: Sequence[Cost],
     theirs: Sequence[Cost],
@@ -162,17 +162,9 @@ def _paired(
     peer: str,
     target: str = "",
 ) -> Row:
-    """Return a row of seconds whose ratio is the median of those of each round: loads that come and go hit both."""
+    """Return a row of what two sides took in each round."""
     mine, peers = ([getattr(cost, what) for cost in costs] for costs in (ours, theirs))
-    return Row(
-        name=name,
-        ours=median(mine),
-        unit="s",
-        peer=peer,
-        peer_value=median(peers),
-        paired=median(a / b for a, b in zip(mine, peers, strict=True)),
-        target=target,
-    )
+    return paired(name, mine, peers, peer=peer, target=target)
 
 
 def _median(costs: Sequence[Cost]) -> Cost:
@@ -271,10 +263,10 @@ def _in_parts(film: Path, folder: Path) -> list[Row]:
             wall = _together([_worker(film, cut[1], half, cpu=cpu) for half, cpu in halves])
             together.append(Cost(wall, 0, 0))
     count, name, target = f"{len(video)} parts, CPU", "two workers of one thread, wall", "<= 0.55"
-    found = [_paired(count, parted, single, "cpu", peer="one pass over the film", target="<= 1.05")]
+    found = [_costs(count, parted, single, "cpu", peer="one pass over the film", target="<= 1.05")]
     if not together:
         return [*found, Row(name=name, ours=None, unit="s", peer="needs two processors", target=target)]
-    return [*found, _paired(name, together, parted, "wall", peer="one worker of one thread", target=target)]
+    return [*found, _costs(name, together, parted, "wall", peer="one worker of one thread", target=target)]
 
 
 def _codecs(film: Path, folder: Path) -> list[Row]:
