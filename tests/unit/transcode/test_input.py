@@ -18,7 +18,7 @@ from mamkit.transcode import (
     SourceUnavailableError,
 )
 from mamkit.transcode.probing import probe_here
-from mamkit.transcode.reading._input import open_source
+from mamkit.transcode.reading._input import open_ahead, open_source
 from mamkit.transcode.reading._signatures import looks_like_media, looks_like_still_image
 from tests.media_factory import make_clip
 
@@ -199,3 +199,21 @@ def test_signatures_tell_films_from_pictures() -> None:
     assert not looks_like_media(b"#EXTM3U")
     assert not looks_like_media(b"")
     assert not looks_like_still_image(b"")
+
+
+def test_what_was_opened_ahead_is_opened_once(tmp_path: Path) -> None:
+    films = [str(make_clip(tmp_path / name, seconds=1)) for name in ("one.mp4", "two.mp4")]
+    open_ahead(films[0])
+    with open_source(films[1]) as other, open_source(films[0]) as ahead, open_source(films[0]) as again:
+        assert [container.name for container in (other, ahead, again)] == [f"file:{films[n]}" for n in (1, 0, 0)]
+        assert [sum(1 for _ in container.decode(video=0)) for container in (ahead, again)] == [25, 25]
+
+
+def test_only_the_last_film_is_kept_open(tmp_path: Path) -> None:
+    films = [str(make_clip(tmp_path / name, seconds=1)) for name in ("one.mp4", "two.mp4")]
+    for film in films:
+        open_ahead(film)
+    with pytest.raises(NoMediaError):
+        open_ahead(str(Path(__file__)))
+    opened = [str(path.readlink()) for path in Path("/proc/self/fd").glob("*") if path.exists()]
+    assert not set(opened) & set(films)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mamkit.transcode import (
     ChildProtocolError,
+    Children,
     EmptyFileError,
     MediaUnreadableError,
     NoMediaError,
@@ -216,3 +217,22 @@ def test_reading_straight_on_asks_for_more_at_once() -> None:
     assert len(ranges.asked) <= 10
     assert ranges.total == ranges.size
     assert max(stop - start for start, stop in ranges.asked) == MOST_AHEAD
+
+
+def test_a_child_that_waits_asks_for_nothing(tmp_path: Path) -> None:
+    """It opens the film again while its parent thinks, but of 40 MB it has forgotten where they begin."""
+    clip = make_clip(tmp_path / "clip.ts", seconds=2, rate=10, width=128, height=72).read_bytes()
+    nothing = bytes([0x47, 0x1F, 0xFF, 0x10]).ljust(188, b"\xff")  # a null packet: ISO/IEC 13818-1 section 2.4.1
+    packets = [clip[at : at + 188] for at in range(0, len(clip), 188)]
+    middle = len(packets) // 2
+    film = Ranges(b"".join([*packets[:middle], nothing * ((40 << 20) // len(nothing)), *packets[middle:]]), "clip.ts")
+    with Children(ahead=False, keep=1) as children:
+        plan = make_plan(probe(film, children=children), artwork=False)
+        asked = len(film.asked)
+        [child] = [kept.process for kept in children._kept]
+        tree = Tree()
+        for part in plan.parts:
+            encode_part(film, plan, part, tree, children=children)
+        assert [kept.process for kept in children._kept] == [child]
+    assert film.asked[asked][0] == 0
+    assert tree.segments == encode(tmp_path / "clip.ts", plan).segments

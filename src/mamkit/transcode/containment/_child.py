@@ -13,8 +13,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -35,6 +35,7 @@ from mamkit.transcode.errors import ChildMemoryError, SourceUnavailableError, Tr
 from mamkit.transcode.limits import Limits
 from mamkit.transcode.models import ArtFile, Init, Part, Plan, Segment
 from mamkit.transcode.probing import probe_here
+from mamkit.transcode.reading._input import open_ahead
 from mamkit.transcode.reading.source import CachedRanges, Source
 
 __all__ = ["main"]
@@ -48,10 +49,24 @@ class _Voice:
     def __init__(self, pipe: BinaryIO) -> None:
         self._pipe = pipe
         self._lock = threading.Lock()
+        self._heard = False
 
     def say(self, message: Message) -> None:
         with self._lock:
             send(self._pipe, message)
+
+    def ask(self, question: Message) -> None:
+        """Say what the parent replies to, which it does while there is work."""
+        if not self._heard:
+            raise SourceUnavailableError("the parent reads nothing between two pieces of work")
+        self.say(question)
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Let questions be asked in this block."""
+        self._heard = True
+        yield
+        self._heard = False
 
 
 class _ParentsRanges:
@@ -62,11 +77,11 @@ class _ParentsRanges:
         self._voice = voice
 
     def read(self, start: int, stop: int) -> bytes:
-        self._voice.say(Message("read", [start, stop]))
+        self._voice.ask(Message("read", [start, stop]))
         return self._answer(start, stop)
 
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        self._voice.say(Message("read_many", list(ranges)))
+        self._voice.ask(Message("read_many", list(ranges)))
         return [self._answer(start, stop) for start, stop in ranges]
 
     def _answer(self, start: int, stop: int) -> bytes:
@@ -110,16 +125,25 @@ def main() -> None:
             ranges = CachedRanges(_ParentsRanges(**given, voice=voice)) if isinstance(given, dict) else None
         else:
             allow_time(request["limits"]["cpu_seconds"])
-        try:
-            answer = _work(request, ranges or request["source"], voice)
-        except TranscodeError as error:
-            answer = Message("error", to_wire(error))
-        except MemoryError:
-            answer = Message("error", to_wire(_too_much_memory(request["limits"]["memory"])))
+        source = ranges or request["source"]
+        with voice.heard():
+            answer = _answer(request, source, voice)
         voice.say(answer)
         if not request["keep"]:
             return
+        if answer.kind == "info":
+            with suppress(TranscodeError, MemoryError):
+                open_ahead(source)
         _give_back_memory()
+
+
+def _answer(request: dict[str, Any], source: Source, voice: _Voice) -> Message:
+    try:
+        return _work(request, source, voice)
+    except TranscodeError as error:
+        return Message("error", to_wire(error))
+    except MemoryError:
+        return Message("error", to_wire(_too_much_memory(request["limits"]["memory"])))
 
 
 def _begin(request: dict[str, Any]) -> _Voice:

@@ -7,6 +7,7 @@ other renditions follow the film's own boundaries there is no way back.
 """
 
 import math
+from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
@@ -100,7 +101,7 @@ def _listed(source: Source, file: BinaryIO, track_id: int, rate: Fraction) -> Fr
     )
 
 
-def _numbers(frames: Frames, rate: Fraction) -> list[int] | str:
+def _numbers(frames: Frames, rate: Fraction) -> Sequence[int] | str:
     """Return which frame of the constant rate each sample is, in decode order, or why they are no such frames."""
     # In whole numbers, and for all at once: a film of an hour has some hundred thousand frames.
     many, frame = (frames.tick * rate).as_integer_ratio()  # ticks of a frame, times the numerator
@@ -109,10 +110,18 @@ def _numbers(frames: Frames, rate: Fraction) -> list[int] | str:
     most = math.floor(2 * _MOST_JITTER * frame)
     if any(abs(rest - frame) > most for rest in {(scale * time + half) % twice for time in frames.times}):
         return "its frames do not keep to the rate"
-    numbers = [(scale * time + half) // twice for time in frames.times]
-    if not numbers or len(set(numbers)) != len(numbers) or max(numbers) != len(numbers) - 1:
+    numbers = array("q", ((scale * time + half) // twice for time in frames.times))
+    if not numbers or max(numbers) != len(numbers) - 1 or not _are_all(numbers):
         return "it has gaps, or frames at the same time"
     return numbers
+
+
+def _are_all(numbers: Sequence[int]) -> bool:
+    """Return whether numbers from 0 to one less than there are of them include each of these."""
+    seen = bytearray(len(numbers))
+    for number in numbers:
+        seen[number] = 1
+    return all(seen)
 
 
 def _edited(table: SampleTable, count: int, rate: Fraction) -> str:
@@ -146,7 +155,7 @@ def _grouped(frames: Frames, rate: Fraction) -> Copyable | str:
     if not all(map(frames.is_idr, some)):
         return "its key frames are not all IDR pictures"
     lengths = list(map(sub, [*chosen[1:], len(numbers)], chosen))
-    before = [0, *accumulate(frames.sizes)]
+    before = array("q", accumulate(frames.sizes, initial=0))
     return Copyable(
         groups=tuple((len(list(run)), length) for length, run in groupby(lengths)),
         delay=max(map(sub, range(len(numbers)), numbers)),
@@ -155,14 +164,14 @@ def _grouped(frames: Frames, rate: Fraction) -> Copyable | str:
     )
 
 
-def _starts(sync: Sequence[int], numbers: list[int]) -> list[int]:
+def _starts(sync: Sequence[int], numbers: Sequence[int]) -> list[int]:
     """Return the sync samples that part what is shown, and decoded, before from what is after: of closed groups.
 
     As the frames have all numbers from 0 on, that is so where none of those before has a larger one than the last.
     """
     starts, latest = [], -1
     for before, at in pairwise([0, *sorted(sync)]):
-        latest = max([latest, *numbers[before:at]])
+        latest = max(latest, max(numbers[before:at], default=-1))
         if latest == at - 1 and numbers[at] == at:
             starts.append(at)
     return starts

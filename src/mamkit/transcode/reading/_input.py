@@ -30,7 +30,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("transcode", package="av") from error
 
-__all__ = ["MAX_IMAGE_PIXELS", "MAX_PIXELS", "describe", "open_image", "open_source", "packets"]
+__all__ = ["MAX_IMAGE_PIXELS", "MAX_PIXELS", "describe", "open_ahead", "open_image", "open_source", "packets"]
 
 MAX_PIXELS = 8192 * 4608
 """Pixels of the largest picture that a decoder makes room for: 8K at 16:9."""
@@ -103,6 +103,22 @@ _OPTIONS = {
     "analyzeduration": str(10_000_000),  # microseconds
 }
 
+_ahead: dict[Source, InputContainer] = {}  # of one source, the one that this process has to do with
+
+
+def open_ahead(source: Source) -> None:
+    """Open a media file for whoever opens it next in this process, while that is being thought about.
+
+    Of a film of an hour it takes longer to read the index than to decode the first picture.
+
+    Args:
+        source: As for `open_source`, whose errors it raises.
+    """
+    for container in _ahead.values():
+        container.close()
+    _ahead.clear()
+    _ahead[source] = open_source(source)
+
 
 def open_source(source: Source) -> InputContainer:
     """Open a media file for reading; the caller closes it, best with `with`.
@@ -122,6 +138,8 @@ def open_source(source: Source) -> InputContainer:
         MediaUnreadableError: The file begins like media, and cannot be opened: it is cut short or broken.
         NoMediaError: The file is not media.
     """
+    if source in _ahead:
+        return _ahead.pop(source)
     name = name_of(source)
     with open_bytes(source) as file:
         head = file.read(SIGNATURE_BYTES)

@@ -1,6 +1,7 @@
 """The samples of an MP4 or QuickTime track as its tables list them: times, sizes and places, without reading any.
 
-The boxes are those of ISO/IEC 14496-12:2022, to which each number here refers.
+The boxes are those of ISO/IEC 14496-12:2022, to which each number here refers. A film of an hour has a hundred thousand
+samples, and somebody waits: tables are neither copied nor made into lists, whose memory takes as long as the work.
 """
 
 import struct
@@ -10,10 +11,13 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import accumulate, chain, pairwise, repeat
+from itertools import accumulate, islice, pairwise, starmap
 from operator import add, mul, sub
+from typing import Literal, TypeVar
 
 __all__ = ["Places", "SampleTable", "boxes", "movie_duration", "sample_table"]
+
+_Bytes = TypeVar("_Bytes", bytes, memoryview)
 
 _MOST_SAMPLES = 1 << 20  # 9 hours at 30 frames a second; more would take seconds to look at
 _VISUAL_FIELDS = 8 + 78  # bytes of VisualSampleEntry before its boxes, with its own header: section 12.1.3
@@ -98,9 +102,10 @@ def sample_table(movie: bytes, track_id: int) -> SampleTable | None:
         track_id: Number of the track in its header.
     """
     try:
-        for name, track in boxes(movie):
+        whole = memoryview(movie)
+        for name, track in boxes(whole):
             if name == b"trak" and _track_id(track) == track_id:
-                return _read(movie, track)
+                return _read(whole, track)
     except (struct.error, ValueError, LookupError):
         return None
     return None
@@ -113,14 +118,14 @@ def movie_duration(movie: bytes) -> Fraction | None:
         movie: The body of a `moov` box.
     """
     try:
-        header = _path(movie, b"mvhd")
+        header = _path(memoryview(movie), b"mvhd")
         ticks = int.from_bytes(header[24:32] if header[0] == 1 else header[16:20])
         return Fraction(ticks, _timescale(header)) or None
     except (ValueError, LookupError):
         return None
 
 
-def _read(movie: bytes, track: bytes) -> SampleTable:
+def _read(movie: memoryview, track: memoryview) -> SampleTable:
     media = _path(track, b"mdia")
     tables = dict(boxes(_path(media, b"minf", b"stbl")))
     sizes = _sizes(tables[b"stsz"])
@@ -128,7 +133,7 @@ def _read(movie: bytes, track: bytes) -> SampleTable:
     sync = tables.get(b"stss")
     if sync is not None:
         (count,) = struct.unpack_from(">I", sync, 4)
-        indices: Sequence[int] = [number - 1 for number in struct.unpack_from(f">{_sane(count)}I", sync, 8)]
+        indices: Sequence[int] = [number - 1 for number in _numbers("I", sync, 8, count)]
     else:
         indices = range(len(sizes))
     if any(not 0 <= index < len(sizes) for index in indices):
@@ -145,7 +150,7 @@ def _read(movie: bytes, track: bytes) -> SampleTable:
     )
 
 
-def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def boxes(data: _Bytes) -> Iterator[tuple[bytes, _Bytes]]:
     """Yield the names and contents of the boxes of which some bytes consist; a box that is cut short is left out."""
     at = 0
     while at + 8 <= len(data):
@@ -156,7 +161,7 @@ def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += size
 
 
-def _path(data: bytes, *names: bytes) -> bytes:
+def _path(data: memoryview, *names: bytes) -> memoryview:
     for wanted in names:
         found = next((body for name, body in boxes(data) if name == wanted), None)
         if found is None:
@@ -165,12 +170,12 @@ def _path(data: bytes, *names: bytes) -> bytes:
     return data
 
 
-def _track_id(track: bytes) -> int:
+def _track_id(track: memoryview) -> int:
     header = _path(track, b"tkhd")
     return int.from_bytes(header[20:24] if header[0] == 1 else header[12:16])  # section 8.3.2
 
 
-def _timescale(header: bytes) -> int:
+def _timescale(header: memoryview) -> int:
     """Read `mdhd` or `mvhd`, which begin alike (sections 8.4.2 and 8.2.2)."""
     scale = int.from_bytes(header[20:24] if header[0] == 1 else header[12:16])
     if scale == 0:
@@ -184,54 +189,62 @@ def _sane(count: int) -> int:
     return count
 
 
-def _sizes(box: bytes) -> Sequence[int]:
+def _sizes(box: memoryview) -> Sequence[int]:
     same, count = struct.unpack_from(">II", box, 4)  # section 8.7.3
-    return [same] * _sane(count) if same else struct.unpack_from(f">{_sane(count)}I", box, 12)
+    return array("I", [same]) * _sane(count) if same else _numbers("I", box, 12, count)
 
 
-def _runs(box: bytes) -> Iterator[int]:
-    """Yield the value of each sample from a table of runs: `stts` or `ctts` (sections 8.6.1.2 and 8.6.1.3)."""
-    (count,) = struct.unpack_from(">I", box, 4)
-    # Version 0 of `ctts` is unsigned by the standard, and signed as QuickTime's writers and readers take it.
-    flat = array("i", box[8 : 8 + 8 * _sane(count)])
-    if len(flat) < 2 * count:
+def _numbers(kind: Literal["I", "Q", "i"], box: memoryview, at: int, count: int) -> "array[int]":
+    """Read so many numbers of a table, of 4 bytes or (`Q`) 8 each."""
+    found = array(kind)
+    stop = at + found.itemsize * _sane(count)
+    if stop > len(box):
         raise ValueError("a table that is cut short")
+    found.frombytes(box[at:stop])
     if sys.byteorder == "little":
-        flat.byteswap()
-    runs, values = flat[0::2], flat[1::2]
-    if min(runs, default=0) < 0:
-        raise ValueError("a run of more samples than any track has")
-    _sane(sum(runs))
-    return chain.from_iterable(map(repeat, values, runs))
+        found.byteswap()
+    return found
 
 
-def _composition(tables: dict[bytes, bytes], count: int) -> Sequence[int]:
-    decode = [0, *accumulate(_runs(tables[b"stts"]))][:count]
-    times = list(map(add, decode, _runs(tables[b"ctts"]))) if b"ctts" in tables else decode
+def _composition(tables: dict[bytes, memoryview], count: int) -> Sequence[int]:
+    decode = accumulate(_runs(tables[b"stts"]), initial=0)
+    shown: Iterator[int] = map(add, decode, _runs(tables[b"ctts"])) if b"ctts" in tables else decode
+    times = array("q", islice(shown, count))
     if len(times) != count:
         raise ValueError("there are not as many times as sizes")
     return times
 
 
-def _places(tables: dict[bytes, bytes], sizes: Sequence[int]) -> Places:
+def _runs(box: memoryview) -> "array[int]":
+    """Return the value of each sample from a table of runs: `stts` or `ctts` (sections 8.6.1.2 and 8.6.1.3)."""
+    (count,) = struct.unpack_from(">I", box, 4)
+    flat = _numbers("I", box, 8, 2 * _sane(count))
+    _sane(sum(flat[0::2]))
+    # As bytes, as they stand: of a film with B-frames there is a run for almost every sample.
+    values = b"".join(starmap(mul, struct.iter_unpack(">I4s", box[8 : 8 + 8 * count])))
+    # Version 0 of `ctts` is unsigned by the standard, and signed as QuickTime's writers and readers take it.
+    return _numbers("i", memoryview(values), 0, len(values) // 4)
+
+
+def _places(tables: dict[bytes, memoryview], sizes: Sequence[int]) -> Places:
     wide = b"co64" in tables
     offsets = tables[b"co64" if wide else b"stco"]
     (chunks,) = struct.unpack_from(">I", offsets, 4)
-    starts = struct.unpack_from(f">{_sane(chunks)}{'Q' if wide else 'I'}", offsets, 8)
+    starts = _numbers("Q" if wide else "I", offsets, 8, chunks)
     (count,) = struct.unpack_from(">I", tables[b"stsc"], 4)
-    runs = struct.unpack_from(f">{3 * _sane(count)}I", tables[b"stsc"], 8)
+    runs = _numbers("I", tables[b"stsc"], 8, 3 * count)
     return Places(starts, [number - 1 for number in runs[0::3]], runs[1::3], sizes)
 
 
-def _entry(box: bytes) -> tuple[bytes, bytes]:
+def _entry(box: memoryview) -> tuple[bytes, bytes]:
     (count,) = struct.unpack_from(">I", box, 4)
     if count != 1:
         raise ValueError(f"{count} sample entries")
     size, name = struct.unpack_from(">I4s", box, 8)
-    return name, box[8 + _VISUAL_FIELDS : 8 + size]
+    return name, bytes(box[8 + _VISUAL_FIELDS : 8 + size])
 
 
-def _edits(track: bytes) -> Sequence[tuple[int, int]]:
+def _edits(track: memoryview) -> Sequence[tuple[int, int]]:
     try:
         box = _path(track, b"edts", b"elst")
     except ValueError:
