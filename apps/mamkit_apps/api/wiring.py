@@ -44,11 +44,11 @@ from mamkit.jobs import Queue, QueueUnavailableError
 from mamkit.previews import Ingest, Publisher, Trash
 from mamkit.signing import MemoryReplayGuard, UrlSigner, WebhookSigner
 from mamkit.storage import Zones
-from mamkit_apps.api.accounts.providers import open_providers
-from mamkit_apps.api.events.delivering import Deliverer
-from mamkit_apps.api.events.hub import Hub, message_of
-from mamkit_apps.api.events.notifying import Notifier
-from mamkit_apps.api.events.watchers import Watchers
+from mamkit_apps.api.dispatch.delivering import Deliverer
+from mamkit_apps.api.dispatch.hub import Hub, message_of
+from mamkit_apps.api.dispatch.notifying import Notifier
+from mamkit_apps.api.dispatch.watchers import Watchers
+from mamkit_apps.api.providers import open_providers
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.guard import AddressGuard
 from mamkit_apps.limits import BURST, GoodKeys, Meter, SharedRate

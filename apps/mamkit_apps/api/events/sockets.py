@@ -19,8 +19,8 @@ from mamkit.catalog import CatalogUnavailableError
 from mamkit_apps.api.access import principal_by
 from mamkit_apps.api.address import address_of
 from mamkit_apps.api.described import answers
+from mamkit_apps.api.dispatch.watchers import Login, Watcher
 from mamkit_apps.api.events.streams import HEARTBEAT, login_of, position_of
-from mamkit_apps.api.events.watchers import Login, Watcher
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.limits import LimitReachedError, client_name
