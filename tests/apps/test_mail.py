@@ -11,8 +11,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 from pydantic import SecretStr
 
+from mamkit_apps.api.mail import ConsoleMailer, Mail, MailError, Postbox, SmtpMailer
 from mamkit_apps.api.settings import ApiSettings
-from mamkit_apps.mail import ConsoleMailer, Mail, MailError, Postbox, SmtpMailer
 from mamkit_apps.settings import SettingsError
 from tests.servers.postgres import free_port
 

@@ -48,11 +48,11 @@ from mamkit_apps.api.dispatch.delivering import Deliverer
 from mamkit_apps.api.dispatch.hub import Hub, message_of
 from mamkit_apps.api.dispatch.notifying import Notifier
 from mamkit_apps.api.dispatch.watchers import Watchers
+from mamkit_apps.api.mail import Postbox, open_mailer
 from mamkit_apps.api.providers import open_providers
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.guard import AddressGuard
 from mamkit_apps.limits import BURST, GoodKeys, Meter, SharedRate
-from mamkit_apps.mail import Postbox, open_mailer
 from mamkit_apps.outgoing import GuardedClient, HttpTransport
 from mamkit_apps.wiring import forget_old, open_queue
 from mamkit_apps.zones import open_zones, url_signer

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from mamkit import catalog as db
 from mamkit.auth import Resource
 from mamkit.catalog import Asset, Collection, ShareLink, Workspace
-from mamkit_apps.api.access import Caller, Owner, allowed_asset, require, scope_of
 from mamkit_apps.api.accounts.schemas import AuditView, RoleName, ShareRequest, ShareView, StatusRequest
+from mamkit_apps.api.callers.access import Caller, Owner, allowed_asset, require, scope_of
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["routes"]

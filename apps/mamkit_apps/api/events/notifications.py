@@ -10,8 +10,8 @@ from litestar.params import FromQuery, JSONBody, QueryParameter
 from pydantic import Field
 
 from mamkit.catalog import notifications as store
-from mamkit_apps.api.access import Owner
 from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.callers.access import Owner
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["routes"]

@@ -20,8 +20,8 @@ from mamkit.clock import utc_now
 from mamkit.ids import uuid7
 from mamkit.signing import generate_webhook_secret
 from mamkit_apps.answers import InvalidRequestError
-from mamkit_apps.api.access import Owner, home_of, require, scope_of
 from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.callers.access import Owner, home_of, require, scope_of
 from mamkit_apps.api.dispatch.delivering import message_id
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.sealed import WEBHOOKS

@@ -19,8 +19,8 @@ from mamkit.auth import Principal, Resource, decide
 from mamkit.catalog import imports as store
 from mamkit.catalog.import_models import Import, ImportKind, ImportState
 from mamkit.ids import uuid7
-from mamkit_apps.api.access import Caller, allowed_asset, home_of, place_of, require, scope_of
 from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.callers.access import Caller, allowed_asset, home_of, place_of, require, scope_of
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.imports.fetching import clean_name, name_in
 from mamkit_apps.api.wiring import Parts, Wired

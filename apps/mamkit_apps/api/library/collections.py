@@ -16,11 +16,11 @@ from mamkit.catalog import AssetFilter, Collection
 from mamkit.catalog import collection_items as items
 from mamkit.catalog import collections as tree
 from mamkit.catalog.ordering import After
-from mamkit_apps.api.access import Caller, home_of, require, scope_of
 from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.callers.access import Caller, home_of, require, scope_of
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.library.schemas import AssetPage, AssetView
-from mamkit_apps.api.representation import check_match, tagged
+from mamkit_apps.api.middleware.representation import check_match, tagged
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["routes"]

@@ -15,7 +15,7 @@ from mamkit.auth import Principal, Resource
 from mamkit.catalog import AssetQuery, WorkspaceNotFoundError
 from mamkit.catalog.filters import Sort
 from mamkit.catalog.models import AssetKind, AssetStatus
-from mamkit_apps.api.access import Caller, home_of, require, scope_of
+from mamkit_apps.api.callers.access import Caller, home_of, require, scope_of
 from mamkit_apps.api.library.schemas import AssetPage, AssetView, FacetsView
 from mamkit_apps.api.wiring import Wired
 

@@ -14,8 +14,8 @@ from mamkit import catalog as db
 from mamkit.catalog import Asset, NotFoundError
 from mamkit.previews import Ack, parse_report
 from mamkit_apps.answers import InvalidRequestError
-from mamkit_apps.api.access import Caller, allowed_asset, bearer_token, readable_version, scope_of
-from mamkit_apps.api.address import Address
+from mamkit_apps.api.callers.access import Caller, allowed_asset, bearer_token, readable_version, scope_of
+from mamkit_apps.api.callers.address import Address
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.dispatch.watchers import Watcher
 from mamkit_apps.api.events.streams import HEADERS, HEARTBEAT, RETRY, frame, login_of, position_of
@@ -24,7 +24,7 @@ from mamkit_apps.api.library.schemas import PlaybackUrl, PreviewRequest, Preview
 from mamkit_apps.api.wiring import Parts, Wired
 
 if TYPE_CHECKING:
-    from mamkit_apps.api.traced import RequestTrace
+    from mamkit_apps.api.middleware.traced import RequestTrace
 
 __all__ = ["routes"]
 

@@ -16,11 +16,11 @@ from mamkit.catalog import ShareLink
 from mamkit.catalog import share_links as links
 from mamkit.catalog.collections import collection_by_id
 from mamkit_apps.answers import InvalidRequestError
-from mamkit_apps.api.access import Caller, home_of, plain_resource, require, scope_of
 from mamkit_apps.api.accounts.logins import hashing
 from mamkit_apps.api.bodies import Body, SignedUrl
+from mamkit_apps.api.callers.access import Caller, home_of, plain_resource, require, scope_of
 from mamkit_apps.api.described import answers
-from mamkit_apps.api.representation import check_match, tagged
+from mamkit_apps.api.middleware.representation import check_match, tagged
 from mamkit_apps.api.wiring import Parts, Wired
 
 __all__ = ["routes"]

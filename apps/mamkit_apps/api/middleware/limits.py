@@ -15,11 +15,11 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from mamkit.auth import TokenError, parse_share_token
-from mamkit_apps.api.address import address_of
-from mamkit_apps.api.callers import LOGIN, VISITOR
+from mamkit_apps.api.callers.address import address_of
+from mamkit_apps.api.callers.parameters import LOGIN, VISITOR
+from mamkit_apps.api.problems import LimitsUnavailableError
 from mamkit_apps.api.wiring import Parts
 from mamkit_apps.limits import BURST, LimitReachedError, Taken, client_name
-from mamkit_apps.problems import LimitsUnavailableError
 
 __all__ = ["RateLimits"]
 

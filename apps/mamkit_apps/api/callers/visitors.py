@@ -28,7 +28,7 @@ from mamkit.catalog import Asset, Scope, ShareLink, Version, VersionNotFoundErro
 from mamkit.catalog import share_links as links
 from mamkit.catalog.assets import playing_version, version_by_id
 from mamkit.clock import utc_now
-from mamkit_apps.api.address import Address
+from mamkit_apps.api.callers.address import Address
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.logs import note
 
