@@ -34,11 +34,13 @@ from mamkit_apps.api.library import (
     previews,
     share_links,
     shared,
+    shares,
     stats,
     trash,
     uploads,
     workspaces,
 )
+from mamkit_apps.api.lifespan import lifespan
 from mamkit_apps.api.metrics import Watch
 from mamkit_apps.api.middleware.envelope import Envelope
 from mamkit_apps.api.middleware.idempotency import Idempotency
@@ -46,7 +48,7 @@ from mamkit_apps.api.middleware.limits import RateLimits
 from mamkit_apps.api.middleware.representation import Representation
 from mamkit_apps.api.problems import exception_handlers
 from mamkit_apps.api.settings import ApiSettings
-from mamkit_apps.api.wiring import lifespan, provide_parts
+from mamkit_apps.api.wiring import provide_parts
 from mamkit_apps.tracing import open_tracing
 from mamkit_apps.wiring import migrate
 
@@ -88,6 +90,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             *api_keys.routes,
             *identities.routes,
             *administration.routes,
+            *shares.routes,
             *jobs.routes,
             *workspaces.routes,
             Router(

@@ -18,11 +18,10 @@ from mamkit.previews import InvalidMessageError
 from mamkit_apps.answers import InvalidRequestError
 from mamkit_apps.api.bodies import Body
 from mamkit_apps.api.callers.access import Caller, require
+from mamkit_apps.api.paging import Limit
 from mamkit_apps.api.wiring import Parts, Wired
 
 __all__ = ["routes"]
-
-Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 
 
 class JobView(Body):

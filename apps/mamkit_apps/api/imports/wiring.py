@@ -30,7 +30,7 @@ __all__ = ["importing"]
 
 @asynccontextmanager
 async def importing(app: Litestar) -> AsyncIterator[None]:
-    """Work on imports while the application runs; within `mamkit_apps.api.wiring.lifespan`."""
+    """Work on imports while the application runs; within `mamkit_apps.api.lifespan`."""
     parts: Parts = app.state.parts
     settings = parts.settings
     guard = AddressGuard(settings.import_networks)

@@ -32,13 +32,12 @@ from mamkit_apps.api.library.playback import (
     sign_playback,
 )
 from mamkit_apps.api.library.schemas import Lifetime, PlaybackUrl
+from mamkit_apps.api.paging import Limit
 from mamkit_apps.api.wiring import Parts, Wired
 
 __all__ = ["routes"]
 
 MAX_COMMENTS = 1000  # by one link about one asset: more than a review has, and no way to fill the database
-
-Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 
 
 class SharedView(Body):
