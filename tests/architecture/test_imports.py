@@ -183,7 +183,7 @@ NOT_NEEDED_BY = {
     ("mamkit.transcode",): {"av", "asyncio"},
     ("mamkit_apps.supervisor",): {"litestar", "uvicorn", "alembic", "httpx"},
     ("mamkit_apps.edge.asgi",): {"sqlalchemy", "redis", "cryptography", "jwt", "zxcvbn"},
-    ("mamkit_apps.api.asgi", "mamkit_apps.worker.main"): {"alembic", "redis", "boto3", "av"},
+    ("mamkit_apps.api.asgi", "mamkit_apps.worker.main"): {"alembic", "redis", "boto3", "av", "aiosmtplib"},
 }
 """What takes long to load, and whoever imports these modules can do without."""
 

@@ -40,7 +40,7 @@ from mamkit_apps.api.dispatch.delivering import Deliverer
 from mamkit_apps.api.dispatch.hub import Hub, message_of
 from mamkit_apps.api.dispatch.notifying import Notifier
 from mamkit_apps.api.dispatch.watchers import Watchers
-from mamkit_apps.api.mail import Postbox, open_mailer
+from mamkit_apps.api.mail import ConsoleMailer, Mailer, Postbox
 from mamkit_apps.api.providers import open_providers
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.guard import AddressGuard
@@ -137,7 +137,7 @@ def build(settings: ApiSettings, tracing: "Tracing | None" = None) -> Parts:
     guard = AddressGuard(settings.webhook_networks)
     guarded = GuardedClient(guard)
     vault = Vault(settings.ring("sealing_keys"))
-    post = Postbox(open_mailer(settings.smtp_url, sender=settings.mail_from))
+    post = Postbox(_mailer(settings))
     return Parts(
         settings=settings,
         catalog=catalog,
@@ -190,6 +190,14 @@ def build(settings: ApiSettings, tracing: "Tracing | None" = None) -> Parts:
         ),
         spans=dict if tracing is None else tracing.counts,
     )
+
+
+def _mailer(settings: ApiSettings) -> Mailer:
+    if settings.smtp_url is None:
+        return ConsoleMailer()
+    from mamkit_apps.api.smtp import SmtpMailer  # noqa: PLC0415 - the embedded default has no mail server
+
+    return SmtpMailer(settings.smtp_url, sender=settings.mail_from)
 
 
 def _shared_rate(settings: ApiSettings) -> SharedRate | None:
