@@ -181,7 +181,7 @@ NOT_NEEDED_BY = {
     ("mamkit.storage",): {"asyncio", "ssl"},
     ("mamkit.catalog",): {"alembic", "mako"},
     ("mamkit.transcode",): {"av", "asyncio"},
-    ("mamkit_apps.supervisor",): {"litestar", "uvicorn", "alembic", "httpx"},
+    ("mamkit_apps.supervisor",): {"litestar", "uvicorn", "httpx", "sqlalchemy", "cryptography", "jwt", "zxcvbn"},
     ("mamkit_apps.edge.asgi",): {"sqlalchemy", "redis", "cryptography", "jwt", "zxcvbn"},
     ("mamkit_apps.api.asgi", "mamkit_apps.worker.main"): {"alembic", "redis", "boto3", "av", "aiosmtplib"},
 }
