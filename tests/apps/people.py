@@ -13,9 +13,9 @@ from litestar.testing import TestClient
 from mamkit import catalog as db
 from mamkit.auth import PasswordHasher, Profile
 from mamkit_apps.api.asgi import create_app, prepare
+from mamkit_apps.api.mail import Mail
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import Parts
-from mamkit_apps.mail import Mail
 
 PASSWORD = "correct horse battery staple"
 SITE = "https://video.example.org"

@@ -387,6 +387,8 @@ class TestAdministration:
         assert (listed["user_id"], listed["actions"]) == (eve.id, ["asset.update"])
         assert ada.call("DELETE", path).status_code == 204
         assert eve.call("POST", "/api/promote", promote).status_code == 404
+        naive = {"actions": ["asset.update"], "expires_at": "2099-01-01T00:00:00"}
+        assert ada.call("PUT", path, naive).status_code == 400  # whose midnight?
         past = {"actions": ["asset.update"], "expires_at": (utc_now() - timedelta(seconds=1)).isoformat()}
         assert ada.call("PUT", path, past).status_code == 204
         assert eve.call("POST", "/api/promote", promote).status_code == 404

@@ -19,8 +19,8 @@ import sqlalchemy as sa
 from mamkit.auth import PasswordHasher
 from mamkit.catalog import sync_engine
 from mamkit.clock import utc_now
+from mamkit_apps.api.mail import Mail
 from mamkit_apps.api.wiring import HASHES_AT_ONCE
-from mamkit_apps.mail import Mail
 from tests.apps.people import PASSWORD, QUICK, Person, Site, open_site
 
 

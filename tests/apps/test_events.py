@@ -18,7 +18,7 @@ from websockets.sync.client import connect as connect_websocket
 from websockets.typing import Origin
 
 from mamkit.catalog.events import purge_events
-from mamkit_apps.api.events import watchers
+from mamkit_apps.api.dispatch import watchers
 from tests.apps.api_process import PASSWORD, ApiProcess, running_api
 from tests.apps.people import SITE, Person, Site, open_site
 from tests.redis_server import RedisServer
@@ -140,7 +140,7 @@ def test_what_is_no_longer_in_memory_is_read_again(site: Site, monkeypatch: pyte
     settle(site)
     from_memory = happened(ada, hello["id"])
     monkeypatch.setattr(site.parts.hub, "_since", site.parts.hub.position)
-    monkeypatch.setattr("mamkit_apps.api.events.hub.PAGE", 7)
+    monkeypatch.setattr("mamkit_apps.api.dispatch.hub.PAGE", 7)
     assert happened(ada, hello["id"]) == from_memory
     assert len(from_memory) == 32
 

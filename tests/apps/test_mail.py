@@ -4,15 +4,19 @@ import asyncio
 from collections.abc import Iterator
 from email import message_from_bytes
 from email.policy import default
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+from litestar.testing import TestClient
 from pydantic import SecretStr
 
+from mamkit_apps.api.asgi import create_app, prepare
+from mamkit_apps.api.mail import ConsoleMailer, Mail, MailError, Postbox
 from mamkit_apps.api.settings import ApiSettings
-from mamkit_apps.mail import ConsoleMailer, Mail, MailError, Postbox, SmtpMailer
+from mamkit_apps.api.smtp import SmtpMailer
 from mamkit_apps.settings import SettingsError
 from tests.servers.postgres import free_port
 
@@ -98,6 +102,20 @@ def test_no_password_goes_over_an_open_line(received: Received) -> None:
         controller.stop()
     assert tried == []
     assert received.envelopes == []
+
+
+def test_the_api_hands_its_mails_to_the_server_that_its_settings_name(
+    server: Controller, received: Received, tmp_path: Path
+) -> None:
+    settings = ApiSettings.load(
+        data_dir=tmp_path, smtp_url=f"smtp://127.0.0.1:{server.port}", mail_from="mamkit <mamkit@example.org>"
+    )
+    prepare(settings)
+    with TestClient(create_app(settings)) as client:
+        assert client.blocking_portal is not None
+        client.blocking_portal.call(client.app.state.parts.post.put, MAIL)  # which is sent before the end
+    [envelope] = received.envelopes
+    assert (envelope.mail_from, envelope.rcpt_tos) == ("mamkit@example.org", ["ada@example.org"])
 
 
 def test_without_a_server_mails_are_written_to_the_console(capsys: pytest.CaptureFixture[str]) -> None:

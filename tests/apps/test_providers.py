@@ -151,7 +151,7 @@ def test_a_service_that_is_not_set_up_is_404(site: Site) -> None:
     "text", ["x", "{}", "[1]", "[{}]", '[{"name": "a", "issuer": "http://x.org", "client_id": "c"}]']
 )
 def test_settings_that_cannot_be_used_stop_the_start_and_are_not_shown(data_dir: Path, text: str) -> None:
-    from mamkit_apps.api.accounts.providers import open_providers
+    from mamkit_apps.api.providers import open_providers
     from mamkit_apps.outgoing import HttpTransport
 
     with pytest.raises(SettingsError, match="OIDC_PROVIDERS") as caught:

@@ -12,7 +12,7 @@ import pytest
 from mamkit import catalog as db
 from mamkit.auth.share_tokens import new_share_token
 from mamkit.clock import utc_now
-from mamkit_apps.api.visitors import PASS_LIFETIME
+from mamkit_apps.api.callers.visitors import PASS_LIFETIME
 from tests.apps.people import Site, open_site
 from tests.apps.route_table import TABLE
 from tests.servers.postgres import Postgres
@@ -299,7 +299,7 @@ class TestPasswords:
             assert other.status() == 401
         later = utc_now() + PASS_LIFETIME
         with monkeypatch.context() as patched:
-            patched.setattr("mamkit_apps.api.visitors.utc_now", lambda: later)
+            patched.setattr("mamkit_apps.api.callers.visitors.utc_now", lambda: later)
             assert guest.status() == 401
         assert guest.status() == 200
         assert small.ada.call("PATCH", guest.path, {"password": "5678"}).status_code == 200

@@ -17,9 +17,9 @@ from mamkit.catalog import Catalog, webhooks
 from mamkit.catalog.event_models import WebhookDelivery, WebhookEndpoint
 from mamkit.catalog.events import tell
 from mamkit.clock import utc_now
-from mamkit_apps.api.events.delivering import Deliverer
-from mamkit_apps.api.events.hub import Hub
-from mamkit_apps.api.events.messages import EventMessage
+from mamkit_apps.api.dispatch.delivering import Deliverer
+from mamkit_apps.api.dispatch.hub import Hub
+from mamkit_apps.api.dispatch.messages import EventMessage
 from mamkit_apps.sealed import WEBHOOKS
 from tests.apps.people import Person, Site, open_site
 from tests.servers.postgres import Postgres

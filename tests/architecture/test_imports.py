@@ -69,8 +69,32 @@ def test_every_area_has_its_place() -> None:
     assert set(AREAS) == SIBLINGS | {"previews", "testing"}
 
 
+@cache
+def named_by_module() -> Mapping[str, set[str]]:
+    """Return which other modules each module of the library and of the services names."""
+    found = {module_name(path): path for path in files(LIBRARY, APPS)}
+    return {name: named_in(path, found) - {name} for name, path in found.items()}
+
+
+def entry_of(module: str, folder: str) -> str | None:
+    """Return the entry of a folder that a module is, or lies in; None for what lies elsewhere."""
+    depth = folder.count(".") + 1
+    parts = module.split(".")
+    return ".".join(parts[: depth + 1]) if parts[:depth] == folder.split(".") else None
+
+
+def named_within(folder: str, graph: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Return which other entries of a folder each of them names; a folder in it names what any module in it names."""
+    found: dict[str, set[str]] = {}
+    for module, named in graph.items():
+        if (entry := entry_of(module, folder)) is not None:
+            others = found.setdefault(entry, set())
+            others |= {other for each in named if (other := entry_of(each, folder)) not in {entry, None}}
+    return found
+
+
 def circle_in(graph: Mapping[str, set[str]]) -> list[str]:
-    """Return modules each of which is named in the next, the last being the first; none where there is no circle."""
+    """Return entries each of which is named in the next, the last being the first; none where there is no circle."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -78,10 +102,21 @@ def circle_in(graph: Mapping[str, set[str]]) -> list[str]:
     return []
 
 
-def test_no_two_modules_name_each_other() -> None:
-    """Nor three in a circle, for types alone, or within functions: each can be read after those that it names."""
-    modules = {module_name(path): path for path in files(LIBRARY, APPS)}
-    assert circle_in({name: named_in(path, modules) - {name} for name, path in modules.items()}) == []
+@pytest.mark.parametrize("folder", [module_name(path) for path in files(LIBRARY, APPS) if path.name == "__init__.py"])
+def test_no_two_entries_of_a_folder_name_each_other(folder: str) -> None:
+    """Nor several in a circle, be they modules or folders: each can be read after those that it names.
+
+    For types alone, or within functions, neither.
+    """
+    circle = circle_in(named_within(folder, named_by_module()))
+    ties = [
+        f"{module} names {other}"
+        for later, earlier in zip(circle[1:], circle, strict=False)
+        for module, named in named_by_module().items()
+        for other in named
+        if (entry_of(module, folder), entry_of(other, folder)) == (later, earlier)
+    ]
+    assert ties == []
 
 
 def test_a_circle_that_only_types_close_is_found(tmp_path: Path) -> None:
@@ -95,6 +130,15 @@ def test_a_circle_that_only_types_close_is_found(tmp_path: Path) -> None:
         ["a.first", "a.second", "a.first"],
         ["a.second", "a.first", "a.second"],
     )
+
+
+def test_a_circle_that_only_folders_close_is_found() -> None:
+    """No two of these modules name each other."""
+    graph = {"a": set(), "a.b": set(), "a.b.routes": {"a.wiring"}, "a.wiring": {"a.b.hub"}, "a.b.hub": {"c.d"}}
+    assert circle_in(graph) == []
+    assert named_within("a", graph) == {"a": set(), "a.b": {"a.wiring"}, "a.wiring": {"a.b"}}
+    assert set(circle_in(named_within("a", graph))) == {"a.b", "a.wiring"}
+    assert circle_in(named_within("a.b", graph)) == []
 
 
 @pytest.mark.parametrize("name", WITHOUT_EXTRAS)
@@ -137,9 +181,9 @@ NOT_NEEDED_BY = {
     ("mamkit.storage",): {"asyncio", "ssl"},
     ("mamkit.catalog",): {"alembic", "mako"},
     ("mamkit.transcode",): {"av", "asyncio"},
-    ("mamkit_apps.supervisor",): {"litestar", "uvicorn", "alembic", "httpx"},
+    ("mamkit_apps.supervisor",): {"litestar", "uvicorn", "httpx", "sqlalchemy", "cryptography", "jwt", "zxcvbn"},
     ("mamkit_apps.edge.asgi",): {"sqlalchemy", "redis", "cryptography", "jwt", "zxcvbn"},
-    ("mamkit_apps.api.asgi", "mamkit_apps.worker.main"): {"alembic", "redis", "boto3", "av"},
+    ("mamkit_apps.api.asgi", "mamkit_apps.worker.main"): {"alembic", "redis", "boto3", "av", "aiosmtplib"},
 }
 """What takes long to load, and whoever imports these modules can do without."""
 

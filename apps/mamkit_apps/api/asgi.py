@@ -8,7 +8,6 @@ from litestar.openapi import OpenAPIConfig
 
 import mamkit
 from mamkit_apps.api import health, jobs
-from mamkit_apps.api.access import provide_owner, provide_principal
 from mamkit_apps.api.accounts import (
     administration,
     api_keys,
@@ -18,11 +17,11 @@ from mamkit_apps.api.accounts import (
     second_factor,
     sessions,
 )
-from mamkit_apps.api.address import provide_address
+from mamkit_apps.api.callers.access import provide_owner, provide_principal
+from mamkit_apps.api.callers.address import provide_address
+from mamkit_apps.api.callers.visitors import provide_visitor
 from mamkit_apps.api.described import JsonPage, ReadablePage, StyleSheet
-from mamkit_apps.api.envelope import Envelope
 from mamkit_apps.api.events import notifications, sockets, streams, webhooks
-from mamkit_apps.api.idempotency import Idempotency
 from mamkit_apps.api.imports import routes as imports
 from mamkit_apps.api.imports.wiring import importing
 from mamkit_apps.api.library import (
@@ -35,18 +34,21 @@ from mamkit_apps.api.library import (
     previews,
     share_links,
     shared,
+    shares,
     stats,
     trash,
     uploads,
     workspaces,
 )
-from mamkit_apps.api.limits import RateLimits
+from mamkit_apps.api.lifespan import lifespan
 from mamkit_apps.api.metrics import Watch
-from mamkit_apps.api.representation import Representation
+from mamkit_apps.api.middleware.envelope import Envelope
+from mamkit_apps.api.middleware.idempotency import Idempotency
+from mamkit_apps.api.middleware.limits import RateLimits
+from mamkit_apps.api.middleware.representation import Representation
+from mamkit_apps.api.problems import exception_handlers
 from mamkit_apps.api.settings import ApiSettings
-from mamkit_apps.api.visitors import provide_visitor
-from mamkit_apps.api.wiring import lifespan, provide_parts
-from mamkit_apps.problems import exception_handlers
+from mamkit_apps.api.wiring import provide_parts
 from mamkit_apps.tracing import open_tracing
 from mamkit_apps.wiring import migrate
 
@@ -88,6 +90,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
             *api_keys.routes,
             *identities.routes,
             *administration.routes,
+            *shares.routes,
             *jobs.routes,
             *workspaces.routes,
             Router(
@@ -142,7 +145,7 @@ def create_app(settings: ApiSettings | None = None) -> Litestar:
         app.asgi_handler, https=settings.api_url.startswith("https:"), subdomains=settings.hsts_subdomains
     )
     if tracing is not None:
-        from mamkit_apps.api.traced import TracedRequests  # noqa: PLC0415 - of an extra that most do without
+        from mamkit_apps.api.middleware.traced import TracedRequests  # noqa: PLC0415 - of an extra that most do without
 
         app.asgi_handler = TracedRequests(app.asgi_handler, tracing, incoming=settings.trace_incoming)
     return app

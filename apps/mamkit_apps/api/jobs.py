@@ -16,13 +16,12 @@ from mamkit.auth import Principal, Resource
 from mamkit.jobs import Job, JobNotFoundError, JobState, Queue
 from mamkit.previews import InvalidMessageError
 from mamkit_apps.answers import InvalidRequestError
-from mamkit_apps.api.access import Caller, require
 from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.callers.access import Caller, require
+from mamkit_apps.api.paging import Limit
 from mamkit_apps.api.wiring import Parts, Wired
 
 __all__ = ["routes"]
-
-Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 
 
 class JobView(Body):

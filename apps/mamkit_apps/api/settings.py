@@ -2,15 +2,17 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from mamkit.auth import KeyPairs, KeyPairsError
 from mamkit_apps.secrets import load_or_create
 from mamkit_apps.settings import HttpUrl, Names, Networks, ServiceSettings, SettingsError
+
+if TYPE_CHECKING:
+    from mamkit.auth import KeyPairs
 
 __all__ = ["ApiSettings"]
 
@@ -166,7 +168,7 @@ class ApiSettings(ServiceSettings):
             self.secret(name)
         self.key_pairs()
 
-    def key_pairs(self) -> KeyPairs | None:
+    def key_pairs(self) -> "KeyPairs | None":
         """Return the key pairs of access tokens; None where they are signed with a shared secret.
 
         Raises:
@@ -175,6 +177,8 @@ class ApiSettings(ServiceSettings):
         algorithm = self.access_token_algorithm
         if algorithm == "HS256":
             return None
+        from mamkit.auth import KeyPairs, KeyPairsError  # noqa: PLC0415 - brings all logins, which most readers do without
+
         if self.jwt_key_pairs is None and self.database_url is None:
             path = self.data_dir / "secrets" / "jwt_key_pairs"
             text = load_or_create(path, lambda: KeyPairs.generate(algorithm).dump())

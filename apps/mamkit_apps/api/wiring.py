@@ -1,25 +1,19 @@
 """The API's parts, put together once a process."""
 
 import asyncio
-import contextlib
-import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from mamkit import catalog as db
 from mamkit.auth import (
-    ROLES,
     AccessTokens,
     Flows,
     KeyPairs,
@@ -35,41 +29,33 @@ from mamkit.auth.sql import SqlSessionStore
 from mamkit.auth.sql_logins import SqlAttemptStore, SqlFlowStore
 from mamkit.catalog import LOGIN_ATTEMPTS, LOGIN_FLOWS, Catalog, sync_engine
 from mamkit.catalog.event_models import Event
-from mamkit.catalog.kept_answers import purge_answers
 from mamkit.catalog.models import SESSIONS
 from mamkit.catalog.notifications import plan_notifications
 from mamkit.catalog.webhooks import plan_deliveries
-from mamkit.clock import utc_now
-from mamkit.jobs import Queue, QueueUnavailableError
+from mamkit.jobs import Queue
 from mamkit.previews import Ingest, Publisher, Trash
 from mamkit.signing import MemoryReplayGuard, UrlSigner, WebhookSigner
 from mamkit.storage import Zones
-from mamkit_apps.api.accounts.providers import open_providers
-from mamkit_apps.api.events.delivering import Deliverer
-from mamkit_apps.api.events.hub import Hub, message_of
-from mamkit_apps.api.events.notifying import Notifier
-from mamkit_apps.api.events.watchers import Watchers
+from mamkit_apps.api.dispatch.delivering import Deliverer
+from mamkit_apps.api.dispatch.hub import Hub, message_of
+from mamkit_apps.api.dispatch.notifying import Notifier
+from mamkit_apps.api.dispatch.watchers import Watchers
+from mamkit_apps.api.mail import ConsoleMailer, Mailer, Postbox
+from mamkit_apps.api.providers import open_providers
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.guard import AddressGuard
 from mamkit_apps.limits import BURST, GoodKeys, Meter, SharedRate
-from mamkit_apps.mail import Postbox, open_mailer
 from mamkit_apps.outgoing import GuardedClient, HttpTransport
-from mamkit_apps.wiring import forget_old, open_queue
+from mamkit_apps.wiring import open_queue
 from mamkit_apps.zones import open_zones, url_signer
 
 if TYPE_CHECKING:
     from mamkit_apps.tracing.tracing import Tracing
 
-__all__ = ["Parts", "Wired", "build", "lifespan", "provide_parts"]
+__all__ = ["Parts", "Wired", "build", "provide_parts"]
 
-log = logging.getLogger(__name__)
-
-FORGET_EVERY = 3600.0  # seconds between two looks for sessions, logins and jobs that have ended
-EMPTY_TRASH_EVERY = 10.0  # seconds between two looks for assets that are to be removed for good
 HASHES_AT_ONCE = 4  # 256 MiB at the default profile
-RECONCILE_EVERY = 10.0  # seconds between two looks for previews that a crash has left behind
 LATEST_CLOCK = timedelta(hours=1)  # how much longer than any URL an old preview stays: an edge's clock may be off
-KEEP_FINISHED_JOBS = timedelta(days=7)  # long enough to ask what happened last week
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +137,7 @@ def build(settings: ApiSettings, tracing: "Tracing | None" = None) -> Parts:
     guard = AddressGuard(settings.webhook_networks)
     guarded = GuardedClient(guard)
     vault = Vault(settings.ring("sealing_keys"))
-    post = Postbox(open_mailer(settings.smtp_url, sender=settings.mail_from))
+    post = Postbox(_mailer(settings))
     return Parts(
         settings=settings,
         catalog=catalog,
@@ -206,31 +192,12 @@ def build(settings: ApiSettings, tracing: "Tracing | None" = None) -> Parts:
     )
 
 
-@asynccontextmanager
-async def lifespan(app: Litestar) -> AsyncIterator[None]:
-    """Look after unfinished previews while the application runs, and close what it opened."""
-    tracing: Tracing | None = app.state.tracing
-    parts = build(app.state.settings, tracing)
-    async with parts.catalog.begin() as session:
-        await db.ensure_roles(session, ROLES)
-    await parts.hub.start()
-    app.state.update(State({"parts": parts}))
-    janitors = [asyncio.create_task(work(parts)) for work in (_reconcile, _forget, _empty_trash)]
-    janitors += [asyncio.create_task(each.run()) for each in (parts.hub, parts.deliverer, parts.notifier)]
-    try:
-        with tracing or contextlib.nullcontext():
-            yield
-    finally:
-        for janitor in janitors:
-            janitor.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await janitor
-        await parts.guarded.close()
-        await parts.post.close()
-        parts.transport.close()
-        parts.hashing.shutdown(cancel_futures=True)
-        await parts.catalog.close()
-        parts.engine.dispose()
+def _mailer(settings: ApiSettings) -> Mailer:
+    if settings.smtp_url is None:
+        return ConsoleMailer()
+    from mamkit_apps.api.smtp import SmtpMailer  # noqa: PLC0415 - the embedded default has no mail server
+
+    return SmtpMailer(settings.smtp_url, sender=settings.mail_from)
 
 
 def _shared_rate(settings: ApiSettings) -> SharedRate | None:
@@ -251,49 +218,3 @@ async def _plan(session: AsyncSession, events: Sequence[Event]) -> None:
     """Plan what follows from events for those who do not listen: messages of webhooks, and notifications."""
     await plan_deliveries(session, events, message_of)
     await plan_notifications(session, events)
-
-
-async def _reconcile(parts: Parts) -> None:
-    """Take up what a crash has left behind, for as long as the application runs."""
-    trouble = ""
-    while True:
-        try:
-            await parts.publisher.reconcile()
-            if trouble:
-                log.info("the queue answers again")
-                trouble = ""
-        except QueueUnavailableError as error:
-            if str(error) != trouble:
-                trouble = str(error)
-                log.warning("waiting for the queue: %s", error)
-        except Exception:  # the next round may do better, and the API must go on serving
-            log.exception("looking after unfinished previews failed")
-        await asyncio.sleep(RECONCILE_EVERY)
-
-
-async def _empty_trash(parts: Parts) -> None:
-    """Remove what is condemned, for as long as the application runs."""
-    while True:
-        try:
-            await parts.trash.empty()
-        except Exception:  # the next round may do better, and the API must go on serving
-            log.exception("emptying the trash failed")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(EMPTY_TRASH_EVERY):
-                await parts.condemned.wait()
-        parts.condemned.clear()
-
-
-async def _forget(parts: Parts) -> None:
-    """Forget what is long over, for as long as the application runs."""
-    while True:
-        try:
-            for store in (parts.sessions, parts.flows, parts.lockout):
-                await asyncio.to_thread(store.purge)
-            async with parts.catalog.begin() as session:
-                await purge_answers(session)
-            await forget_old(parts.catalog, parts.settings.event_lifetime)
-            await asyncio.to_thread(parts.queue.purge, finished_before=utc_now() - KEEP_FINISHED_JOBS)
-        except Exception:  # the next round may do better, and the API must go on serving
-            log.exception("forgetting what is over failed")
-        await asyncio.sleep(FORGET_EVERY)

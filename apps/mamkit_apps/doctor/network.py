@@ -95,7 +95,7 @@ async def _mail(url: str) -> Finding:
 
 def providers(patient: Patient) -> Finding:
     """The OpenID Connect issuers can be asked."""
-    from mamkit_apps.api.accounts.providers import open_providers  # noqa: PLC0415 - with what asks them
+    from mamkit_apps.api.providers import open_providers  # noqa: PLC0415 - with what asks them
     from mamkit_apps.outgoing import HttpTransport  # noqa: PLC0415
 
     if patient.api is None:

@@ -1,7 +1,6 @@
 """`GET` and `HEAD`: objects of the previews zone (and staged or master objects that were signed)."""
 
 import os
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -20,14 +19,9 @@ from mamkit_apps.edge.cache import Entry, ObjectCache, compress
 from mamkit_apps.edge.exchange import Exchange
 from mamkit_apps.edge.files import OpenFiles
 from mamkit_apps.edge.offload import Offload
-from mamkit_apps.edge.policy import (
-    ACCEPTED_CONDITIONS,
-    Origins,
-    cache_control,
-    describe,
-    is_playlist,
-)
-from mamkit_apps.edge.ranges import boundary, is_unchanged, part_head, part_tail, range_headers, read_ranges
+from mamkit_apps.edge.policy import ACCEPTED_CONDITIONS, describe, is_playlist
+from mamkit_apps.edge.ranges import part_head, part_tail, range_headers
+from mamkit_apps.edge.representations import Representations
 from mamkit_apps.edge.request import Answer, Headers, Request
 from mamkit_apps.edge.settings import EdgeSettings
 
@@ -36,7 +30,6 @@ __all__ = ["Delivery"]
 LARGE_BLOCK = 256 << 10  # bytes of a stream that are read at once while there is memory
 SMALL_BLOCK = 32 << 10  # bytes when there is not: of any number of slow clients, each holds so much
 CONDITIONS = frozenset({b"range", b"if-none-match", b"if-modified-since"})  # need facts of an object to be answered
-GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)  # RFC 9110 section 12.5.3
 END = b"#EXT-X-ENDLIST"  # RFC 8216 section 4.3.3.4: nothing will be added
 
 
@@ -60,13 +53,12 @@ class Delivery:
         threads: Threads,
         cache: ObjectCache,
     ) -> None:
-        self._settings = settings
         self._signer = signer
         self._zones = zones
         self._threads = threads
         self._cache = cache
         self._files = OpenFiles(seconds=settings.edge_cache_seconds)
-        self._origins = Origins(settings.edge_origins)
+        self._shown = Representations(settings, signer)
         self._offload = None if settings.edge_offload == "none" else Offload(settings)
 
     def close(self) -> None:
@@ -103,14 +95,14 @@ class Delivery:
         if grant.conditions and not grant.conditions.keys() <= ACCEPTED_CONDITIONS:
             raise SignatureScopeError(key, "an upload")
         if self._offload is not None and not is_playlist(key):
-            headers = self._headers(request, [], "", carried, grant, growing=False) + more
+            headers = self._shown.headers(request, [], "", carried, grant, growing=False) + more
             left = grant.expires_at - self._signer.now()
             return self._offload.answer(request, self.store_of(key), key, headers, left=left), None
         entry = self._cache.find(key)
         if entry is None or entry.info.size > self._cache.largest:
             return None
         request.outcome = "hit"
-        return self._answer(request, entry, carried, grant, more), entry
+        return self._shown.of_entry(request, entry, carried, grant, more), entry
 
     async def deliver(self, exchange: Exchange, carried: Carried, grant: Grant, more: Headers) -> None:
         """Send an object, or the ranges of it that were asked for; arguments and errors are those of `find_answer`."""
@@ -128,7 +120,7 @@ class Delivery:
             entry = await self._hold(key, store)
             try:
                 if entry.info.size <= self._cache.largest:
-                    await exchange.reply(self._answer(exchange, entry, carried, grant, more))
+                    await exchange.reply(self._shown.of_entry(exchange, entry, carried, grant, more))
                     return
             finally:
                 self._cache.let_go(entry)
@@ -166,68 +158,6 @@ class Delivery:
 
         return await self._cache.hold(key, fetch)
 
-    def _headers(
-        self, request: Request, head: Headers, etag: str, carried: Carried, grant: Grant, *, growing: bool
-    ) -> Headers:
-        left = max(0, int((grant.expires_at - self._signer.now()).total_seconds()))
-        caching = cache_control(
-            grant,
-            left,
-            playlist=is_playlist(carried.key),
-            growing=growing,
-            sharing=self._settings.edge_shared_cache,
-            token_in_url=carried.by != "cookie",
-        )
-        return [
-            *head,
-            (b"etag", etag.encode("latin-1")),
-            (b"cache-control", caching),
-            *self._origins.headers(request.fields),
-        ]
-
-    def _answer(self, request: Request, entry: Entry, carried: Carried, grant: Grant, more: Headers) -> Answer:
-        """Return the answer about an object that is in memory."""
-        fields, info, data, etag = request.fields, entry.info, entry.data, f'"{entry.info.etag}"'
-        packed: Headers = []
-        if entry.compressed is not None:
-            packed = [(b"vary", b"accept-encoding")]
-            if b"range" not in fields and GZIP.search(request.header(b"accept-encoding")):
-                data, etag = entry.compressed, f'"{info.etag}-gzip"'
-                packed.append((b"content-encoding", b"gzip"))
-        headers = self._headers(request, entry.head, etag, carried, grant, growing=entry.growing) + packed + more
-        if is_unchanged(fields, etag, info.modified_at):
-            return Answer(HTTPStatus.NOT_MODIFIED, headers)
-        if b"range" in fields and request.method == "GET":
-            ranges = read_ranges(fields, info, etag=etag, modified=dict(headers)[b"last-modified"].decode())
-            if ranges:
-                mark = boundary() if len(ranges) > 1 else ""
-                blocks = _parts(memoryview(data), info, ranges, mark)
-                return Answer(HTTPStatus.PARTIAL_CONTENT, range_headers(headers, info, ranges, mark), blocks)
-        headers.append((b"content-length", b"%d" % len(data)))
-        return Answer(HTTPStatus.OK, headers, () if request.method == "HEAD" else (data,))
-
-    async def _begin(
-        self, exchange: Exchange, info: ObjectInfo, carried: Carried, grant: Grant, more: Headers
-    ) -> tuple[tuple[int, Headers], list[ByteRange], str] | None:
-        """Return what an answer begins with that is to be streamed; None if it is sent already, without a body.
-
-        That is its status and headers, the ranges that are asked for, and what stands between several of them.
-        """
-        fields, etag = exchange.fields, f'"{info.etag}"'
-        headers = self._headers(exchange, describe(info), etag, carried, grant, growing=is_playlist(info.key)) + more
-        if is_unchanged(fields, etag, info.modified_at):
-            await exchange.reply(Answer(HTTPStatus.NOT_MODIFIED, headers))
-            return None
-        if exchange.method == "HEAD":
-            await exchange.reply(Answer(HTTPStatus.OK, [*headers, (b"content-length", b"%d" % info.size)]))
-            return None
-        ranges: list[ByteRange] = []
-        if b"range" in fields:
-            ranges = read_ranges(fields, info, etag=etag, modified=dict(headers)[b"last-modified"].decode())
-        mark = boundary() if len(ranges) > 1 else ""
-        status = HTTPStatus.PARTIAL_CONTENT if ranges else HTTPStatus.OK
-        return (status, range_headers(headers, info, ranges, mark)), ranges, mark
-
     async def _send_file(
         self, exchange: Exchange, store: ObjectStore, carried: Carried, grant: Grant, more: Headers
     ) -> None:
@@ -237,16 +167,17 @@ class Delivery:
             carried.key, lambda: self._threads.open(_close, _open_ahead, store, carried.key)
         ) as body:
             info, descriptor = body.info, body.fileno()  # type: ignore[attr-defined]
-            begun = await self._begin(exchange, info, carried, grant, more)
-            if begun is None:
+            begun = self._shown.begin(exchange, info, carried, grant, more)
+            if isinstance(begun, Answer):
+                await exchange.reply(begun)
                 return
-            head, ranges, mark = begun
+            status, headers, ranges, mark = begun
             if not mark and info.size:
                 [only] = ranges or [ByteRange(0, info.size)]
-                await exchange.send_file(descriptor, only.start, only.stop or info.size, head=head)
+                await exchange.send_file(descriptor, only.start, only.stop or info.size, head=(status, headers))
                 await exchange.finish()
                 return
-            await exchange.start(*head)
+            await exchange.start(status, headers)
             for each in ranges:
                 await exchange.write(part_head(mark, info.content_type, each, info.size))
                 await exchange.send_file(descriptor, each.start, each.stop or info.size)
@@ -258,7 +189,7 @@ class Delivery:
         try:
             info, etag = body.info, f'"{body.info.etag}"'
             growing = is_playlist(carried.key)
-            headers = self._headers(exchange, describe(info), etag, carried, grant, growing=growing) + more
+            headers = self._shown.headers(exchange, describe(info), etag, carried, grant, growing=growing) + more
             await exchange.start(HTTPStatus.OK, range_headers(headers, info, [], ""))
             await self._copy(exchange, body)
         finally:
@@ -269,10 +200,11 @@ class Delivery:
         self, exchange: Exchange, info: ObjectInfo, carried: Carried, grant: Grant, more: Headers
     ) -> None:
         store = self.store_of(info.key)
-        begun = await self._begin(exchange, info, carried, grant, more)
-        if begun is None:
+        begun = self._shown.begin(exchange, info, carried, grant, more)
+        if isinstance(begun, Answer):
+            await exchange.reply(begun)
             return
-        head, ranges, mark = begun
+        status, headers, ranges, mark = begun
         wanted: list[ByteRange | None] = [*ranges] if ranges else [None]
         for number, each in enumerate(wanted):
             body = await self._threads.open(_close, store.get, info.key, each)
@@ -280,7 +212,7 @@ class Delivery:
                 if body.info.etag != info.etag:
                     raise StorageUnavailableError(info.key, "the object was replaced just now; ask again")
                 if not number:  # what the first body has is what the headers tell of
-                    await exchange.start(*head)
+                    await exchange.start(status, headers)
                 if mark and each is not None:
                     await exchange.write(part_head(mark, info.content_type, each, info.size))
                 await self._copy(exchange, body)
@@ -300,16 +232,6 @@ class Delivery:
             finally:
                 if roomy:
                     self._cache.release(LARGE_BLOCK)
-
-
-def _parts(data: memoryview, info: ObjectInfo, ranges: list[ByteRange], mark: str) -> tuple[bytes | memoryview, ...]:
-    """Return the body of an answer with ranges of an object that is in memory."""
-    if not mark:
-        return tuple(data[each.start : each.stop] for each in ranges)
-    blocks: list[bytes | memoryview] = []
-    for each in ranges:
-        blocks += [part_head(mark, info.content_type, each, info.size), data[each.start : each.stop]]
-    return *blocks, part_tail(mark)
 
 
 def _read(store: ObjectStore, key: str, largest: int) -> Entry:

@@ -1,16 +1,17 @@
 """Settings of the worker."""
 
 from datetime import timedelta
-from typing import Annotated, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from mamkit.previews import PlanPolicy
 from mamkit.transcode import DEFAULT_LADDER, UHD_LADDER, Codec, Container
 from mamkit_apps.settings import HttpUrl, Names, ServiceSettings
 
-__all__ = ["WorkerSettings"]
+if TYPE_CHECKING:
+    from mamkit.previews import PlanPolicy
 
+__all__ = ["WorkerSettings"]
 
 LADDERS = {"default": DEFAULT_LADDER, "uhd": UHD_LADDER}
 
@@ -67,8 +68,10 @@ class WorkerSettings(ServiceSettings):
         return self
 
     @property
-    def policy(self) -> PlanPolicy:
+    def policy(self) -> "PlanPolicy":
         """How plans are made."""
+        from mamkit.previews import PlanPolicy  # noqa: PLC0415 - brings all of a worker, which most readers are not
+
         codecs: tuple[Codec, ...] = tuple(codec for codec in get_args(Codec) if codec in self.preview_codecs)
         return PlanPolicy(
             ladder=LADDERS[self.preview_ladder],

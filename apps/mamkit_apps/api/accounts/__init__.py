@@ -1,1 +1,1 @@
-"""Who asks: registering, every way to log in, sessions, API keys, and what administrators do with accounts."""
+"""Accounts of people: registering, every way to log in, sessions, API keys, and what administrators do with them."""

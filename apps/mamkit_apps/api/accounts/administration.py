@@ -1,4 +1,4 @@
-"""`/api/users`, `/api/audit`, shares of assets, and the public keys of access tokens."""
+"""`/api/users`, `/api/audit`, and the public keys of access tokens."""
 
 import asyncio
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from mamkit import catalog as db
 from mamkit.auth import Resource
 from mamkit.catalog import Asset, Collection, ShareLink, Workspace
-from mamkit_apps.api.access import Caller, Owner, allowed_asset, require, scope_of
-from mamkit_apps.api.accounts.schemas import AuditView, RoleName, ShareRequest, ShareView, StatusRequest
+from mamkit_apps.api.accounts.schemas import AuditView, RoleName, StatusRequest
+from mamkit_apps.api.callers.access import Caller, Owner, require, scope_of
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["routes"]
@@ -107,44 +107,6 @@ async def _workspace_of(session: AsyncSession, subject: str) -> UUID | None:
     return found
 
 
-@get("/assets/{asset_id:uuid}/shares")
-async def list_shares(asset_id: FromPath[UUID], principal: Caller, parts: Wired) -> list[ShareView]:
-    """List who may do what to an asset beside its owner."""
-    async with parts.catalog.read(scope_of(principal)) as session:
-        await allowed_asset(session, principal, "asset.share", asset_id)
-        shares = await db.shares_of(session, asset_id)
-    return [ShareView(user_id=each.user_id, actions=tuple(each.actions), expires_at=each.expires_at) for each in shares]
-
-
-@put("/assets/{asset_id:uuid}/shares/{user_id:uuid}", status_code=HTTPStatus.NO_CONTENT)
-async def share(
-    asset_id: FromPath[UUID],
-    user_id: FromPath[UUID],
-    data: JSONBody[ShareRequest],
-    principal: Caller,
-    parts: Wired,
-) -> None:
-    """Let somebody do some things to an asset; what they were let do before is replaced."""
-    async with parts.catalog.begin(scope_of(principal)) as session:
-        await allowed_asset(session, principal, "asset.share", asset_id)
-        await db.user_by_id(session, user_id)
-        await db.share_asset(session, asset_id, user_id, actions=data.actions, expires_at=data.expires_at)
-        await db.record(
-            session, actor_id=principal.user_id, action="asset.shared", subject=f"asset:{asset_id}",
-            detail={"user": str(user_id), "actions": sorted(data.actions)},
-        )  # fmt: skip
-
-
-@delete("/assets/{asset_id:uuid}/shares/{user_id:uuid}", status_code=HTTPStatus.NO_CONTENT)
-async def unshare(asset_id: FromPath[UUID], user_id: FromPath[UUID], principal: Caller, parts: Wired) -> None:
-    """Take back what somebody was let do to an asset."""
-    async with parts.catalog.begin(scope_of(principal)) as session:
-        await allowed_asset(session, principal, "asset.share", asset_id)
-        await db.unshare_asset(session, asset_id, user_id)
-        subject, detail = f"asset:{asset_id}", {"user": str(user_id)}
-        await db.record(session, actor_id=principal.user_id, action="asset.unshared", subject=subject, detail=detail)
-
-
 @get("/.well-known/jwks.json", tags=["accounts"])
 async def jwks(parts: Wired) -> Response[dict[str, Any]]:
     """Return the public keys of access tokens; none where they are signed with a shared secret."""
@@ -156,7 +118,7 @@ routes: list[HTTPRouteHandler | Router] = [
     jwks,
     Router(
         "/api",
-        route_handlers=[set_status, grant_role, revoke_role, audit, list_shares, share, unshare],
+        route_handlers=[set_status, grant_role, revoke_role, audit],
         tags=["administration"],
     ),
 ]

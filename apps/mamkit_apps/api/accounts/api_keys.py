@@ -10,8 +10,8 @@ from litestar.params import FromPath, JSONBody
 from mamkit import catalog as db
 from mamkit.auth import new_api_key
 from mamkit.clock import utc_now
-from mamkit_apps.api.access import Owner
 from mamkit_apps.api.accounts.schemas import ApiKeyMade, ApiKeyRequest, ApiKeyView
+from mamkit_apps.api.callers.access import Owner
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["routes"]

@@ -19,7 +19,6 @@ from mamkit import catalog as db
 from mamkit.auth import FlowEndedError, PermissionDeniedError, check_return_path
 from mamkit.auth.identity import Identity, IdentityPendingError, IdentityProvider
 from mamkit.catalog import NotFoundError, User
-from mamkit_apps.api.access import Owner
 from mamkit_apps.api.accounts.logins import SECOND_FACTOR_ASKED, finish_login
 from mamkit_apps.api.accounts.schemas import (
     IdentityView,
@@ -30,6 +29,7 @@ from mamkit_apps.api.accounts.schemas import (
     Tokens,
 )
 from mamkit_apps.api.accounts.sessions import NEW_USER_ROLE
+from mamkit_apps.api.callers.access import Owner
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.wiring import Parts, Wired
 

@@ -13,15 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from mamkit import catalog as db
 from mamkit.auth import Resource, TokenInvalidError, check_strength
 from mamkit.catalog import User, UserNotFoundError
-from mamkit_apps.api.access import Owner, require
 from mamkit_apps.api.accounts.logins import hashing
 from mamkit_apps.api.accounts.schemas import EmailRequest, Invitation, MailTokenRequest, NewPassword
-from mamkit_apps.api.address import Address
 from mamkit_apps.api.bodies import NO_BODY
+from mamkit_apps.api.callers.access import Owner, require
+from mamkit_apps.api.callers.address import Address
 from mamkit_apps.api.described import answers
+from mamkit_apps.api.mail import Mail
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import Parts, Wired
-from mamkit_apps.mail import Mail
 
 __all__ = ["already_registered", "count_mail", "routes", "send_verification"]
 

@@ -10,9 +10,9 @@ from litestar.params import FromPath, JSONBody
 from mamkit import catalog as db
 from mamkit.auth import PasskeyRefusedError
 from mamkit.auth.passkeys import Passkey
-from mamkit_apps.api.access import Owner
 from mamkit_apps.api.accounts.logins import SECOND_FACTOR_ASKED, finish_login
 from mamkit_apps.api.accounts.schemas import PasskeyAnswer, PasskeyAsked, PasskeyView, SecondFactorAsked, Tokens
+from mamkit_apps.api.callers.access import Owner
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.wiring import Wired
 

@@ -4,11 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 
-from mamkit.auth import ACTIONS
 from mamkit.catalog import User
-from mamkit_apps.api.bodies import Body, SignedUrl
+from mamkit_apps.api.bodies import Actions, Body, SignedUrl
 
 __all__ = [
     "ApiKeyMade",
@@ -36,8 +35,6 @@ __all__ = [
     "SecondFactorAsked",
     "SecondFactorSecret",
     "SessionView",
-    "ShareRequest",
-    "ShareView",
     "StatusRequest",
     "TicketRequest",
     "Tokens",
@@ -48,16 +45,7 @@ __all__ = [
 # An address is proven by a mail to it, not by its form: one @, something on both sides (RFC 5321 section 4.1.2).
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
-Actions = Annotated[
-    list[Annotated[str, Field(json_schema_extra={"enum": sorted(ACTIONS)})]], Field(min_length=1, max_length=100)
-]
 RoleName = Literal["admin", "editor", "reviewer", "viewer"]
-
-
-def _known(actions: list[str]) -> list[str]:
-    if unknown := sorted(set(actions) - ACTIONS):
-        raise ValueError(f"unknown: {', '.join(unknown)[:200]}; known are {', '.join(sorted(ACTIONS))}")
-    return actions
 
 
 class Registration(Body):
@@ -185,8 +173,6 @@ class ApiKeyRequest(Body):
     expires_in_days: Annotated[int, Field(ge=1, le=3650)] | None = 365
     """None: until it is deleted."""
 
-    _scopes = field_validator("scopes")(_known)
-
 
 class ApiKeyView(Body):
     """A key."""
@@ -257,23 +243,6 @@ class IdentityView(Body):
     provider: str
     email: str | None
     created_at: datetime
-
-
-class ShareRequest(Body):
-    """What somebody is let do to an asset."""
-
-    actions: Actions
-    expires_at: datetime | None = None
-
-    _actions = field_validator("actions")(_known)
-
-
-class ShareView(Body):
-    """What somebody may do to an asset."""
-
-    user_id: UUID
-    actions: tuple[str, ...]
-    expires_at: datetime | None
 
 
 class StatusRequest(Body):

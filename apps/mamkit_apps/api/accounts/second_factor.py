@@ -19,7 +19,6 @@ from mamkit.auth import (
 )
 from mamkit.catalog import SecondFactor, User
 from mamkit.clock import utc_now
-from mamkit_apps.api.access import Owner
 from mamkit_apps.api.accounts.logins import SECOND_FACTOR, SECOND_FACTOR_ASKED, finish_login
 from mamkit_apps.api.accounts.schemas import (
     CodeRequest,
@@ -29,7 +28,8 @@ from mamkit_apps.api.accounts.schemas import (
     SecondFactorSecret,
     Tokens,
 )
-from mamkit_apps.api.address import Address
+from mamkit_apps.api.callers.access import Owner
+from mamkit_apps.api.callers.address import Address
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.sealed import SECOND_FACTORS

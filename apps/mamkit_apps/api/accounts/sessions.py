@@ -17,7 +17,6 @@ from mamkit.auth import (
     check_strength,
 )
 from mamkit.catalog import EmailTakenError, InvalidEmailError, User
-from mamkit_apps.api.access import Owner
 from mamkit_apps.api.accounts.letters import already_registered, count_mail, send_verification
 from mamkit_apps.api.accounts.logins import SECOND_FACTOR_ASKED, finish_login, hashing, tokens_of
 from mamkit_apps.api.accounts.schemas import (
@@ -31,8 +30,9 @@ from mamkit_apps.api.accounts.schemas import (
     UserView,
     user_view,
 )
-from mamkit_apps.api.address import Address
 from mamkit_apps.api.bodies import NO_BODY
+from mamkit_apps.api.callers.access import Owner
+from mamkit_apps.api.callers.address import Address
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.wiring import Parts, Wired
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from mamkit.previews import messages
-from mamkit_apps.api.events.messages import EventMessage, SocketAnswer, SocketLogin, SocketSign
+from mamkit_apps.api.dispatch.messages import EventMessage, SocketAnswer, SocketLogin, SocketSign
 
 __all__ = ["MODELS", "REPORTS", "SIGNATURE", "event_schema", "reference", "socket", "webhooks"]
 

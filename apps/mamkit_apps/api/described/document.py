@@ -14,7 +14,7 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from mamkit_apps.api.callers import LOGIN, VISITOR
+from mamkit_apps.api.callers.parameters import LOGIN, VISITOR
 from mamkit_apps.api.described.channels import MODELS, REPORTS, SIGNATURE, event_schema, reference, socket, webhooks
 from mamkit_apps.api.described.examples import example_of
 from mamkit_apps.api.described.headers import HEADERS, answer_headers, problem_headers, request_headers, sends_tag

@@ -6,8 +6,8 @@ from typing import Any
 
 from litestar.handlers import HTTPRouteHandler
 
-from mamkit_apps.api.callers import LOGIN, VISITOR
-from mamkit_apps.api.idempotency import HEADER, KEY_PATTERN, takes_key
+from mamkit_apps.api.callers.parameters import LOGIN, VISITOR
+from mamkit_apps.api.middleware.idempotency import HEADER, KEY_PATTERN, takes_key
 
 __all__ = ["HEADERS", "answer_headers", "problem_headers", "request_headers", "sends_tag"]
 

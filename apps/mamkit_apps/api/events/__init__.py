@@ -1,1 +1,1 @@
-"""What happens in workspaces, told to those who may know: streams, webhooks, notifications and mails."""
+"""What happens in workspaces, for those who may know: streams, sockets, webhooks and notifications."""

@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from litestar import Router, get, post, put
-from litestar.params import FromQuery, JSONBody, QueryParameter
+from litestar.params import FromQuery, JSONBody
 from pydantic import Field
 
 from mamkit.catalog import notifications as store
-from mamkit_apps.api.access import Owner
 from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.callers.access import Owner
+from mamkit_apps.api.paging import Limit
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["routes"]
@@ -67,7 +68,7 @@ async def list_notifications(
     *,
     unread: FromQuery[bool] = False,
     after: FromQuery[UUID | None] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
+    limit: Limit = 50,
 ) -> NotificationsPage:
     """List what whoever asks was told of, the newest first; `after` is the id of the last one of the page before."""
     async with parts.catalog.read() as session:

@@ -16,15 +16,15 @@ from litestar.exceptions import WebSocketDisconnect
 
 from mamkit.auth import PermissionDeniedError, Principal, TokenError
 from mamkit.catalog import CatalogUnavailableError
-from mamkit_apps.api.access import principal_by
-from mamkit_apps.api.address import address_of
+from mamkit_apps.api.callers.access import principal_by
+from mamkit_apps.api.callers.address import address_of
 from mamkit_apps.api.described import answers
+from mamkit_apps.api.dispatch.watchers import Login, Watcher
 from mamkit_apps.api.events.streams import HEARTBEAT, login_of, position_of
-from mamkit_apps.api.events.watchers import Login, Watcher
+from mamkit_apps.api.problems import UpgradeRequiredError
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.limits import LimitReachedError, client_name
-from mamkit_apps.problems import UpgradeRequiredError
 
 __all__ = ["handlers"]
 

@@ -10,11 +10,11 @@ from litestar.params import FromQuery
 from litestar.response import Stream
 
 from mamkit.auth import Principal, parse_api_key
-from mamkit_apps.api.access import API_KEY_PREFIX, Caller, bearer_token
 from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.callers.access import API_KEY_PREFIX, Caller, bearer_token
 from mamkit_apps.api.described import answers
-from mamkit_apps.api.events.messages import EventMessage, StreamEnd, StreamSign
-from mamkit_apps.api.events.watchers import Login
+from mamkit_apps.api.dispatch.messages import EventMessage, StreamEnd, StreamSign
+from mamkit_apps.api.dispatch.watchers import Login
 from mamkit_apps.api.wiring import Parts, Wired
 
 __all__ = ["HEADERS", "HEARTBEAT", "RETRY", "frame", "login_of", "position_of", "routes"]

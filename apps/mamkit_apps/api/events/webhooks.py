@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from litestar import Router, delete, get, patch, post
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,9 +20,10 @@ from mamkit.clock import utc_now
 from mamkit.ids import uuid7
 from mamkit.signing import generate_webhook_secret
 from mamkit_apps.answers import InvalidRequestError
-from mamkit_apps.api.access import Owner, home_of, require, scope_of
 from mamkit_apps.api.bodies import Body
-from mamkit_apps.api.events.delivering import message_id
+from mamkit_apps.api.callers.access import Owner, home_of, require, scope_of
+from mamkit_apps.api.dispatch.delivering import message_id
+from mamkit_apps.api.paging import Limit
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.sealed import WEBHOOKS
 
@@ -222,7 +223,7 @@ async def list_deliveries(
     parts: Wired,
     *,
     after: FromQuery[UUID | None] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
+    limit: Limit = 50,
 ) -> list[DeliveryView]:
     """List messages, the newest first; `after` is the id of the last one of the page before."""
     async with parts.catalog.read(scope_of(owner)) as session:

@@ -37,6 +37,7 @@ from mamkit_apps.api.imports.errors import (
 )
 from mamkit_apps.api.imports.holding import LEASE, Hold, ImportLostError
 from mamkit_apps.api.imports.transfer import Transfer, in_thread, remove
+from mamkit_apps.api.slots import keep_working
 from mamkit_apps.guard import DestinationRefusedError
 
 __all__ = ["Bringer", "Importer"]
@@ -119,21 +120,7 @@ class Importer:
 
     async def run(self) -> None:
         """Work, for as long as the application runs; what is under way then is handed back."""
-        working: set[asyncio.Task[None]] = set()
-        try:
-            while True:
-                self._kick.clear()
-                claimed = await self._claim() if len(working) < self._slots else None
-                if claimed is not None:
-                    task = asyncio.create_task(self.work(claimed))
-                    working.add(task)
-                    task.add_done_callback(working.discard)
-                    continue
-                await self._rest(full=len(working) >= self._slots)
-        finally:
-            for task in working:
-                task.cancel()
-            await asyncio.gather(*working, return_exceptions=True)
+        await keep_working(self._slots, self._claim, self.work, self._rest)
 
     async def work_off(self) -> int:
         """Work on all that is due now, one after the other, and return how many there were."""
@@ -143,7 +130,7 @@ class Importer:
             count += 1
         return count
 
-    async def _rest(self, *, full: bool) -> None:
+    async def _rest(self, full: bool) -> None:
         await asyncio.sleep(LOOK_AGAIN)
         try:
             async with asyncio.timeout(LOOK_EVERY):
@@ -152,6 +139,7 @@ class Importer:
             return
 
     async def _claim(self) -> Import | None:
+        self._kick.clear()
         try:
             async with self._catalog.read() as session:
                 if not await imports_are_due(session, self._bringers.keys()):

@@ -19,10 +19,11 @@ from mamkit.auth import Principal, Resource, decide
 from mamkit.catalog import imports as store
 from mamkit.catalog.import_models import Import, ImportKind, ImportState
 from mamkit.ids import uuid7
-from mamkit_apps.api.access import Caller, allowed_asset, home_of, place_of, require, scope_of
 from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.callers.access import Caller, allowed_asset, home_of, place_of, require, scope_of
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.imports.fetching import clean_name, name_in
+from mamkit_apps.api.paging import Limit
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.guard import AddressGuard
 from mamkit_apps.logs import note
@@ -141,7 +142,7 @@ async def list_imports(
     workspace: FromQuery[UUID | None] = None,
     import_state: Annotated[ImportState | None, QueryParameter(name="state")] = None,
     after: FromQuery[UUID | None] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
+    limit: Limit = 50,
 ) -> ImportPage:
     """List the imports of a workspace, newest first: your own, and those of others whose assets you may change."""
     workspace_id = workspace or home_of(principal.user_id)

@@ -12,7 +12,7 @@ from mamkit import catalog as db
 from mamkit.auth import PermissionDeniedError
 from mamkit.catalog import Asset
 from mamkit.catalog.import_models import Import, ImportKind
-from mamkit_apps.api.access import allowed_asset, place_of, principal_of, scope_of
+from mamkit_apps.api.callers.access import allowed_asset, place_of, principal_of, scope_of
 from mamkit_apps.api.imports.bucket import Bucket, BucketBringer
 from mamkit_apps.api.imports.fetching import Fetcher
 from mamkit_apps.api.imports.folder import Folder, FolderBringer
@@ -30,7 +30,7 @@ __all__ = ["importing"]
 
 @asynccontextmanager
 async def importing(app: Litestar) -> AsyncIterator[None]:
-    """Work on imports while the application runs; within `mamkit_apps.api.wiring.lifespan`."""
+    """Work on imports while the application runs; within `mamkit_apps.api.lifespan`."""
     parts: Parts = app.state.parts
     settings = parts.settings
     guard = AddressGuard(settings.import_networks)

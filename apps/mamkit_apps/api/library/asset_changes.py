@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from mamkit import catalog as db
 from mamkit.auth import Principal
 from mamkit.catalog import Asset
-from mamkit_apps.api.access import Caller, allowed_asset, scope_of
+from mamkit_apps.api.callers.access import Caller, allowed_asset, scope_of
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.library.schemas import AssetChange, AssetView, PlayingChange
-from mamkit_apps.api.representation import check_match, tagged
+from mamkit_apps.api.middleware.representation import check_match, tagged
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["change_asset", "choose_version", "view_of"]

@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody
 from mamkit import catalog as db
 from mamkit.auth import decide
 from mamkit_apps.answers import InvalidRequestError
-from mamkit_apps.api.access import Caller, allowed_asset, place_of, plain_resource, require_for_asset, scope_of
+from mamkit_apps.api.callers.access import Caller, allowed_asset, place_of, plain_resource, require_for_asset, scope_of
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.library.asset_changes import change_asset, choose_version, view_of
 from mamkit_apps.api.library.schemas import (
@@ -21,7 +21,7 @@ from mamkit_apps.api.library.schemas import (
     PromoteRequest,
     VersionView,
 )
-from mamkit_apps.api.representation import tagged
+from mamkit_apps.api.middleware.representation import tagged
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["handlers", "view_of"]

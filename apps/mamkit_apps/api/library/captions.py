@@ -16,10 +16,10 @@ from mamkit.signing import Grant
 from mamkit.storage import ObjectNotFoundError, ObjectStore
 from mamkit.transcode import SubtitleRendition
 from mamkit.transcode.packaging.webvtt import whole_name
-from mamkit_apps.api.access import Caller, readable_version
 from mamkit_apps.api.bodies import Body, SignedUrl
+from mamkit_apps.api.callers.access import Caller, readable_version
+from mamkit_apps.api.callers.visitors import Visitor, shown_asset, shown_version
 from mamkit_apps.api.library.playback import ART, lifetime_of, short_lifetime
-from mamkit_apps.api.visitors import Visitor, shown_asset, shown_version
 from mamkit_apps.api.wiring import Parts, Wired
 
 __all__ = ["routes"]

@@ -16,17 +16,17 @@ from mamkit.catalog import AssetFilter, Collection
 from mamkit.catalog import collection_items as items
 from mamkit.catalog import collections as tree
 from mamkit.catalog.ordering import After
-from mamkit_apps.api.access import Caller, home_of, require, scope_of
 from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.callers.access import Caller, home_of, require, scope_of
 from mamkit_apps.api.described import answers
-from mamkit_apps.api.library.schemas import AssetPage, AssetView
-from mamkit_apps.api.representation import check_match, tagged
+from mamkit_apps.api.library.schemas import AssetPage
+from mamkit_apps.api.middleware.representation import check_match, tagged
+from mamkit_apps.api.paging import Cursor, Limit
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["routes"]
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-Cursor = Annotated[str | None, QueryParameter(max_length=2000)]
 
 
 class Place(Body):
@@ -117,7 +117,7 @@ async def list_collections(
     workspace: FromQuery[UUID | None] = None,
     parent: Annotated[UUID | None, QueryParameter(description="What lies in this one, instead of in none.")] = None,
     after: Cursor = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
+    limit: Limit = 50,
 ) -> CollectionPage:
     """List the collections of a workspace that lie in one, or in no other, in their order."""
     workspace_id = workspace or home_of(principal.user_id)
@@ -212,7 +212,7 @@ async def list_assets(
     principal: Caller,
     parts: Wired,
     after: Cursor = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
+    limit: Limit = 50,
 ) -> AssetPage:
     """List the assets that a collection shows, in its order."""
     async with parts.catalog.read(scope_of(principal)) as session:
@@ -220,7 +220,7 @@ async def list_assets(
         require(principal, "asset.read", Resource(kind="asset", workspace_id=row.workspace_id))
         page = await items.assets_in(session, row, after=after, limit=limit)
         tags = await db.tags_of(session, [asset.id for asset in page.assets])
-    return AssetPage(items=tuple(AssetView.of(asset, tags[asset.id]) for asset in page.assets), next=page.next)
+    return AssetPage.of(page, tags)
 
 
 @put("/{collection_id:uuid}/assets/{asset_id:uuid}", status_code=HTTPStatus.NO_CONTENT)

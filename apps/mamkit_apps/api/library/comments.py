@@ -16,10 +16,10 @@ from mamkit.auth import Action, Principal
 from mamkit.catalog import Asset, Comment
 from mamkit.catalog.comments import author_of
 from mamkit.catalog.markers import Marker, as_csv, as_edl, as_fcpxml, as_premiere
-from mamkit_apps.api.access import Caller, asset_resource, require, scope_of
+from mamkit_apps.api.callers.access import Caller, asset_resource, require, scope_of
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.library.comment_schemas import CommentChange, CommentPage, CommentView, NewComment, plain
-from mamkit_apps.api.representation import check_match, tagged
+from mamkit_apps.api.middleware.representation import check_match, tagged
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["handlers"]

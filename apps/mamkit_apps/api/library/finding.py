@@ -15,8 +15,9 @@ from mamkit.auth import Principal, Resource
 from mamkit.catalog import AssetQuery, WorkspaceNotFoundError
 from mamkit.catalog.filters import Sort
 from mamkit.catalog.models import AssetKind, AssetStatus
-from mamkit_apps.api.access import Caller, home_of, require, scope_of
-from mamkit_apps.api.library.schemas import AssetPage, AssetView, FacetsView
+from mamkit_apps.api.callers.access import Caller, home_of, require, scope_of
+from mamkit_apps.api.library.schemas import AssetPage, FacetsView
+from mamkit_apps.api.paging import Cursor, Limit
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["handlers"]
@@ -25,7 +26,6 @@ Text = Annotated[str, QueryParameter(max_length=1000)]
 Tags = Annotated[list[str] | None, QueryParameter(max_items=20)]
 Seconds = Annotated[float | None, QueryParameter(ge=0)]
 Pixels = Annotated[int | None, QueryParameter(ge=0, le=1 << 24)]
-Cursor = Annotated[str | None, QueryParameter(max_length=2000)]
 
 Wanted = NamedDependency[AssetQuery]
 """What is looked for, given to a handler by `provide_query`."""
@@ -84,14 +84,14 @@ async def find(
     principal: Caller,
     parts: Wired,
     after: Cursor = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
+    limit: Limit = 50,
 ) -> AssetPage:
     """Find assets of a workspace by words and filters; the newest first, unless another order is asked for."""
     async with parts.catalog.read(scope_of(principal)) as session:
         await _may_look(session, principal, wanted)
         page = await db.find_assets(session, wanted, after=after, limit=limit)
         tags = await db.tags_of(session, [asset.id for asset in page.assets])
-    return AssetPage(items=tuple(AssetView.of(asset, tags[asset.id]) for asset in page.assets), next=page.next)
+    return AssetPage.of(page, tags)
 
 
 @get("/facets", tags=["assets"], dependencies={"wanted": Provide(provide_query)})

@@ -20,8 +20,8 @@ from mamkit.signing import Grant
 from mamkit.storage import SignsDownloads, UnsupportedOperationError
 from mamkit.transcode import INDEX_NAME, POSTER_NAME
 from mamkit_apps.answers import InvalidRequestError
-from mamkit_apps.api.access import Caller, allowed_asset, readable_version, scope_of
 from mamkit_apps.api.bodies import Body, SignedUrl
+from mamkit_apps.api.callers.access import Caller, allowed_asset, readable_version, scope_of
 from mamkit_apps.api.library.schemas import Lifetime, PlaybackUrl, SignRequest
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.api.wiring import Parts, Wired

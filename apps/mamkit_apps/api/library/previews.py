@@ -14,17 +14,17 @@ from mamkit import catalog as db
 from mamkit.catalog import Asset, NotFoundError
 from mamkit.previews import Ack, parse_report
 from mamkit_apps.answers import InvalidRequestError
-from mamkit_apps.api.access import Caller, allowed_asset, bearer_token, readable_version, scope_of
-from mamkit_apps.api.address import Address
+from mamkit_apps.api.callers.access import Caller, allowed_asset, bearer_token, readable_version, scope_of
+from mamkit_apps.api.callers.address import Address
 from mamkit_apps.api.described import answers
+from mamkit_apps.api.dispatch.watchers import Watcher
 from mamkit_apps.api.events.streams import HEADERS, HEARTBEAT, RETRY, frame, login_of, position_of
-from mamkit_apps.api.events.watchers import Watcher
 from mamkit_apps.api.library.playback import PlaybackRequest, lifetime_of, sign_playback
 from mamkit_apps.api.library.schemas import PlaybackUrl, PreviewRequest, PreviewView
 from mamkit_apps.api.wiring import Parts, Wired
 
 if TYPE_CHECKING:
-    from mamkit_apps.api.traced import RequestTrace
+    from mamkit_apps.api.middleware.traced import RequestTrace
 
 __all__ = ["routes"]
 

@@ -1,13 +1,13 @@
 """The bodies of requests and answers about assets, uploads, previews and playback."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import Field
 
-from mamkit.catalog import Asset, Version
+from mamkit.catalog import Asset, Page, Version
 from mamkit.catalog.models import AssetKind, AssetStatus, PreviewStatus
 from mamkit.previews import PreviewState
 from mamkit_apps.api.bodies import Body, SignedUrl
@@ -151,6 +151,11 @@ class AssetPage(Body):
     items: tuple[AssetView, ...]
     next: str | None
     """To be sent as `after` for the next page; null on the last."""
+
+    @classmethod
+    def of(cls, page: Page, tags: Mapping[UUID, Iterable[str]]) -> Self:
+        """Return the view of a page, with the tags of its assets."""
+        return cls(items=tuple(AssetView.of(asset, tags[asset.id]) for asset in page.assets), next=page.next)
 
 
 class FacetsView(Body):

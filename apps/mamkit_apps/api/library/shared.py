@@ -18,8 +18,9 @@ from mamkit.catalog.comments import MAX_NAME, author_of, comments_by_link
 from mamkit.catalog.models import AssetKind, AssetStatus
 from mamkit_apps.answers import InvalidRequestError
 from mamkit_apps.api.accounts.logins import hashing
-from mamkit_apps.api.address import Address
 from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.callers.address import Address
+from mamkit_apps.api.callers.visitors import Visitor, only, open_link, seal_pass, shown_asset, shown_version
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.library.comment_schemas import CommentPage, CommentView, NewComment, plain
 from mamkit_apps.api.library.playback import (
@@ -31,14 +32,12 @@ from mamkit_apps.api.library.playback import (
     sign_playback,
 )
 from mamkit_apps.api.library.schemas import Lifetime, PlaybackUrl
-from mamkit_apps.api.visitors import Visitor, only, open_link, seal_pass, shown_asset, shown_version
+from mamkit_apps.api.paging import Limit
 from mamkit_apps.api.wiring import Parts, Wired
 
 __all__ = ["routes"]
 
 MAX_COMMENTS = 1000  # by one link about one asset: more than a review has, and no way to fill the database
-
-Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 
 
 class SharedView(Body):

@@ -9,8 +9,8 @@ from litestar.params import FromQuery
 from mamkit import catalog as db
 from mamkit.auth import Resource
 from mamkit.catalog import usage
-from mamkit_apps.api.access import Caller, home_of, require, scope_of
 from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.callers.access import Caller, home_of, require, scope_of
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["handlers"]

@@ -8,8 +8,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from mamkit import catalog as db
-from mamkit_apps.api.access import Caller, allowed_asset, scope_of
 from mamkit_apps.api.bodies import NO_BODY
+from mamkit_apps.api.callers.access import Caller, allowed_asset, scope_of
 from mamkit_apps.api.library.assets import view_of
 from mamkit_apps.api.library.schemas import AssetView
 from mamkit_apps.api.wiring import Wired

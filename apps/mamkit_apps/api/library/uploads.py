@@ -31,8 +31,8 @@ from mamkit.storage import (
     staging_key,
 )
 from mamkit_apps.answers import InvalidRequestError
-from mamkit_apps.api.access import Caller, allowed_asset, home_of, place_of, require, scope_of
 from mamkit_apps.api.bodies import Body, SignedUrl
+from mamkit_apps.api.callers.access import Caller, allowed_asset, home_of, place_of, require, scope_of
 from mamkit_apps.api.described import answers
 from mamkit_apps.api.library.schemas import PresignRequest, VersionView
 from mamkit_apps.api.wiring import Parts, Wired

@@ -12,10 +12,10 @@ from pydantic import Field
 from mamkit import catalog as db
 from mamkit.auth import Resource
 from mamkit.catalog import Workspace, WorkspaceRole
-from mamkit_apps.api.access import Caller, Owner, require, scope_of
 from mamkit_apps.api.bodies import Body
+from mamkit_apps.api.callers.access import Caller, Owner, require, scope_of
 from mamkit_apps.api.described import answers
-from mamkit_apps.api.representation import check_match, tagged
+from mamkit_apps.api.middleware.representation import check_match, tagged
 from mamkit_apps.api.wiring import Wired
 
 __all__ = ["routes"]

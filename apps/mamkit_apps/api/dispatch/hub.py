@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from mamkit.catalog import Catalog, CatalogUnavailableError
 from mamkit.catalog.event_models import Event
 from mamkit.catalog.events import events_after, events_state, number_events
-from mamkit_apps.api.events.watchers import SCOPE_CHANGES, Watcher, Watchers
+from mamkit_apps.api.dispatch.watchers import SCOPE_CHANGES, Watcher, Watchers
 
 __all__ = ["Hub", "Told", "message_of"]
 

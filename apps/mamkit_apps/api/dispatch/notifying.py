@@ -9,7 +9,7 @@ from datetime import timedelta
 from mamkit.catalog import Catalog, CatalogUnavailableError, User
 from mamkit.catalog.event_models import Notification
 from mamkit.catalog.notifications import claim_mail, close_incident, escalate, open_incident
-from mamkit_apps.mail import Mail, Postbox
+from mamkit_apps.api.mail import Mail, Postbox
 
 __all__ = ["Notifier", "digest"]
 

@@ -26,10 +26,11 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from mamkit.auth import SealedValueError, TokenError, parse_api_key
 from mamkit.catalog.kept_answers import KeptAnswer, claim_answer, keep_answer, release_answer
 from mamkit_apps.answers import InvalidRequestError
-from mamkit_apps.api.access import API_KEY_PREFIX, provide_principal
-from mamkit_apps.api.address import address_of
-from mamkit_apps.api.callers import LOGIN, VISITOR
-from mamkit_apps.api.visitors import provide_visitor
+from mamkit_apps.api.callers.access import API_KEY_PREFIX, provide_principal
+from mamkit_apps.api.callers.address import address_of
+from mamkit_apps.api.callers.bearer import bearer_of
+from mamkit_apps.api.callers.parameters import LOGIN, VISITOR
+from mamkit_apps.api.callers.visitors import provide_visitor
 from mamkit_apps.api.wiring import Parts
 from mamkit_apps.sealed import ANSWERS
 
@@ -147,7 +148,7 @@ async def _owner(request: Request[Any, Any, Any], parts: Parts) -> str | None:
         principal = await provide_principal(request, parts)
     except TokenError:
         return None
-    token = request.headers["authorization"].partition(" ")[2].strip()
+    token = bearer_of(request.headers["authorization"])
     key = parse_api_key(token) if token.startswith(API_KEY_PREFIX) else ""
     return f"{principal.user_id}/{key}"
 

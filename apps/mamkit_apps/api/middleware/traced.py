@@ -5,13 +5,13 @@ import time
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from opentelemetry.trace import SpanKind
 
+from mamkit_apps.api.middleware.envelope import QUIET
 from mamkit_apps.logs import noted
 from mamkit_apps.tracing.entries import Entry, mark
 from mamkit_apps.tracing.tracing import Tracing
 
 __all__ = ["RequestTrace", "TracedRequests"]
 
-QUIET = {"/healthz", "/metrics"}  # as in `envelope`: asked every few seconds
 REPORTS = "/api/preview/callback"
 """Where workers tell of their jobs: the trace goes on there once the signature of the report was found good."""
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}  # those of others are the client's own words

@@ -26,6 +26,7 @@ from mamkit.auth import (
 )
 from mamkit.catalog import Asset, Scope, Standing, Version, WorkspaceNotFoundError
 from mamkit.clock import utc_now
+from mamkit_apps.api.callers.bearer import bearer_of
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.logs import note
 
@@ -78,9 +79,8 @@ def bearer_token(header: str) -> str:
     Raises:
         TokenInvalidError: There is none.
     """
-    scheme, _, token = header.partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token:
+    token = bearer_of(header)
+    if not token:
         raise TokenInvalidError("this needs a login: send the access token as 'Authorization: Bearer …'")
     return token
 

@@ -10,13 +10,14 @@ from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Sc
 from mamkit.ids import uuid7
 from mamkit_apps.logs import note, request_context
 
-__all__ = ["Envelope"]
+__all__ = ["QUIET", "Envelope"]
 
 log = structlog.stdlib.get_logger(__name__)
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 """A client's or a proxy's request id that is taken over; any other might be an attack on whoever reads the log."""
-QUIET = {"/healthz", "/metrics"}  # asked every few seconds by whoever watches the process
+QUIET = {"/healthz", "/metrics"}
+"""Asked every few seconds by whoever watches the process: no line in the log tells of them, and no span."""
 
 # The API serves data; nothing of it is a page, a script or a frame (OWASP REST Security Cheat Sheet).
 CAREFUL = {

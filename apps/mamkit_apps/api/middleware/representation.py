@@ -17,7 +17,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
 from pydantic import BaseModel
 
-from mamkit_apps.problems import MatchRequiredError, StateChangedError
+from mamkit_apps.api.problems import MatchRequiredError, StateChangedError
 
 __all__ = ["Representation", "check_match", "etag_of", "tagged"]
 

@@ -12,6 +12,7 @@ from mamkit.catalog.event_models import WebhookDelivery, WebhookEndpoint
 from mamkit.catalog.webhooks import Claim, Outcome, claim_endpoint, deliveries_are_due, settle
 from mamkit.clock import Clock, utc_now
 from mamkit.signing import WebhookSigner
+from mamkit_apps.api.slots import keep_working
 from mamkit_apps.guard import DestinationRefusedError
 from mamkit_apps.outgoing import GuardedClient, NoAnswerError
 from mamkit_apps.sealed import WEBHOOKS
@@ -50,26 +51,7 @@ class Deliverer:
 
     async def run(self) -> None:
         """Send, for as long as the application runs."""
-        working: set[asyncio.Task[None]] = set()
-        try:
-            while True:
-                try:
-                    claim = await self._claim() if len(working) < ENDPOINTS else None
-                except CatalogUnavailableError:
-                    claim = None  # the hub says so in the log
-                except Exception:  # the next look may do better, and the API must go on serving
-                    log.exception("looking for messages of webhooks failed")
-                    claim = None
-                if claim is not None:
-                    task = asyncio.create_task(self._work(claim))
-                    working.add(task)
-                    task.add_done_callback(working.discard)
-                    continue
-                await asyncio.sleep(LOOK_EVERY)
-        finally:
-            for task in working:
-                task.cancel()
-            await asyncio.gather(*working, return_exceptions=True)
+        await keep_working(ENDPOINTS, self._look, self._work, lambda _: asyncio.sleep(LOOK_EVERY))
 
     async def deliver_due(self) -> int:
         """Send all that is due now, and return how many messages were tried."""
@@ -78,6 +60,15 @@ class Deliverer:
             count += len(claim.deliveries)
             await self._send_all(claim)
         return count
+
+    async def _look(self) -> Claim | None:
+        try:
+            return await self._claim()
+        except CatalogUnavailableError:
+            return None  # the hub says so in the log
+        except Exception:  # the next look may do better, and the API must go on serving
+            log.exception("looking for messages of webhooks failed")
+            return None
 
     async def _claim(self) -> Claim | None:
         async with self._catalog.read() as session:

@@ -28,7 +28,8 @@ from mamkit.catalog import Asset, Scope, ShareLink, Version, VersionNotFoundErro
 from mamkit.catalog import share_links as links
 from mamkit.catalog.assets import playing_version, version_by_id
 from mamkit.clock import utc_now
-from mamkit_apps.api.address import Address
+from mamkit_apps.api.callers.address import Address
+from mamkit_apps.api.callers.bearer import bearer_of
 from mamkit_apps.api.wiring import Parts, Wired
 from mamkit_apps.logs import note
 
@@ -70,15 +71,14 @@ Visitor = NamedDependency[Guest]
 
 
 async def open_link(request: Request[Any, Any, Any], parts: Parts) -> ShareLink:
-    """Return the link whose token a request shows (RFC 6750 section 2.1), whatever its password.
+    """Return the link whose token a request shows, whatever its password.
 
     Raises:
         TokenInvalidError: There is no token, or no such link.
         ShareEndedError: It was revoked, or its time has passed.
     """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token:
+    token = bearer_of(request.headers.get("authorization", ""))
+    if not token:
         raise TokenInvalidError("this needs a share link: send its token as 'Authorization: Bearer …'")
     link_id = parse_share_token(token)
     async with parts.catalog.read() as session:

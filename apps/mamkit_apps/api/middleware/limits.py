@@ -15,11 +15,12 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from mamkit.auth import TokenError, parse_share_token
-from mamkit_apps.api.address import address_of
-from mamkit_apps.api.callers import LOGIN, VISITOR
+from mamkit_apps.api.callers.address import address_of
+from mamkit_apps.api.callers.bearer import bearer_of
+from mamkit_apps.api.callers.parameters import LOGIN, VISITOR
+from mamkit_apps.api.problems import LimitsUnavailableError
 from mamkit_apps.api.wiring import Parts
 from mamkit_apps.limits import BURST, LimitReachedError, Taken, client_name
-from mamkit_apps.problems import LimitsUnavailableError
 
 __all__ = ["RateLimits"]
 
@@ -69,7 +70,7 @@ def _share(scope: Scope, handler: HTTPRouteHandler, parts: Parts) -> tuple[str, 
     settings = parts.settings
     asks = handler.parsed_fn_signature.parameters.keys()
     header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-    token = header.decode("latin-1").partition(" ")[2].strip()
+    token = bearer_of(header.decode("latin-1"))
     if asks & VISITOR and token in parts.good_keys:
         with suppress(TokenError):  # a good API key is of no link
             return "share", parse_share_token(token).hex, settings.api_rate_per_share
