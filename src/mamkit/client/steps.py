@@ -21,7 +21,7 @@ AGAIN = frozenset({429, 502, 503, 504})  # statuses after which the same request
 
 
 class Progress(Protocol):
-    """Is told how far an upload is."""
+    """Is told how far an upload is: once the file is read, what is there already, and then what is sent."""
 
     def __call__(self, sent: int, size: int, /) -> object:
         """Take note.
@@ -54,6 +54,8 @@ class Call:
     json: Mapping[str, Any] | None = field(default=None, repr=False)
     params: Mapping[str, str] = field(default_factory=dict)
     body: FileRange | None = None
+    patience: float = 0.0
+    """Seconds without a sign of life for which an answer is waited for beyond the client's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +140,7 @@ def api(
     *,
     params: Mapping[str, str] | None = None,
     key: str = "",
+    patience: float = 0.0,
 ) -> Steps[Any]:
     """Ask the API and return the document that it answers.
 
@@ -148,6 +151,7 @@ def api(
         json: Its body.
         params: Its query.
         key: `Idempotency-Key`, so that a request whose answer was lost does nothing twice.
+        patience: Seconds that it may take longer than other requests.
 
     Raises:
         ApiError: The API refused.
@@ -157,7 +161,8 @@ def api(
 
     def call() -> Call:
         headers = {**credentials.header(), **more}
-        return Call(method=method, url=credentials.base_url + path, headers=headers, json=json, params=params or {})
+        url = credentials.base_url + path
+        return Call(method=method, url=url, headers=headers, json=json, params=params or {}, patience=patience)
 
     answer = yield from _sent(call())
     if answer.status == 401 and (yield from credentials.renew()):

@@ -18,6 +18,8 @@ __all__ = ["UploadState", "upload"]
 
 ONE_REQUEST = 32 << 20  # bytes; below, sending it all again costs less than six more requests
 SIGNED_AT_ONCE = 20  # parts; what is signed is good for an hour
+EXPIRED = frozenset({400, 403})  # S3 says either of what was signed too long ago, and our edge the latter
+STORED_A_SECOND = 16 << 20  # bytes; what a slow disk copies and hashes, of which an answer tells only at the end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,6 @@ def upload(
         "content_type": mimetypes.guess_type(path.name)[0] or "application/octet-stream",
         "sha256": sha256,
     }
-    tell(0, size)
     if size <= ONE_REQUEST and asset_id is None:
         made = yield from _in_one(credentials, path, wanted, tell)
     else:
@@ -94,7 +95,8 @@ def upload(
     if asset_id is None:
         record = {"asset_id": made, "filename": wanted["filename"], "title": title}
         yield from api(credentials, "POST", "/api/assets", record)
-    found = yield from api(credentials, "POST", "/api/promote", {"asset_id": made, "sha256": sha256})
+    promotion = {"asset_id": made, "sha256": sha256}
+    found = yield from api(credentials, "POST", "/api/promote", promotion, patience=size / STORED_A_SECOND)
     if state is not None:
         yield Run(do=lambda: state.unlink(missing_ok=True))
     return Version.read(found)
@@ -103,6 +105,7 @@ def upload(
 def _in_one(credentials: Credentials, path: Path, wanted: Mapping[str, Any], tell: Progress) -> Steps[str]:
     """Send the file in one request; return the asset's id."""
     size: int = wanted["size"]
+    tell(0, size)
     signed = yield from api(credentials, "POST", "/api/presign", wanted, key=uuid4().hex)
     body = FileRange(path=path, start=0, size=size, sent=lambda sent: tell(sent, size))
     headers = {**signed["headers"], "content-length": str(size)}
@@ -131,10 +134,10 @@ def _in_parts(
 
     done = sum(length(number) for number in there)
     tell(done, size)
-    for first in range(0, len(missing), SIGNED_AT_ONCE):
-        numbers = missing[first : first + SIGNED_AT_ONCE]
+    while missing:
+        numbers = missing[:SIGNED_AT_ONCE]
         signed = yield from api(credentials, "POST", "/api/uploads/parts/sign", {**token, "numbers": numbers})
-        for part in signed["parts"]:
+        for turn, part in enumerate(signed["parts"]):
             number, before = part["number"], done
             body = FileRange(
                 path=path,
@@ -143,10 +146,16 @@ def _in_parts(
                 sent=_telling(tell, before, size),
             )
             headers = {**part["headers"], "content-length": str(body.size)}
-            yield from store(Call(method=part["method"], url=part["url"], headers=headers, body=body))
+            try:
+                yield from store(Call(method=part["method"], url=part["url"], headers=headers, body=body))
+            except ApiError as error:
+                if turn and error.status in EXPIRED:
+                    break  # the line is so slow that those before took the hour: the rest is signed anew
+                raise
             done += body.size
+            missing.remove(number)
     try:
-        yield from api(credentials, "POST", "/api/uploads/parts/complete", token)
+        yield from api(credentials, "POST", "/api/uploads/parts/complete", token, patience=size / STORED_A_SECOND)
     except ApiError as error:
         left = yield from api(credentials, "POST", "/api/uploads/parts/list", token)
         if lost := count - len(left["numbers"]):

@@ -1,10 +1,12 @@
 """What the client does when things go wrong, without any I/O: the steps are driven by hand."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from mamkit.client.errors import ApiError, ApiUnavailableError
+from mamkit.client.operations import wait
 from mamkit.client.steps import Answer, Call, Credentials, Lost, Pause, Steps, api, store
 
 URL = "https://api.example"
@@ -91,3 +93,18 @@ def test_no_error_and_no_repr_shows_a_signed_url_or_a_token() -> None:
         drive(store(call), answer(403))
     for shown in (repr(call), repr(credentials), str(lost.value), str(refused.value)):
         assert "secret" not in shown
+
+
+def test_what_takes_long_is_looked_at_less_often() -> None:
+    version = uuid4()
+    told: list[float] = []
+    looks = 200
+    found = [
+        {"version_id": str(version), "status": "building", "progress": look / looks, "failure": None}
+        for look in range(looks)
+    ]
+    last = {**found[-1], "status": "ready", "progress": 1.0}
+    steps = wait(Credentials(URL), version, lambda preview: told.append(preview.progress))
+    _, pauses, result = drive(steps, *[answer(200, each) for each in [*found, last]])
+    assert (result.status, told[0], told[-1], len(told)) == ("ready", 0.0, 1.0, looks + 1)
+    assert (pauses[0], pauses[-1], sum(pauses) > 600) == (1.0, 5.0, True)
