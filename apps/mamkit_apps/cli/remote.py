@@ -5,8 +5,10 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import click
@@ -48,6 +50,8 @@ def _connection_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def _connected(api_url: str, token_file: Path | None) -> "Iterator[Client]":
     from mamkit.client import Client
 
+    if urlsplit(api_url).scheme not in {"http", "https"} or not urlsplit(api_url).netloc:
+        raise click.BadParameter(f"{api_url!r} is no http(s) URL", param_hint="--api-url")
     token = os.environ.get("MAMKIT_TOKEN", "") if token_file is None else token_file.read_text("utf-8").strip()
     if not token:
         raise click.UsageError("set MAMKIT_TOKEN to an API key, or give --token-file")
@@ -155,8 +159,10 @@ def _wait(client: "Client", previews: Sequence[tuple[str, UUID]]) -> None:
 
             try:
                 preview = client.wait(version, progress=told)
-            except (KeyboardInterrupt, MamkitError):
+            except (KeyboardInterrupt, MamkitError) as error:
                 line.end()
+                if getattr(error, "status", None) in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+                    raise  # it is none that this key may wait for
                 left = " ".join(str(each) for _, each in previews[number:])
                 click.echo(
                     f"what is not ready is built all the same; to go on waiting: {command(f'wait {left}')}", err=True

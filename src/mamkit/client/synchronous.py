@@ -8,7 +8,7 @@ from uuid import UUID
 
 from mamkit.client import operations
 from mamkit.client.models import Asset, Import, PlaybackUrl, Preview, User, Version
-from mamkit.client.steps import Answer, Call, Credentials, FileRange, Lost, Pause, Progress, Run, Steps
+from mamkit.client.steps import Answer, Call, Credentials, Document, FileRange, Lost, Pause, Progress, Run, Steps
 from mamkit.client.uploads import upload
 from mamkit.errors import MissingExtraError
 
@@ -235,7 +235,7 @@ def patience(seconds: float, call: Call) -> httpx.Timeout:
 def document(answer: httpx.Response) -> Answer:
     """Return an answer as steps take it."""
     try:
-        found = answer.json() if answer.content else None
+        found = answer.json(object_hook=Document) if answer.content else None
     except ValueError:  # a store answers in XML
         found = None
     headers = {name.lower(): value for name, value in answer.headers.items()}
