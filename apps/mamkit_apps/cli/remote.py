@@ -106,7 +106,9 @@ def _upload(client: "Client", path: Path, line: Line, *, title: str, asset: UUID
     def told(sent: int, size: int) -> None:
         nonlocal there
         there = sent
-        if sent < size:
+        if not sent:
+            line.tell("asking where to send it,")
+        elif sent < size:
             line.tell("sending", sent, size)
         else:
             line.tell("it is sent, and is being verified and stored,")

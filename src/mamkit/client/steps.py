@@ -34,7 +34,7 @@ AGAIN = frozenset({429, 502, 503, 504})  # statuses after which the same request
 
 
 class Progress(Protocol):
-    """Is told how far an upload is: once the file is read, what is there already, and then what is sent."""
+    """Is told how far an upload is: 0 once the file is read, then what is there already, and then what is sent."""
 
     def __call__(self, sent: int, size: int, /) -> object:
         """Take note.
