@@ -3,7 +3,11 @@
 import asyncio
 import hashlib
 import os
+import pty
+import signal
+import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +17,7 @@ import pytest
 
 from mamkit.client import ApiError, AsyncClient, Client, UploadState, Version
 from tests.apps.conftest import PASSWORD
-from tests.apps.test_demo import run
+from tests.apps.test_demo import MAMKIT, run
 from tests.apps.test_up import up
 from tests.media_factory import make_clip
 from tests.servers.media_host import file, media_host
@@ -166,6 +170,8 @@ def test_the_commands_upload_list_and_sign(client: Client, api_url: str, tmp_pat
     assert f"{asset} " in listed
     assert "By hand" in listed
     assert run("ls", asset, cwd=tmp_path, **more).stdout.startswith(f"{version} v1 ")
+    assert run("ls", asset, cwd=tmp_path, **more).stdout.endswith(" ready\n")
+    assert run("wait", version, cwd=tmp_path, **more).returncode == 0
     url = run("open", "--print", asset, cwd=tmp_path, **more).stdout.strip()
     assert httpx.get(url).text.startswith("#EXTM3U")
     again = run("upload", "--skip-known", film.name, cwd=tmp_path, **more)
@@ -174,6 +180,32 @@ def test_the_commands_upload_list_and_sign(client: Client, api_url: str, tmp_pat
     assert refused.returncode == 1
     assert "401" in refused.stderr
     assert "made_up" not in refused.stderr
+
+
+def test_a_terminal_shows_how_far_a_preview_is_and_ctrl_c_says_how_to_ask_again(
+    client: Client, api_url: str, tmp_path: Path
+) -> None:
+    film = make_clip(tmp_path / "film.mp4", seconds=30, width=320, height=180)
+    screen, terminal = pty.openpty()
+    env = os.environ | {"API_URL": api_url, "MAMKIT_TOKEN": client._credentials._token, "HOME": str(tmp_path)}
+    process = subprocess.Popen(
+        [*MAMKIT, "upload", "--wait", film.name], cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=terminal
+    )
+    os.close(terminal)
+    shown = b""
+    while b"its preview" not in shown:
+        shown += os.read(screen, 4096)
+    process.send_signal(signal.SIGINT)
+    with suppress(OSError):  # EIO: the other end is closed
+        while more := os.read(screen, 4096):
+            shown += more
+    os.close(screen)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    [said] = [line for line in shown.decode().splitlines() if "to go on waiting" in line]
+    version = out.split()[1].decode()
+    assert said.endswith(f"mamkit wait {version}")
+    assert client.wait(UUID(version)).status == "ready"
 
 
 def test_a_url_is_imported_by_both_clients_and_by_the_command(client: Client, api_url: str, tmp_path: Path) -> None:

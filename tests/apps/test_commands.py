@@ -3,13 +3,19 @@
 import signal
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from mamkit.clock import utc_now
+from mamkit.ids import uuid7
+from mamkit.signing import Grant, KeyRing, UrlSigner
 from mamkit_apps import cli
 from mamkit_apps.cli import _MODULES
+from tests.apps.conftest import PASSWORD
 
 
 def test_every_command_of_every_module_is_listed() -> None:
@@ -36,6 +42,34 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     handler = signal.getsignal(signal.SIGTERM)
     yield tmp_path
     signal.signal(signal.SIGTERM, handler)
+
+
+ON_AN_INSTALLATION = (
+    "backup there", "db downgrade base --yes", "gc", "jobs cancel {id}", "jobs drop {id}", "jobs list",
+    "jobs retry {id}", "jobs show {id}", "previews rebuild {id}", "secrets rotate", "secrets rotate --retire",
+    "sign previews/a", "user add ada@example.com --password-stdin", "user disable ada@example.com",
+    "user enable ada@example.com", "user grant ada@example.com admin", "user key ada@example.com", "user list",
+    "user password ada@example.com --password-stdin", "user revoke ada@example.com admin", "verify {url}", "worker",
+)  # fmt: skip
+"""Commands that are about an installation that is there. In the wrong folder they are to say so, and to make nothing:
+a new key signs what no edge serves, and a new account logs in nowhere."""
+
+
+@pytest.mark.parametrize("command", ON_AN_INSTALLATION)
+def test_in_the_wrong_folder_a_command_names_it_and_what_to_do_and_makes_nothing(
+    command: str, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grant = Grant(scope="previews/a", expires_at=utc_now() + timedelta(hours=1))
+    url = UrlSigner(KeyRing.generate()).url("https://edge.example.com", grant, "previews/a")
+    monkeypatch.setattr(sys, "argv", ["mamkit", *command.format(id=uuid7(), url=url).split()])
+    monkeypatch.setattr(sys, "stdin", StringIO(PASSWORD + "\n"))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    [said] = capsys.readouterr().err.splitlines()
+    assert f"in {elsewhere / '.mamkit'}; " in said
+    assert said.endswith("mamkit up --data-dir .mamkit")
+    assert list(elsewhere.iterdir()) == []
 
 
 @pytest.mark.parametrize("given", GIVEN, ids=lambda given: repr(given[:10]))

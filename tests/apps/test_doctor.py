@@ -69,10 +69,21 @@ def as_nobody() -> Iterator[Callable[[], None]]:
     os.seteuid(0 if os.getuid() == 0 else os.getuid())
 
 
-def test_an_installation_that_is_well_has_a_line_for_each_check_and_status_0(made: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def silent_url() -> Iterator[str]:
+    """Where nothing answers, whatever runs on this machine: a port that is held, and that nobody listens at."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
+
+
+def test_an_installation_that_is_well_has_a_line_for_each_check_and_status_0(
+    made: Path, tmp_path: Path, silent_url: str
+) -> None:
     """And looking changes nothing."""
     before = {path: path.stat().st_mtime_ns for path in made.rglob("*") if path.suffix not in {".db-shm", ".db-wal"}}
-    result = run("doctor", "--json", cwd=tmp_path)
+    env = os.environ | {"API_URL": silent_url, "EDGE_URL": silent_url}
+    result = run("doctor", "--json", cwd=tmp_path, env=env)
     assert result.returncode == 0, result.stdout + result.stderr
     told = json.loads(result.stdout)
     assert told["ok"] is True

@@ -79,6 +79,24 @@ def test_every_end_of_a_job_is_counted() -> None:
     queue.complete(held)
 
 
+def test_the_log_says_of_each_job_what_it_is_when_it_is_begun_and_how_it_ends(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "mamkit_apps.worker.metered")
+    queue = MeteredQueue(MemoryQueue())
+    part = {"version_id": "0198", "part": {"kind": "video", "index": 3}}
+    queue.enqueue(new_job(payload=part, max_attempts=2), new_job(priority=9))
+    first = claimed(queue, "host:7:0")
+    queue.retry(first, reason="no room", delay=timedelta(0))
+    queue.bury(claimed(queue), reason="bad")
+    queue.complete(claimed(queue))
+    job, told = first.job.id, [record.getMessage() for record in caplog.records]
+    assert told[0] == f"job {job} is begun: video part 3 of version 0198, try 1 of 2, as host:7:0"
+    assert told[1].startswith(f"job {job} failed, and is tried again after 0.")
+    assert told[1].endswith(" s: video part 3 of version 0198: no room")
+    assert " is given up after " in told[3]
+    assert " is done after " in told[5]
+    assert [record.levelname for record in caplog.records] == ["INFO", "WARNING", "INFO", "ERROR", "INFO", "INFO"]
+
+
 def test_a_job_whose_end_the_queue_did_not_take_is_no_longer_in_hand() -> None:
     class Away(MemoryQueue):
         def complete(self, lease: Lease) -> None:

@@ -30,7 +30,9 @@ def test_tables_go_up_and_down_and_say_where_they_are(mamkit: Mamkit, tmp_path: 
     assert mamkit("db", "current").output.startswith("none (this version needs 0")
     assert mamkit("db", "check").exit_code == 1
     assert not (tmp_path / ".mamkit").exists()  # looking makes nothing
-    newest = mamkit("db", "upgrade").output.split()[-1]
+    made = mamkit("db", "upgrade").output
+    newest = made.split()[2]
+    assert str(tmp_path / ".mamkit") in made
     assert mamkit("db", "check").exit_code == 0
     assert mamkit("db", "downgrade", "0001", text="n\n").exit_code == 1
     assert mamkit("db", "current").output.startswith(newest)
@@ -96,6 +98,7 @@ def test_a_key_acts_for_somebody_within_its_scopes(mamkit: Mamkit, tmp_path: Pat
 
 
 def test_where_nobody_can_be_asked_the_answer_is_wanted_beforehand(mamkit: Mamkit, tmp_path: Path) -> None:
+    prepare(ApiSettings.load(data_dir=tmp_path / ".mamkit"))
     asked = mamkit("user", "add", "ada@example.com")
     assert (asked.exit_code, "--password-stdin" in asked.output) == (2, True)
     refused = run("db", "downgrade", "0001", cwd=tmp_path)

@@ -8,8 +8,16 @@ from click.testing import CliRunner, Result
 
 from mamkit.signing import SignatureInvalidError, SignatureMethodError, SignatureScopeError
 from mamkit_apps.cli import cli
+from mamkit_apps.settings import ServiceSettings
 
 KEY = "previews/a/720p/segment_00000.m4s"
+
+
+@pytest.fixture
+def data_dir(data_dir: Path) -> Path:
+    """The data folder of an installation that has been started."""
+    ServiceSettings.load(data_dir=data_dir).ring("edge_signing_key")
+    return data_dir
 
 
 def run(data_dir: Path, *arguments: str) -> Result:
@@ -46,3 +54,13 @@ def test_a_wrong_option_is_named(data_dir: Path) -> None:
     assert "--address" in run(data_dir, "sign", KEY, "--address", "nowhere").output
     assert "10m" in run(data_dir, "sign", KEY, "--expires-in", "soon").output
     assert run(data_dir, "sign", KEY, "--expires-in", "7d").exit_code == 0
+
+
+def test_a_key_from_the_environment_needs_no_installation(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data_dir: Path
+) -> None:
+    """As on a machine that only signs, or runs only an edge."""
+    monkeypatch.setenv("EDGE_SIGNING_KEY", (data_dir / "secrets" / "edge_signing_key").read_text().strip())
+    signed = run(tmp_path / "nothing", "sign", KEY)
+    assert run(tmp_path / "nothing", "verify", signed.output.strip()).exit_code == 0
+    assert not (tmp_path / "nothing").exists()

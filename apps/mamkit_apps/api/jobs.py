@@ -10,6 +10,7 @@ from uuid import UUID
 
 from litestar import Router, delete, get, post
 from litestar.params import FromPath, FromQuery, QueryParameter
+from pydantic import Field
 
 from mamkit import catalog as db
 from mamkit.auth import Principal, Resource
@@ -43,6 +44,12 @@ class JobView(Body):
     created_at: datetime
     reason: str | None
     """Why the last attempt failed."""
+    progress: Annotated[float, Field(ge=0, le=1)]
+    """How far the newest attempt is; 1 once the job is done."""
+    worker: str | None
+    """Who runs it: host, process and slot; null unless it is running."""
+    lease_until: datetime | None
+    """Until when that worker has it, unless it renews; null unless it is running. In the past, the worker is silent."""
     payload: dict[str, Any]
     """What it is about: `version_id`, and of a part which one."""
 

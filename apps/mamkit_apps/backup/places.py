@@ -51,8 +51,8 @@ class Folder:
         return str(self._root)
 
     def is_empty(self) -> bool:
-        """Return whether there is nothing."""
-        return not self._root.exists() or not any(self._root.iterdir())
+        """Return whether there is nothing, or nothing but the folders of a try for which there was no room."""
+        return not any(path.is_file() for path in self._root.rglob("*"))
 
     def write(self, name: str, blocks: Iterable[bytes]) -> None:
         """Write a file, and see that it is on the disk."""
@@ -68,9 +68,11 @@ class Folder:
                 file.flush()
                 os.fsync(file.fileno())
             scratch.rename(path)
-        except BaseException:
+        except BaseException as error:
             with suppress(FileNotFoundError):
                 scratch.unlink()
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = str(path)  # a full disk does not say which
             raise
         descriptor = os.open(path.parent, os.O_RDONLY)
         try:

@@ -27,7 +27,7 @@ _MODULES = {
     "accounts": ("user",),
     "doctor": ("doctor",),
     "backup": ("backup", "restore"),
-    "remote": ("upload", "import", "ls", "open"),
+    "remote": ("upload", "wait", "import", "ls", "open"),
     "secrets": ("secrets",),
     "signing": ("sign", "verify"),
     "storage": ("storage",),

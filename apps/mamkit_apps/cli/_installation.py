@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from mamkit_apps.settings import ServiceSettings
 
-__all__ = ["DATA_DIR", "command", "installed", "load_settings"]
+__all__ = ["DATA_DIR", "command", "installed", "installed_signer", "load_settings"]
 
 DATA_DIR = click.option(
     "--data-dir", type=click.Path(file_okay=False, path_type=Path), default=None, help="Installation; default .mamkit."
@@ -37,9 +37,24 @@ def installed(data_dir: Path | None) -> "ServiceSettings":
     """
     settings = load_settings(data_dir)
     if settings.database_url is None and not (settings.data_dir / "mamkit.db").exists():
-        start = command(f"up --data-dir {shlex.quote(str(settings.data_dir))}")
-        raise click.ClickException(
-            f"there is no installation in {settings.data_dir.absolute()}; name its folder with --data-dir, set"
-            f" DATABASE_URL, or make one: {start}"
-        )
+        raise _nothing_in(settings.data_dir, "there is no installation", "DATABASE_URL")
     return settings
+
+
+def installed_signer(data_dir: Path | None) -> "ServiceSettings":
+    """Return the settings of an installation whose URLs can be signed; a new key would be one that no edge knows.
+
+    Raises:
+        click.ClickException: The key would be the embedded one, and there is none.
+    """
+    settings = load_settings(data_dir)
+    embedded = settings.edge_signing_key is None and settings.database_url is None
+    if embedded and not (settings.data_dir / "secrets" / "edge_signing_key").exists():
+        raise _nothing_in(settings.data_dir, "there is no installation whose key signs URLs", "EDGE_SIGNING_KEY")
+    return settings
+
+
+def _nothing_in(data_dir: Path, what: str, variable: str) -> click.ClickException:
+    start = command(f"up --data-dir {shlex.quote(str(data_dir))}")
+    where = f"{data_dir.absolute()}; name its folder with --data-dir, set {variable}, or make one: {start}"
+    return click.ClickException(f"{what} in {where}")

@@ -12,7 +12,7 @@ from uuid import UUID
 import click
 
 from mamkit.clock import utc_now
-from mamkit_apps.cli._installation import DATA_DIR, installed, load_settings
+from mamkit_apps.cli._installation import DATA_DIR, installed
 
 if TYPE_CHECKING:
     from mamkit_apps.settings import ServiceSettings
@@ -39,7 +39,8 @@ def add(*, email: str, role: str, password_stdin: bool, data_dir: Path | None) -
     """Make an account."""
     import asyncio
 
-    asyncio.run(_add_user(load_settings(data_dir), email, role, _password(from_stdin=password_stdin)))
+    settings = installed(data_dir)  # before anybody is asked for a password
+    asyncio.run(_add_user(settings, email, role, _password(from_stdin=password_stdin)))
     click.echo(f"{email} is {role}")
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mamkit_apps.cli._installation import DATA_DIR, load_settings
+from mamkit_apps.cli._installation import DATA_DIR, installed, load_settings
 
 if TYPE_CHECKING:
     from mamkit_apps.settings import ServiceSettings
@@ -27,13 +27,15 @@ def upgrade(*, revision: str, data_dir: Path | None) -> None:
     from mamkit_apps.wiring import migrate
 
     settings = load_settings(data_dir)
+    fresh = settings.database_url is None and not (settings.data_dir / "mamkit.db").exists()
     if revision == "head":
         migrate(settings)
     else:
         _known(revision)
         settings.make_data_dir()
         catalog.upgrade(settings.database, revision)
-    click.echo(f"at revision {catalog.current(settings.database)}")
+    made = f" (made now, in {settings.data_dir.absolute()})" if fresh else ""
+    click.echo(f"at revision {catalog.current(settings.database)}{made}")
 
 
 @database.command()
@@ -44,7 +46,7 @@ def downgrade(*, revision: str, yes: bool, data_dir: Path | None) -> None:
     """Take the tables back to an older REVISION; what only newer ones hold is lost. Make a backup first."""
     from mamkit import catalog
 
-    settings = load_settings(data_dir)
+    settings = installed(data_dir)
     _known(revision)
     if not yes:
         click.confirm(f"What the tables hold beyond revision {revision} is lost. Go on?", abort=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mamkit_apps.cli._installation import DATA_DIR
+from mamkit_apps.cli._installation import DATA_DIR, installed
 
 if TYPE_CHECKING:
     from mamkit.auth import Vault
@@ -67,7 +67,7 @@ def rotate(*, retire: bool, data_dir: Path | None) -> None:
     from mamkit.auth import Vault
     from mamkit_apps.api.settings import ApiSettings
 
-    settings = ApiSettings.load() if data_dir is None else ApiSettings.load(data_dir=data_dir)
+    settings = ApiSettings.load(data_dir=installed(data_dir).data_dir)
     ring = settings.ring("sealing_keys")
     embedded = settings.sealing_keys is None
     if embedded and not retire:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import click
 
-from mamkit_apps.cli._installation import command
+from mamkit_apps.cli._installation import command, installed
 
 __all__ = ["commands"]
 
@@ -81,6 +81,8 @@ def worker(*, stop_with_parent: bool, encoder: Literal["auto", "cpu", "nvenc"] |
     from mamkit_apps.worker.settings import WorkerSettings
 
     settings = WorkerSettings.load(**({"worker_encoder": encoder} if encoder else {}))
+    if settings.redis_url is None:
+        installed(settings.data_dir)  # in the wrong folder it would wait for jobs that nobody puts there
     _prepare(settings.log_format, stop_with_parent=stop_with_parent)
     listener = None
     if settings.metrics_port is not None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from mamkit_apps.cli._installation import DATA_DIR, load_settings
+from mamkit_apps.cli._installation import DATA_DIR, installed_signer
 
 __all__ = ["commands"]
 
@@ -63,7 +63,7 @@ def sign(
         raise click.BadParameter(str(error), param_hint="--address") from error
     if base and urlsplit(base).scheme not in {"http", "https"}:
         raise click.BadParameter(f"{base!r} is no http(s) URL", param_hint="--base")
-    signer = url_signer(load_settings(data_dir))
+    signer = url_signer(installed_signer(data_dir))
     conditions = {} if renew_until is None else {"renew-until": str(int((signer.now() + renew_until).timestamp()))}
     grant = Grant(
         scope=scope or key,
@@ -91,7 +91,7 @@ def verify(*, url: str, method: str, address: str | None, data_dir: Path | None)
     parts = urlsplit(url)
     start = parts.path.find("/s/")  # the base URL may have a path of its own
     carried = find_token(parts.path[max(0, start) :], query=parts.query)
-    grant = url_signer(load_settings(data_dir)).verify(
+    grant = url_signer(installed_signer(data_dir)).verify(
         carried.tokens[0], key=carried.key, method=method, address=address
     )
     shown = {

@@ -16,7 +16,7 @@ from mamkit import catalog
 from mamkit.catalog import sync_engine
 from mamkit.clock import utc_now
 from mamkit.errors import MamkitError
-from mamkit.storage import LocalStore, ObjectStore
+from mamkit.storage import LocalStore, ObjectStore, StorageFullError
 from mamkit_apps.doctor.findings import Check, Finding, Patient, clock_finding, failed, ok, skipped, warning
 from mamkit_apps.settings import ServiceSettings
 
@@ -216,6 +216,8 @@ def _zone(patient: Patient, zone: str, prefix: str) -> Finding:
         # An object in a bucket with object lock could not be removed again.
         milliseconds = None if zone == "masters" and bucket else _round_trip(store, f"{prefix}/mamkit-doctor/")
         findings = [] if bucket is None else _bucket(shared, zone, bucket)
+    except StorageFullError:
+        return failed("there is no room for an object", "free some, or move it to a larger disk")
     except MamkitError as error:
         return failed(str(error), remedy)
     differing = [f"{name}: {detail}" for name, state, detail in findings if state == "differs"]

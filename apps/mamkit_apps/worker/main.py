@@ -144,6 +144,9 @@ def _run(settings: WorkerSettings, orders: Orders, listener: socket.socket | Non
         for slot in range(processor_slots + card_slots)
     ]
     desk = _Desk(queue, orders, room)
+    log.info(
+        "a worker with %d slots takes jobs from %s and reports to %s", len(workers), _where(settings), settings.api_url
+    )
     with (
         tracing or nullcontext(),
         monitor(metered, listener, room=room, spans=dict if tracing is None else tracing.counts),
@@ -271,6 +274,13 @@ def _card(settings: WorkerSettings, limits: Limits) -> Card | None:
 
     card = Card(find, sessions=settings.worker_card_sessions)
     return card if card.devices else None
+
+
+def _where(settings: ServiceSettings) -> str:
+    """Return where the queue is, without its password."""
+    if settings.redis_url is not None:
+        return "Redis"
+    return str(settings.data_dir.absolute()) if settings.database_url is None else "the database"
 
 
 def _callback_key(settings: ServiceSettings) -> bytes:

@@ -1,8 +1,12 @@
-"""A queue that notes what its worker does with it: how long jobs take, how they end, which leases are lost."""
+"""A queue that notes what its worker does with it: how long jobs take, how they end, which leases are lost.
 
+It tells its log, too: that of a worker says of each job when it was taken, how it ended and why.
+"""
+
+import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,7 +24,18 @@ from mamkit.jobs import (
 from mamkit.previews import Finished
 from mamkit_apps.queues import QueueWrapper
 
-__all__ = ["BUCKETS", "MeteredQueue", "Numbers"]
+__all__ = ["BUCKETS", "MeteredQueue", "Numbers", "about"]
+
+log = logging.getLogger(__name__)
+
+ENDS = {
+    "done": (logging.INFO, "is done"),
+    "retried": (logging.WARNING, "failed, and is tried again"),
+    "released": (logging.INFO, "is handed back"),
+    "dead": (logging.ERROR, "is given up"),
+    "lost": (logging.WARNING, "is lost: its lease ran out, or it was cancelled"),
+    "unsaid": (logging.WARNING, "ended while the queue was away, and is done once more"),
+}
 
 BUCKETS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 """Upper ends, in seconds, of the classes of durations: from a probe to a long part on a slow machine."""
@@ -97,6 +112,10 @@ class MeteredQueue(QueueWrapper):
         if found is not None:
             with self._lock:
                 self._held[found.job.id, found.fence] = time.monotonic(), found.job
+            job = found.job
+            log.info(
+                "job %s is begun: %s, try %d of %d, as %s", job.id, about(job), job.attempts, job.max_attempts, worker
+            )
         return found
 
     def renew(self, lease: Lease, *, by: timedelta) -> Lease:
@@ -158,3 +177,16 @@ class MeteredQueue(QueueWrapper):
             if outcome == "done":
                 self._numbers.seconds[kind] += seconds  # type: ignore[assignment] # a counter sums fractions, too
                 self._numbers.below.update((kind, bucket) for bucket in BUCKETS if seconds <= bucket)
+        if outcome == "released" and reason is not None:
+            return  # the worker itself says so
+        level, what = ENDS[outcome]
+        why = f": {reason}" if reason else ""
+        log.log(level, "job %s %s after %.1f s: %s%s", lease.job.id, what, seconds, about(lease.job), why)
+
+
+def about(job: Job) -> str:
+    """Return what a job is about, in words: `video part 3 of version 0198…`."""
+    part = job.payload.get("part")
+    what = f"{part.get('kind')} part {part.get('index')}" if isinstance(part, Mapping) else job.kind
+    version = job.payload.get("version_id")
+    return what if version is None else f"{what} of version {version}"

@@ -8,7 +8,14 @@
 `AsyncClient` does the same for asyncio. Both run the same steps, which are written once.
 """
 
-from mamkit.client.errors import ApiError, ApiUnavailableError, ClientError, FileChangedError, UploadBrokenError
+from mamkit.client.errors import (
+    ApiError,
+    ApiUnavailableError,
+    ClientError,
+    FileChangedError,
+    NotUnderstoodError,
+    UploadBrokenError,
+)
 from mamkit.client.models import Asset, Import, PlaybackUrl, Preview, User, Version
 from mamkit.client.steps import Progress
 from mamkit.client.uploads import UploadState
@@ -22,6 +29,7 @@ __all__ = [
     "ClientError",
     "FileChangedError",
     "Import",
+    "NotUnderstoodError",
     "PlaybackUrl",
     "Preview",
     "Progress",

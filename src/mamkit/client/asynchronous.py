@@ -1,7 +1,7 @@
 """The client for asyncio."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from uuid import UUID
@@ -9,7 +9,7 @@ from uuid import UUID
 from mamkit.client import operations
 from mamkit.client.models import Asset, Import, PlaybackUrl, Preview, User, Version
 from mamkit.client.steps import Call, Credentials, FileRange, Lost, Pause, Progress, Run, Steps
-from mamkit.client.synchronous import BLOCK, TIMEOUT, document
+from mamkit.client.synchronous import BLOCK, TIMEOUT, document, patience
 from mamkit.client.uploads import upload
 from mamkit.errors import MissingExtraError
 
@@ -36,7 +36,8 @@ class AsyncClient:
 
     def __init__(self, base_url: str, *, token: str = "", timeout: float = TIMEOUT) -> None:
         self._credentials = Credentials(base_url, token)
-        self._http = httpx.AsyncClient(timeout=timeout)
+        self._http = httpx.AsyncClient()
+        self._timeout = timeout
 
     def __repr__(self) -> str:
         return f"AsyncClient({self._credentials.base_url!r})"
@@ -170,9 +171,14 @@ class AsyncClient:
         """Return how far the preview of a version is."""
         return await self._run(operations.get_preview(self._credentials, version_id))
 
-    async def wait(self, version_id: UUID) -> Preview:
-        """Return the preview of a version once it is ready or has failed, however long that takes."""
-        return await self._run(operations.wait(self._credentials, version_id))
+    async def wait(self, version_id: UUID, *, progress: Callable[[Preview], object] | None = None) -> Preview:
+        """Return the preview of a version once it is ready or has failed, however long that takes.
+
+        Args:
+            version_id: Whose preview.
+            progress: Is called with how far it is, each second at first, and each five seconds after two minutes.
+        """
+        return await self._run(operations.wait(self._credentials, version_id, progress))
 
     async def playback_url(self, version_id: UUID, *, lifetime_seconds: int | None = None) -> PlaybackUrl:
         """Return where to play the preview of a version.
@@ -202,7 +208,7 @@ class AsyncClient:
         try:
             answer = await self._http.request(
                 step.method, step.url, headers=dict(step.headers), params=dict(step.params) or None, json=step.json,
-                content=content,
+                content=content, timeout=patience(self._timeout, step),
             )  # fmt: skip
         except httpx.TransportError as error:
             return Lost(reason=error)

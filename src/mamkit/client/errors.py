@@ -2,7 +2,14 @@
 
 from mamkit.errors import MamkitError
 
-__all__ = ["ApiError", "ApiUnavailableError", "ClientError", "FileChangedError", "UploadBrokenError"]
+__all__ = [
+    "ApiError",
+    "ApiUnavailableError",
+    "ClientError",
+    "FileChangedError",
+    "NotUnderstoodError",
+    "UploadBrokenError",
+]
 
 
 class ClientError(MamkitError):
@@ -23,20 +30,31 @@ class ApiError(ClientError):
     code = "client.refused"
 
     def __init__(self, what: str, *, status: int, detail: str, problem: str = "", request_id: str = "") -> None:
-        super().__init__(f"{what} was answered with {status}: {detail}")
+        where = f" (request {request_id} in its log)" if status >= 500 and request_id else ""
+        super().__init__(f"{what} was answered with {status}: {detail}{where}")
         self.status = status
         self.problem = problem
         self.request_id = request_id
 
 
 class ApiUnavailableError(ClientError):
-    """There was no answer, after several tries; the last error is chained."""
+    """There was no answer, after several tries; the last error is chained, and the message says what it was."""
 
     code = "client.unavailable"
 
-    def __init__(self, what: str, *, tries: int) -> None:
-        super().__init__(f"{what} had no answer in {tries} tries; see that the service can be reached")
+    def __init__(self, what: str, *, tries: int, reason: Exception) -> None:
+        why = str(reason) or type(reason).__name__
+        super().__init__(f"{what} had no answer in {tries} tries; see that the service can be reached: {why}")
         self.tries = tries
+
+
+class NotUnderstoodError(ClientError):
+    """What answered is no API of mamkit, or one of a version that this client cannot talk to."""
+
+    code = "client.not_understood"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}; see that its URL is that of the API, and that both are of one version")
 
 
 class FileChangedError(ClientError):

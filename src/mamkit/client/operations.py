@@ -1,5 +1,6 @@
 """What a client can ask for, as steps."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +24,9 @@ __all__ = [
     "wait_for_import",
 ]
 
-LOOK_EVERY = 1.0  # seconds between two looks at a preview
+LOOK_EVERY = 1.0  # seconds between two looks at something that is waited for
+SELDOM = 5.0  # seconds between two looks at what takes long: of a film of hours, the last few seconds matter to nobody
+OFTEN = 30  # looks, after each so many of which there is a second more between two
 
 
 def log_in(credentials: Credentials, email: str, password: str) -> Steps[None]:
@@ -89,13 +92,14 @@ def cancel_import(credentials: Credentials, import_id: UUID) -> Steps[Import]:
 
 def wait_for_import(credentials: Credentials, import_id: UUID, progress: Progress | None) -> Steps[Import]:
     """Return an import once it is over."""
+    looks = 0
     while True:
         found = yield from get_import(credentials, import_id)
         if progress is not None and found.size is not None:
             progress(found.received, found.size)
         if found.is_over:
             return found
-        yield Pause(seconds=LOOK_EVERY)
+        yield _pause(looks := looks + 1)
 
 
 def get_preview(credentials: Credentials, version_id: UUID) -> Steps[Preview]:
@@ -104,13 +108,21 @@ def get_preview(credentials: Credentials, version_id: UUID) -> Steps[Preview]:
     return Preview.read((yield from api(credentials, "GET", "/api/preview/status", params=params)))
 
 
-def wait(credentials: Credentials, version_id: UUID) -> Steps[Preview]:
+def wait(credentials: Credentials, version_id: UUID, progress: Callable[[Preview], object] | None) -> Steps[Preview]:
     """Return a preview once it is ready or has failed."""
+    looks = 0
     while True:
         found = yield from get_preview(credentials, version_id)
+        if progress is not None:
+            progress(found)
         if found.status in {"ready", "failed"}:
             return found
-        yield Pause(seconds=LOOK_EVERY)
+        yield _pause(looks := looks + 1)
+
+
+def _pause(looks: int) -> Pause:
+    """Return the pause after so many looks, so that waiting for hours fills nobody's log."""
+    return Pause(seconds=min(SELDOM, LOOK_EVERY + looks // OFTEN))
 
 
 def sign(credentials: Credentials, version_id: UUID, lifetime_seconds: int | None) -> Steps[PlaybackUrl]:

@@ -10,9 +10,22 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from mamkit.client.errors import ApiError, ApiUnavailableError
+from mamkit.client.errors import ApiError, ApiUnavailableError, NotUnderstoodError
 
-__all__ = ["Answer", "Call", "Credentials", "FileRange", "Lost", "Pause", "Progress", "Run", "Steps", "api", "store"]
+__all__ = [
+    "Answer",
+    "Call",
+    "Credentials",
+    "Document",
+    "FileRange",
+    "Lost",
+    "Pause",
+    "Progress",
+    "Run",
+    "Steps",
+    "api",
+    "store",
+]
 
 TRIES = 6  # with the pauses below, half a minute: a service that restarts is back by then
 FIRST_PAUSE = 0.5  # seconds; each further one is twice as long
@@ -21,7 +34,7 @@ AGAIN = frozenset({429, 502, 503, 504})  # statuses after which the same request
 
 
 class Progress(Protocol):
-    """Is told how far an upload is."""
+    """Is told how far an upload is: 0 once the file is read, then what is there already, and then what is sent."""
 
     def __call__(self, sent: int, size: int, /) -> object:
         """Take note.
@@ -54,6 +67,8 @@ class Call:
     json: Mapping[str, Any] | None = field(default=None, repr=False)
     params: Mapping[str, str] = field(default_factory=dict)
     body: FileRange | None = None
+    patience: float = 0.0
+    """Seconds without a sign of life for which an answer is waited for beyond the client's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +83,13 @@ class Run:
     """Something that blocks, such as reading a file, to be done off the event loop."""
 
     do: Callable[[], Any] = field(repr=False)
+
+
+class Document(dict[str, Any]):
+    """A JSON object of an answer; a member that is not there says that the two do not understand each other."""
+
+    def __missing__(self, name: str) -> Any:
+        raise NotUnderstoodError(f"an answer lacks the member {name!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +160,7 @@ def api(
     *,
     params: Mapping[str, str] | None = None,
     key: str = "",
+    patience: float = 0.0,
 ) -> Steps[Any]:
     """Ask the API and return the document that it answers.
 
@@ -148,21 +171,27 @@ def api(
         json: Its body.
         params: Its query.
         key: `Idempotency-Key`, so that a request whose answer was lost does nothing twice.
+        patience: Seconds that it may take longer than other requests.
 
     Raises:
         ApiError: The API refused.
         ApiUnavailableError: It did not answer.
+        NotUnderstoodError: The answer is no JSON document.
     """
     more = {"idempotency-key": f'"{key}"'} if key else {}
 
     def call() -> Call:
         headers = {**credentials.header(), **more}
-        return Call(method=method, url=credentials.base_url + path, headers=headers, json=json, params=params or {})
+        url = credentials.base_url + path
+        return Call(method=method, url=url, headers=headers, json=json, params=params or {}, patience=patience)
 
     answer = yield from _sent(call())
     if answer.status == 401 and (yield from credentials.renew()):
         answer = yield from _sent(call())
-    return _document(f"{method} {path}", answer)
+    found = _document(f"{method} {path}", answer)
+    if found is None:
+        raise NotUnderstoodError(f"{_origin(credentials.base_url)} answers {method} {path} with no JSON document")
+    return found
 
 
 def store(call: Call) -> Steps[None]:
@@ -184,7 +213,8 @@ def _sent(call: Call) -> Steps[Answer]:
         last = tries == TRIES
         if isinstance(found, Lost):
             if last:
-                raise ApiUnavailableError(f"{call.method} to {_origin(call.url)}", tries=tries) from found.reason
+                what = f"{call.method} to {_origin(call.url)}"
+                raise ApiUnavailableError(what, tries=tries, reason=found.reason) from found.reason
             yield Pause(seconds=pause)
         elif found.status in AGAIN and not last and (asked := _asked_pause(found, pause)) <= LONGEST_PAUSE:
             yield Pause(seconds=asked)
@@ -209,10 +239,18 @@ def _document(what: str, answer: Answer) -> Any:
     raise ApiError(
         what,
         status=answer.status,
-        detail=str(found.get("detail") or "no reason given"),
+        detail=_detail(found),
         problem=str(found.get("code") or ""),
         request_id=str(found.get("request_id") or ""),
     )
+
+
+def _detail(found: Mapping[str, Any]) -> str:
+    """Return what a problem document says, and of a member that cannot be used, which it is and why."""
+    errors = found.get("errors")
+    faults = [each for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []
+    told = [f"{each.get('key')}: {each.get('message')}" for each in faults]
+    return "; ".join([str(found.get("detail") or "no reason given"), *told])
 
 
 def _origin(url: str) -> str:

@@ -1,14 +1,14 @@
 """The client for programs without an event loop."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from mamkit.client import operations
 from mamkit.client.models import Asset, Import, PlaybackUrl, Preview, User, Version
-from mamkit.client.steps import Answer, Call, Credentials, FileRange, Lost, Pause, Progress, Run, Steps
+from mamkit.client.steps import Answer, Call, Credentials, Document, FileRange, Lost, Pause, Progress, Run, Steps
 from mamkit.client.uploads import upload
 from mamkit.errors import MissingExtraError
 
@@ -17,10 +17,11 @@ try:
 except ImportError as error:
     raise MissingExtraError("client", package="httpx") from error
 
-__all__ = ["BLOCK", "TIMEOUT", "Client", "document"]
+__all__ = ["BLOCK", "TIMEOUT", "Client", "document", "patience"]
 
 BLOCK = 1 << 18  # bytes read and sent at once
-TIMEOUT = 60.0  # seconds without a sign of life; the API hashes a large upload before it answers
+TIMEOUT = 60.0  # seconds without a sign of life
+CONNECT = 10.0  # seconds: a server that is there takes a connection at once, however much it has to do for it then
 
 Result = TypeVar("Result")
 
@@ -38,7 +39,8 @@ class Client:
 
     def __init__(self, base_url: str, *, token: str = "", timeout: float = TIMEOUT) -> None:
         self._credentials = Credentials(base_url, token)
-        self._http = httpx.Client(timeout=timeout)
+        self._http = httpx.Client()
+        self._timeout = timeout
 
     def __repr__(self) -> str:
         return f"Client({self._credentials.base_url!r})"
@@ -171,9 +173,14 @@ class Client:
         """Return how far the preview of a version is."""
         return self._run(operations.get_preview(self._credentials, version_id))
 
-    def wait(self, version_id: UUID) -> Preview:
-        """Return the preview of a version once it is ready or has failed, however long that takes."""
-        return self._run(operations.wait(self._credentials, version_id))
+    def wait(self, version_id: UUID, *, progress: Callable[[Preview], object] | None = None) -> Preview:
+        """Return the preview of a version once it is ready or has failed, however long that takes.
+
+        Args:
+            version_id: Whose preview.
+            progress: Is called with how far it is, each second at first, and each five seconds after two minutes.
+        """
+        return self._run(operations.wait(self._credentials, version_id, progress))
 
     def playback_url(self, version_id: UUID, *, lifetime_seconds: int | None = None) -> PlaybackUrl:
         """Return where to play the preview of a version.
@@ -203,7 +210,7 @@ class Client:
         try:
             answer = self._http.request(
                 step.method, step.url, headers=dict(step.headers), params=dict(step.params) or None, json=step.json,
-                content=content,
+                content=content, timeout=patience(self._timeout, step),
             )  # fmt: skip
         except httpx.TransportError as error:
             return Lost(reason=error)
@@ -220,10 +227,15 @@ def _blocks(body: FileRange) -> Iterator[bytes]:
             body.sent(sent)
 
 
+def patience(seconds: float, call: Call) -> httpx.Timeout:
+    """Return how long to wait for an answer, for a client that waits so many seconds for a usual one."""
+    return httpx.Timeout(seconds, connect=min(seconds, CONNECT), read=seconds + call.patience)
+
+
 def document(answer: httpx.Response) -> Answer:
     """Return an answer as steps take it."""
     try:
-        found = answer.json() if answer.content else None
+        found = answer.json(object_hook=Document) if answer.content else None
     except ValueError:  # a store answers in XML
         found = None
     headers = {name.lower(): value for name, value in answer.headers.items()}

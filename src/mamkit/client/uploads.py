@@ -4,7 +4,6 @@ import hashlib
 import json
 import mimetypes
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +17,9 @@ __all__ = ["UploadState", "upload"]
 
 ONE_REQUEST = 32 << 20  # bytes; below, sending it all again costs less than six more requests
 SIGNED_AT_ONCE = 20  # parts; what is signed is good for an hour
+OVER = frozenset({400, 403, 404, 409})  # what the API says of an upload that it knows no more, or that is not ours
+EXPIRED = frozenset({400, 403})  # S3 says either of what was signed too long ago, and our edge the latter
+STORED_A_SECOND = 16 << 20  # bytes; what a slow disk copies and hashes, of which an answer tells only at the end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,7 @@ def upload(
         title: Of a new asset.
         asset_id: An asset of which it is a new version; None makes a new one.
         state: File that keeps how far an upload in parts is, and is removed at its end. If it is there and is about the
-            same bytes, the upload is taken up again, and only what is missing is sent.
+            same bytes, the upload is taken up again, and only what is missing is sent; nothing, if it broke off later.
         progress: Is told how far it is.
 
     Raises:
@@ -88,13 +90,14 @@ def upload(
     if size <= ONE_REQUEST and asset_id is None:
         made = yield from _in_one(credentials, path, wanted, tell)
     else:
-        made = yield from _in_parts(credentials, path, wanted, asset_id=asset_id, state=state, tell=tell)
+        made = yield from _taken_up(credentials, path, wanted, asset_id=asset_id, state=state, tell=tell)
     if (yield Run(do=lambda: path.stat().st_size)) != size:
         raise FileChangedError(path.name)
     if asset_id is None:
         record = {"asset_id": made, "filename": wanted["filename"], "title": title}
         yield from api(credentials, "POST", "/api/assets", record)
-    found = yield from api(credentials, "POST", "/api/promote", {"asset_id": made, "sha256": sha256})
+    promotion = {"asset_id": made, "sha256": sha256}
+    found = yield from api(credentials, "POST", "/api/promote", promotion, patience=size / STORED_A_SECOND)
     if state is not None:
         yield Run(do=lambda: state.unlink(missing_ok=True))
     return Version.read(found)
@@ -110,7 +113,7 @@ def _in_one(credentials: Credentials, path: Path, wanted: Mapping[str, Any], tel
     return str(signed["asset_id"])
 
 
-def _in_parts(
+def _taken_up(
     credentials: Credentials,
     path: Path,
     wanted: Mapping[str, Any],
@@ -119,9 +122,32 @@ def _in_parts(
     state: Path | None,
     tell: Progress,
 ) -> Steps[str]:
-    """Send the parts that are not there yet, and join them; return the asset's id."""
-    size: int = wanted["size"]
-    begun, there, part_size = yield from _begun(credentials, wanted, asset_id, state)
+    """Send the file in parts, or of an upload that was broken off what is missing; return the asset's id."""
+    if state is not None and (kept := (yield from _kept(state, wanted, asset_id))) is not None:
+        there = yield from _accepted(credentials, "/api/uploads/parts/list", {"upload": kept.upload})
+        if there is not None:
+            return (yield from _in_parts(credentials, path, kept, there, tell=tell))
+        if (yield from _is_whole(credentials, kept)):
+            tell(kept.size, kept.size)
+            return kept.asset_id
+    begun, there = yield from _begin(credentials, wanted, asset_id, state)
+    return (yield from _in_parts(credentials, path, begun, there, tell=tell))
+
+
+def _in_parts(
+    credentials: Credentials, path: Path, begun: UploadState, found: Mapping[str, Any], *, tell: Progress
+) -> Steps[str]:
+    """Send the parts that are not there yet, and join them; return the asset's id.
+
+    Args:
+        credentials: Of whoever uploads.
+        path: The file.
+        begun: The upload.
+        found: `part_size`, and the `numbers` of the parts that are there.
+        tell: Is told how far it is.
+    """
+    size, there = begun.size, frozenset(found["numbers"])
+    part_size: int = found["part_size"]
     token = {"upload": begun.upload}
     count = max(1, -(-size // part_size))
     missing = [number for number in range(1, count + 1) if number not in there]
@@ -131,10 +157,10 @@ def _in_parts(
 
     done = sum(length(number) for number in there)
     tell(done, size)
-    for first in range(0, len(missing), SIGNED_AT_ONCE):
-        numbers = missing[first : first + SIGNED_AT_ONCE]
+    while missing:
+        numbers = missing[:SIGNED_AT_ONCE]
         signed = yield from api(credentials, "POST", "/api/uploads/parts/sign", {**token, "numbers": numbers})
-        for part in signed["parts"]:
+        for turn, part in enumerate(signed["parts"]):
             number, before = part["number"], done
             body = FileRange(
                 path=path,
@@ -143,10 +169,16 @@ def _in_parts(
                 sent=_telling(tell, before, size),
             )
             headers = {**part["headers"], "content-length": str(body.size)}
-            yield from store(Call(method=part["method"], url=part["url"], headers=headers, body=body))
+            try:
+                yield from store(Call(method=part["method"], url=part["url"], headers=headers, body=body))
+            except ApiError as error:
+                if turn and error.status in EXPIRED:
+                    break  # the line is so slow that those before took the hour: the rest is signed anew
+                raise
             done += body.size
+            missing.remove(number)
     try:
-        yield from api(credentials, "POST", "/api/uploads/parts/complete", token)
+        yield from api(credentials, "POST", "/api/uploads/parts/complete", token, patience=size / STORED_A_SECOND)
     except ApiError as error:
         left = yield from api(credentials, "POST", "/api/uploads/parts/list", token)
         if lost := count - len(left["numbers"]):
@@ -155,17 +187,40 @@ def _in_parts(
     return begun.asset_id
 
 
-def _begun(
+def _kept(state: Path, wanted: Mapping[str, Any], asset_id: UUID | None) -> Steps[UploadState | None]:
+    """Return what was kept of an upload of the same bytes to the same place; None if there is nothing."""
+    kept: UploadState | None = yield Run(do=lambda: UploadState.load(state))
+    same = kept is not None and (kept.sha256, kept.size) == (wanted["sha256"], wanted["size"])
+    return kept if kept is not None and same and str(asset_id or kept.asset_id) == kept.asset_id else None
+
+
+def _is_whole(credentials: Credentials, kept: UploadState) -> Steps[bool]:
+    """Return whether an upload of which the parts are known no more was joined, so that there is nothing to be sent.
+
+    Who is killed between that and the answer to the promotion has the bytes in staging, or in a master already.
+    """
+    whole = {"/api/uploads/parts/complete": {"upload": kept.upload}}
+    whole["/api/promote"] = {"asset_id": kept.asset_id, "sha256": kept.sha256}
+    for path, body in whole.items():
+        if (yield from _accepted(credentials, path, body, patience=kept.size / STORED_A_SECOND)) is not None:
+            return True
+    return False
+
+
+def _accepted(credentials: Credentials, path: str, body: Mapping[str, Any], *, patience: float = 0.0) -> Steps[Any]:
+    """Return what the API answers; None if it knows no such upload."""
+    try:
+        return (yield from api(credentials, "POST", path, body, patience=patience))
+    except ApiError as error:
+        if error.status in OVER:
+            return None
+        raise
+
+
+def _begin(
     credentials: Credentials, wanted: Mapping[str, Any], asset_id: UUID | None, state: Path | None
-) -> Steps[tuple[UploadState, frozenset[int], int]]:
-    """Return an upload that has begun, the parts that are there already, and the size of a part in bytes."""
-    if state is not None:
-        kept = yield Run(do=lambda: UploadState.load(state))
-        same = kept is not None and (kept.sha256, kept.size) == (wanted["sha256"], wanted["size"])
-        if same and str(asset_id or kept.asset_id) == kept.asset_id:
-            with suppress(ApiError):  # it is over, or somebody else's: a new one begins
-                found = yield from api(credentials, "POST", "/api/uploads/parts/list", {"upload": kept.upload})
-                return kept, frozenset(found["numbers"]), found["part_size"]
+) -> Steps[tuple[UploadState, Mapping[str, Any]]]:
+    """Return an upload that has just begun, and that nothing of it is there."""
     asked = {**wanted, "asset_id": None if asset_id is None else str(asset_id)}
     found = yield from api(credentials, "POST", "/api/uploads/parts", asked, key=uuid4().hex)
     begun = UploadState(
@@ -173,7 +228,7 @@ def _begun(
     )
     if state is not None:
         yield Run(do=lambda: begun.save(state))
-    return begun, frozenset(), found["part_size"]
+    return begun, {"numbers": (), "part_size": found["part_size"]}
 
 
 def _facts(path: Path) -> tuple[int, str]:

@@ -38,6 +38,8 @@ def to_job(found: Any) -> Job:
         reason=fields.get("reason"),
         progress=_progress(state, fields.get("progress")),
         traceparent=fields.get("traceparent"),
+        worker=fields["worker"] if state == "running" else None,
+        lease_until=moment(int(fields["lease_until"])) if state == "running" else None,
     )
 
 

@@ -156,6 +156,8 @@ def to_job(row: Row[Any]) -> Job:
         reason=row.reason,
         progress=_progress(row),
         traceparent=row.traceparent,
+        worker=row.worker if row.state == "running" else None,
+        lease_until=moment(row.lease_until) if row.state == "running" else None,
     )
 
 

@@ -89,6 +89,8 @@ class _Entry:
             reason=self.reason,
             progress=self.shown_progress,
             traceparent=self.new.traceparent,
+            worker=self.worker if self.state == "running" else None,
+            lease_until=self.lease_until if self.state == "running" else None,
         )
 
     @property

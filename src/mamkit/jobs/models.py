@@ -54,6 +54,11 @@ class Job:
     """How far the newest attempt is, from 0 to 1, as its worker told; 1 once the job is done."""
     traceparent: str | None = None
     """As `NewJob.traceparent`."""
+    worker: str | None = None
+    """Who runs it; None unless it is running."""
+    lease_until: datetime | None = None
+    """Until when that worker has it, unless it renews; None unless it is running. Once this is over, the worker has
+    given no sign of life for as long as it asked for, and the job goes to the next one that looks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

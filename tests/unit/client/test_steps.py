@@ -1,11 +1,15 @@
 """What the client does when things go wrong, without any I/O: the steps are driven by hand."""
 
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
 
-from mamkit.client.errors import ApiError, ApiUnavailableError
+from mamkit.client.errors import ApiError, ApiUnavailableError, NotUnderstoodError
+from mamkit.client.operations import assets_page, wait
 from mamkit.client.steps import Answer, Call, Credentials, Lost, Pause, Steps, api, store
+from mamkit.client.synchronous import document
 
 URL = "https://api.example"
 
@@ -62,6 +66,7 @@ def test_after_some_tries_it_gives_up_and_says_why() -> None:
         drive(ask(), *[Lost(reason=reason)] * 6)
     assert caught.value.__cause__ is reason
     assert caught.value.tries == 6
+    assert str(caught.value).endswith(": no route")
 
 
 def test_a_refusal_is_not_asked_again() -> None:
@@ -91,3 +96,40 @@ def test_no_error_and_no_repr_shows_a_signed_url_or_a_token() -> None:
         drive(store(call), answer(403))
     for shown in (repr(call), repr(credentials), str(lost.value), str(refused.value)):
         assert "secret" not in shown
+
+
+@pytest.mark.parametrize("content", [b"<html>welcome</html>", b"", b"null"])
+def test_an_answer_of_something_else_than_an_api_is_told_as_such(content: bytes) -> None:
+    steps = assets_page(Credentials(URL, "mka1_x"), None, mine=False, limit=1)
+    with pytest.raises(NotUnderstoodError, match=f"{URL} answers GET /api/assets with no JSON"):
+        drive(steps, document(httpx.Response(200, content=content)))
+
+
+def test_an_answer_without_a_member_that_is_needed_names_it() -> None:
+    """As of an API of another version, or of another service."""
+    found = httpx.Response(200, json={"items": [{"id": str(uuid4())}], "next": None})
+    with pytest.raises(NotUnderstoodError, match="'user_id'"):
+        drive(assets_page(Credentials(URL), None, mine=False, limit=1), document(found))
+
+
+def test_a_refusal_names_the_member_at_fault_and_a_failure_the_request() -> None:
+    faults = [{"message": "should be greater than 0", "key": "size"}]
+    with pytest.raises(ApiError, match=r"no such size; size: should be greater than 0$"):
+        drive(ask(), answer(400, {"detail": "no such size", "errors": faults, "request_id": "01a1"}))
+    with pytest.raises(ApiError, match=r"no reason given \(request 01a1 in its log\)"):
+        drive(ask(), answer(500, {"request_id": "01a1", "errors": 5}))
+
+
+def test_what_takes_long_is_looked_at_less_often() -> None:
+    version = uuid4()
+    told: list[float] = []
+    looks = 200
+    found = [
+        {"version_id": str(version), "status": "building", "progress": look / looks, "failure": None}
+        for look in range(looks)
+    ]
+    last = {**found[-1], "status": "ready", "progress": 1.0}
+    steps = wait(Credentials(URL), version, lambda preview: told.append(preview.progress))
+    _, pauses, result = drive(steps, *[answer(200, each) for each in [*found, last]])
+    assert (result.status, told[0], told[-1], len(told)) == ("ready", 0.0, 1.0, looks + 1)
+    assert (pauses[0], pauses[-1], sum(pauses) > 600) == (1.0, 5.0, True)

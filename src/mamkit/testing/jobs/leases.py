@@ -35,6 +35,24 @@ class LeaseContract(QueueFixtures):
         clock.advance(20 * SECOND)
         assert queue.claim("other", lease=LEASE) is None
 
+    def test_a_running_job_says_who_has_it_and_until_when(self, queue: Queue, clock: ManualClock) -> None:
+        [job_id] = queue.enqueue(new_job())
+        lease = claimed(queue, "first")
+        clock.advance(20 * SECOND)
+        renewed = queue.renew(lease, by=LEASE)
+        for shown in (queue.get(job_id), *queue.list(state="running")):
+            assert (shown.worker, shown.lease_until) == ("first", renewed.expires_at)
+        clock.advance(2 * LEASE)
+        assert queue.get(job_id).lease_until == renewed.expires_at, "it is seen that the worker is silent"
+        again = claimed(queue, "second")
+        assert (again.job.worker, again.job.lease_until) == ("second", again.expires_at)
+        queue.release(again)
+        for state in ("waiting", "done"):
+            shown = queue.get(job_id)
+            assert (shown.state, shown.worker, shown.lease_until) == (state, None, None)
+            if state == "waiting":
+                queue.complete(claimed(queue))
+
     def test_an_overdue_lease_is_good_until_somebody_takes_the_job(self, queue: Queue, clock: ManualClock) -> None:
         [job_id] = queue.enqueue(new_job())
         lease = claimed(queue)
