@@ -19,6 +19,7 @@ from mamkit.transcode.errors import (
 )
 from mamkit.transcode.reading._animation import is_animated
 from mamkit.transcode.reading._encryption import is_encrypted
+from mamkit.transcode.reading._flac import with_true_rate
 from mamkit.transcode.reading._order import in_order
 from mamkit.transcode.reading._signatures import SIGNATURE_BYTES, image_format, looks_like_media, looks_like_still_image
 from mamkit.transcode.reading.source import Source, name_of, open_bytes, size_of
@@ -135,7 +136,7 @@ def open_source(source: Source) -> InputContainer:
             raise MediaEncryptedError(f"{name!r} is encrypted; upload a copy without protection")
     try:
         container = av.open(
-            _handle(source),
+            _handle(with_true_rate(source, head)),
             "r",
             options={"max_pixels": str(MAX_PIXELS)},
             container_options=_OPTIONS,
