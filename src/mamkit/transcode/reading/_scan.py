@@ -97,9 +97,9 @@ class Timing:
         """
         stamp = packet.pts
         if packet.dts is not None:
-            if self.before - packet.dts > self._back:
-                self.rewound = True
-            self.before = packet.dts
+            if not packet.is_discard:  # edit lists that leave something out begin at the key frame before
+                self.rewound |= self.before - packet.dts > self._back
+                self.before = packet.dts
             if stamp is None:
                 stamp = packet.dts + (self.delay if self.delay < _FAR else 0)
             elif stamp - packet.dts < self.delay:
