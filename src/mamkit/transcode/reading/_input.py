@@ -5,6 +5,7 @@ name other files and hosts, and the `tty` demuxer makes a film of any text.
 """
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +18,7 @@ from mamkit.transcode.errors import (
     NoMediaError,
     StillImageError,
 )
+from mamkit.transcode.reading import _adts
 from mamkit.transcode.reading._animation import is_animated
 from mamkit.transcode.reading._encryption import is_encrypted
 from mamkit.transcode.reading._flac import with_true_rate
@@ -203,7 +205,8 @@ def open_image(source: Source) -> InputContainer:
 def packets(container: InputContainer, *streams: Stream) -> "Iterator[av.Packet[Any]]":
     """Yield the packets of some streams from where the container stands, and an empty one for each at the end.
 
-    Lone timestamps that cannot be meant are mended (`in_order`).
+    Lone timestamps that cannot be meant are mended (`in_order`), and sound in ADTS gets its times here (`counted`): it stands
+    at its beginning.
 
     Args:
         container: An open source.
@@ -213,7 +216,10 @@ def packets(container: InputContainer, *streams: Stream) -> "Iterator[av.Packet[
         av.FFmpegError: There is a broken place.
     """
     try:
-        yield from in_order(container.demux(*streams))
+        found = container.demux(*streams)
+        if container.format.name == _adts.NAME:
+            found = _adts.counted(found, container.streams[0].time_base or Fraction(1))
+        yield from in_order(found)
     except IndexError:
         # Some containers have streams that show up in the middle. PyAV 18.1 has none of their packets, but may try to
         # empty their decoders at the end, and does not find them.

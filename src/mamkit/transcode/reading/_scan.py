@@ -16,6 +16,7 @@ from av.container import InputContainer
 from av.stream import Discard, Stream
 
 from mamkit.transcode.limits import Limits
+from mamkit.transcode.reading import _adts
 from mamkit.transcode.reading._input import open_source, packets
 from mamkit.transcode.reading._order import LEAP, LONGEST_STILL, Islands, Stretch
 from mamkit.transcode.reading.source import Source, size_of
@@ -166,6 +167,7 @@ def scan(file: Source, indices: Iterable[int], opened: InputContainer) -> dict[i
     wanted = tuple(indices)
     size, by_table = size_of(file), "mp4" in opened.format.name
     large = size > (min(_READ_THROUGH, _READ_THROUGH_BY_TABLE) if by_table else _READ_THROUGH)
+    large &= opened.format.name != _adts.NAME  # whose end has a time only after all that comes before it
     with nullcontext(opened) if large and by_table and _rewound(opened) else open_source(file) as source:
         timings = _timings(source, wanted)
         islands = _read(source, timings, at_most=_HEAD_PACKETS if large else None)
