@@ -205,8 +205,8 @@ def open_image(source: Source) -> InputContainer:
 def packets(container: InputContainer, *streams: Stream) -> "Iterator[av.Packet[Any]]":
     """Yield the packets of some streams from where the container stands, and an empty one for each at the end.
 
-    Lone timestamps that cannot be meant are mended (`in_order`), and sound in ADTS gets its times here (`counted`): it stands
-    at its beginning.
+    Lone timestamps that cannot be meant are mended (`in_order`). Sound in ADTS gets its times here (`counted`), and has
+    to stand at its beginning.
 
     Args:
         container: An open source.
