@@ -8,8 +8,7 @@ import pytest
 
 from mamkit.transcode import make_plan
 from mamkit.transcode.probing import probe_here
-from mamkit.transcode.reading import _scan
-from mamkit.transcode.reading._adts import counted
+from mamkit.transcode.reading import _adts, _scan
 from mamkit.transcode.reading._decode import decode_from
 from tests.media_factory import make_clip
 
@@ -50,9 +49,22 @@ def test_all_that_is_heard_has_its_time(recording: tuple[Path, Fraction], start:
     assert ends[-1] == length
 
 
-def test_what_has_no_header_keeps_the_time_that_it_has() -> None:
-    packet = av.Packet(b"\xff\xf1\xbc" + bytes(10))  # a rate that there is none of
-    other = av.Packet(b"nothing like it")
-    other.pts = 7
-    list(counted(iter([packet, other]), Fraction(1, 28_224_000)))
-    assert (packet.pts, packet.duration, other.pts) == (0, 0, 7)
+def test_a_frame_that_claims_to_be_longer_does_not_end_the_recording(recording: tuple[Path, Fraction]) -> None:
+    path, length = recording
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\xff\xf1", len(data) // 3)
+    data[at + 3] ^= 1  # bit 11 of its length: two kilobytes
+    path.write_bytes(data)
+    assert length - 1 < probe_here(path).duration < length
+
+
+def test_a_file_that_is_broken_everywhere_comes_to_an_end(
+    recording: tuple[Path, Fraction], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, length = recording
+    data = path.read_bytes()
+    header = data[data.index(b"\xff\xf1") :][:7]
+    path.write_bytes(data + 50 * (header[:3] + bytes([header[3] & 0xFC]) + b"\0\0" + header[6:]))  # no byte long
+    assert probe_here(path).duration == length
+    monkeypatch.setattr(_adts, "_MOST_BROKEN", 1)
+    assert probe_here(path).duration == length

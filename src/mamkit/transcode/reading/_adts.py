@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+from av.container import InputContainer
 
 __all__ = ["NAME", "counted"]
 
@@ -17,24 +18,38 @@ NAME = "aac"
 
 _HEADER = 7  # bytes, without a checksum: table 1.A.6
 _SAMPLES = 1024  # of a raw data block
+_MOST_BROKEN = 1000  # places in a file
 _RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
 """By their indices: table 1.18."""
 
 
-def counted(packets: "Iterator[av.Packet[Any]]", tick: Fraction) -> "Iterator[av.Packet[Any]]":
-    """Yield packets with the times that their own headers give them.
+def counted(container: InputContainer) -> "Iterator[av.Packet[Any]]":
+    """Yield the packets of a file from its first one on, with the times that their own headers give them.
+
+    What is no frame is passed over: FFmpeg ends at a frame that claims to be longer than it is.
 
     Args:
-        packets: Of one stream, from its first one on.
-        tick: Seconds; FFmpeg's is the 28,224,000th of one, of which a frame of any rate has a whole number.
+        container: The file, which stands at its beginning.
+
+    Raises:
+        av.FFmpegError: It cannot be read, or there are too many places without a frame.
     """
+    tick = container.streams[0].time_base or Fraction(1)  # a frame of any rate has a whole number of FFmpeg's
     blocks = [round(_SAMPLES / (rate * tick)) for rate in _RATES] + [0] * (16 - len(_RATES))
-    now = 0
-    for packet in packets:
-        header = bytes(packet)[:_HEADER]
-        if len(header) == _HEADER and header[0] == 0xFF and header[1] & 0xF6 == 0xF0:
-            length = blocks[header[2] >> 2 & 15] * ((header[6] & 3) + 1)
-            packet.pts = packet.dts = now
-            packet.duration = length
-            now += length
-        yield packet
+    now, broken = 0, 0
+    while True:
+        try:
+            for packet in container.demux():
+                header = bytes(packet)[:_HEADER]
+                if len(header) == _HEADER and header[0] == 0xFF and header[1] & 0xF6 == 0xF0:
+                    length = blocks[header[2] >> 2 & 15] * ((header[6] & 3) + 1)
+                    packet.pts = packet.dts = now
+                    packet.duration = length
+                    now += length
+                yield packet
+        except av.InvalidDataError:
+            broken += 1
+            if broken == _MOST_BROKEN:
+                raise
+        else:
+            return

@@ -5,7 +5,6 @@ name other files and hosts, and the `tty` demuxer makes a film of any text.
 """
 
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -216,10 +215,9 @@ def packets(container: InputContainer, *streams: Stream) -> "Iterator[av.Packet[
         av.FFmpegError: There is a broken place.
     """
     try:
-        found = container.demux(*streams)
-        if container.format.name == _adts.NAME:
-            found = _adts.counted(found, container.streams[0].time_base or Fraction(1))
-        yield from in_order(found)
+        yield from in_order(
+            _adts.counted(container) if container.format.name == _adts.NAME else container.demux(*streams)
+        )
     except IndexError:
         # Some containers have streams that show up in the middle. PyAV 18.1 has none of their packets, but may try to
         # empty their decoders at the end, and does not find them.
