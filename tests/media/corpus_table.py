@@ -88,7 +88,7 @@ def _row(path: Path, name: str, check: Path, ladder: Ladder) -> Row:
             return _without_tree(path, name, error, began)
         took = time.monotonic() - began
         failed = _failed(check, report.playlist, path)
-    notes = [*report.info.unusable, *(note for note in report.notes if "encoded and not copied" not in note)]
+    notes = [note for note in report.notes if "encoded and not copied" not in note]
     return Row(
         name=name,
         facts=_facts(report.info),

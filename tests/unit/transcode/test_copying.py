@@ -192,6 +192,27 @@ def test_packets_with_other_headers_than_the_first_ones_are_not_copied(tmp_path:
     assert [_packets._Found(others).add(packet) for packet in packets] == ["its parameter sets change"] * 2
 
 
+def test_an_mp4_whose_pictures_change_their_size_is_encoded(tmp_path: Path) -> None:
+    """Encodes behind each other in one track, the later ones with headers of their own beside their key frames."""
+    sizes = [(160, 96), (320, 192), (160, 96)]
+    clips = [film(tmp_path / f"{n}.h264", seconds=3.2, width=w, height=h, b_frames=0) for n, (w, h) in enumerate(sizes)]
+    path, count = tmp_path / "clip.mp4", 0
+    with av.open(path, "w") as output, av.open(clips[0]) as first:
+        stream = output.add_stream_from_template(first.streams.video[0])
+        for clip in clips:
+            with av.open(clip) as container:
+                for found in container.demux(video=0):
+                    packet = av.Packet(bytes(found))
+                    if packet.size:
+                        packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 10), found.is_keyframe
+                        packet.pts = packet.dts = count
+                        output.mux(packet)
+                        count += 1
+    plan = make_plan(probe_here(path))
+    assert "its parameter sets change" in plan.notes[0]
+    assert len(encode(path, plan).pictures(plan.video[0].name)) == plan.frame_count == 96
+
+
 def test_a_film_too_large_to_be_read_through_is_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = film(tmp_path / "clip.mkv", seconds=2)
     monkeypatch.setattr(_packets, "_READ_THROUGH", 1_000)
@@ -230,9 +251,9 @@ def test_of_a_long_film_as_many_key_frames_are_looked_at_as_of_a_short_one(
     looked_at: list[int] = []
     is_idr = _copying._is_idr
 
-    def look(file: BinaryIO, table: SampleTable, length_size: int, index: int) -> bool:
+    def look(file: BinaryIO, table: SampleTable, avcc: bytes, index: int) -> bool:
         looked_at.append(index)
-        return is_idr(file, table, length_size, index)
+        return is_idr(file, table, avcc, index)
 
     monkeypatch.setattr(_copying, "_is_idr", look)
     for seconds in (48, 120):

@@ -1,6 +1,7 @@
 """Timestamps that cannot be meant cost nothing but the packets that have them."""
 
 import itertools
+import struct
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -118,6 +119,35 @@ def test_a_cluster_of_which_the_time_flips_is_left_out(tmp_path: Path) -> None:
     seen = set(shown(film))
     assert {*range(12), *range(60, 75)} <= seen
     assert 40 < len(seen) < 75, sorted(seen)
+
+
+def edited(data: bytes, edits: list[tuple[int, int]]) -> bytes:
+    """Return a film of one track with other edits: milliseconds that each lasts, ticks where it begins.
+
+    ISO/IEC 14496-12 section 8.6.6. The boxes around the list grow, and nothing but them comes behind the pictures.
+    """
+    at = data.index(b"elst") - 4
+    end = at + int.from_bytes(data[at : at + 4])
+    entries = b"".join(struct.pack(">IiI", *edit, 1 << 16) for edit in edits)
+    box = struct.pack(">I4sII", 16 + len(entries), b"elst", 0, len(edits)) + entries
+    out = bytearray(data[:at] + box + data[end:])
+    for name in (b"moov", b"trak", b"edts"):
+        start = data.index(name) - 4
+        size = int.from_bytes(data[start : start + 4]) + len(box) - (end - at)
+        out[start : start + 4] = size.to_bytes(4)
+    return bytes(out)
+
+
+def test_an_edit_that_leaves_something_out_does_not_turn_time_back(tmp_path: Path) -> None:
+    """To begin between key frames, pictures from the one before are decoded, and not shown: that is no time that is."""
+    source = make_clip(tmp_path / "whole.mp4", seconds=8, audio=False, gop=100, picture=numbered, width=160, height=96)
+    path = tmp_path / "edited.mp4"
+    tick = 12_800  # of FFmpeg's MP4 at 25 pictures a second
+    path.write_bytes(edited(source.read_bytes(), [(1000, 0), (3000, 5 * tick)]))
+    info = probe_here(path)
+    assert not info.unusable
+    assert info.duration == 4
+    assert numbers(encode(path, make_plan(info, artwork=False)))[::25] == [0, 125, 150, 175]
 
 
 def test_a_stream_that_is_hours_away_is_left_out_and_named(tmp_path: Path) -> None:

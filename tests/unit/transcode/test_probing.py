@@ -72,6 +72,17 @@ def test_films_with_decode_times_only_begin_where_they_begin(tmp_path: Path) -> 
     assert info.video[0].duration == 2
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize("after", [1, 3, 4, 10])
+def test_a_gap_before_reordered_pictures_does_not_make_a_film_longer(tmp_path: Path, suffix: str, after: int) -> None:
+    """MP4 says how long a picture lasts until the next one is *decoded*: that may be one shown long before the end."""
+    before = [n * FRAME for n in range(25)]
+    times = [*before, *(before[-1] + Fraction(3) + n * FRAME for n in range(after))]
+    options = {"preset": "fast", "b_strategy": "0"}
+    info = probe_here(make_clip(tmp_path / f"c.{suffix}", times=times, b_frames=3, options=options, audio=False))
+    assert abs(info.duration - (times[-1] + FRAME)) < Fraction(1, 500)
+
+
 def test_a_rate_that_varies_is_averaged(tmp_path: Path) -> None:
     times = [Fraction(n * n, 300) for n in range(30)]
     info = probe_here(make_clip(tmp_path / "clip.mp4", times=times, audio=False))

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from mamkit.transcode.models import Copyable, VideoStream
 from mamkit.transcode.reading._encryption import read_movie_box
 from mamkit.transcode.reading._frames import Frames
-from mamkit.transcode.reading._packets import nal_units, packet_frames
+from mamkit.transcode.reading._packets import SETS, header_units, nal_units, packet_frames
 from mamkit.transcode.reading._samples import SampleTable, sample_table
 from mamkit.transcode.reading.source import Source, fetch_ahead, open_bytes, size_of
 
@@ -88,7 +88,7 @@ def _listed(source: Source, file: BinaryIO, track_id: int, rate: Fraction) -> Fr
     avcc = _avcc(table.entry[1])
     if avcc is None or not table.composition:
         return "it does not begin with a key frame"
-    is_idr = partial(_is_idr, file, table, (avcc[_HEADERS_OF_AVCC] & 3) + 1)
+    is_idr = partial(_is_idr, file, table, avcc)
     tick = Fraction(1, table.timescale)
     edited = _edited(table, len(table.sizes), rate)
     return edited or Frames(
@@ -153,7 +153,7 @@ def _grouped(frames: Frames, rate: Fraction) -> Copyable | str:
     some = _some(chosen)
     frames.fetch(some)
     if not all(map(frames.is_idr, some)):
-        return "its key frames are not all IDR pictures"
+        return "its key frames are not all IDR pictures, or its parameter sets change"
     lengths = list(map(sub, [*chosen[1:], len(numbers)], chosen))
     before = array("q", accumulate(frames.sizes, initial=0))
     return Copyable(
@@ -194,12 +194,14 @@ def _head(table: SampleTable, index: int) -> tuple[int, int]:
     return table.places[index], table.places[index] + min(table.sizes[index], _HEAD)
 
 
-def _is_idr(file: BinaryIO, table: SampleTable, length_size: int, index: int) -> bool:
+def _is_idr(file: BinaryIO, table: SampleTable, avcc: bytes, index: int) -> bool:
+    """Return whether a sample is an IDR picture that is decoded with the parameter sets of the header."""
     start, stop = _head(table, index)
     file.seek(start)
-    head = file.read(stop - start)
-    kinds = (unit[0] & 31 for unit in nal_units(head, length_size))
-    return next((kind for kind in kinds if kind in _PICTURES), None) == _IDR
+    units = nal_units(file.read(stop - start), (avcc[_HEADERS_OF_AVCC] & 3) + 1)
+    if not header_units(avcc).issuperset(unit for unit in units if unit[0] & 31 in SETS):
+        return False
+    return next((kind for unit in units if (kind := unit[0] & 31) in _PICTURES), None) == _IDR
 
 
 def _peak(chosen: Sequence[int], before: Sequence[int], rate: Fraction) -> int:

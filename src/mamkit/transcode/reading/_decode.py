@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from mamkit.errors import MissingExtraError
+from mamkit.transcode.reading import _adts
 from mamkit.transcode.reading._input import open_source, packets
 from mamkit.transcode.reading.source import Source
 
@@ -61,6 +62,9 @@ def decode_from(
     """
     with open_source(source) as container:
         chosen, moved = decodable(container, streams), False
+        if time is not None and container.format.name == _adts.NAME:  # times are counted from the beginning
+            yield from decode_until_end(container, chosen, since=time - _LEAD)
+            return
         if time is not None and chosen:
             for start in _starts(container, time, exactly=all(isinstance(each, av.VideoStream) for each in chosen)):
                 moved = True
@@ -119,13 +123,18 @@ def seek(container: InputContainer, stream: AvStream, time: Fraction) -> bool:
     return True
 
 
-def decode_until_end(container: InputContainer, streams: Sequence[AvStream]) -> Generator[Decoded, None, None]:
-    """Yield all frames from where the container stands."""
+def decode_until_end(
+    container: InputContainer, streams: Sequence[AvStream], *, since: Fraction | None = None
+) -> Generator[Decoded, None, None]:
+    """Yield all frames from where the container stands, or those of packets from a time on."""
     decode_times_only = container.format.name == "avi"  # whose presentation times are FFmpeg's guesses
     clocks = {stream.index: _Clock(stream, trusted=not decode_times_only) for stream in streams}
+    begin = {} if since is None else {stream.index: int(since / (stream.time_base or 1)) for stream in streams}
     for stream, packet in _packets(container, streams):
         clock = clocks[stream.index]
         if packet is not None:
+            if begin and packet.pts is not None and packet.pts < begin[stream.index]:
+                continue
             clock.announce(packet)
         try:
             frames = stream.codec_context.decode(packet)

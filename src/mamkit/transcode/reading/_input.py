@@ -17,8 +17,10 @@ from mamkit.transcode.errors import (
     NoMediaError,
     StillImageError,
 )
+from mamkit.transcode.reading import _adts
 from mamkit.transcode.reading._animation import is_animated
 from mamkit.transcode.reading._encryption import is_encrypted
+from mamkit.transcode.reading._flac import with_true_rate
 from mamkit.transcode.reading._order import in_order
 from mamkit.transcode.reading._signatures import SIGNATURE_BYTES, image_format, looks_like_media, looks_like_still_image
 from mamkit.transcode.reading.source import Source, name_of, open_bytes, size_of
@@ -153,7 +155,7 @@ def open_source(source: Source) -> InputContainer:
             raise MediaEncryptedError(f"{name!r} is encrypted; upload a copy without protection")
     try:
         container = av.open(
-            _handle(source),
+            _handle(with_true_rate(source, head)),
             "r",
             options={"max_pixels": str(MAX_PIXELS)},
             container_options=_OPTIONS,
@@ -220,7 +222,8 @@ def open_image(source: Source) -> InputContainer:
 def packets(container: InputContainer, *streams: Stream) -> "Iterator[av.Packet[Any]]":
     """Yield the packets of some streams from where the container stands, and an empty one for each at the end.
 
-    Lone timestamps that cannot be meant are mended (`in_order`).
+    Lone timestamps that cannot be meant are mended (`in_order`). Sound in ADTS gets its times here (`counted`), and has
+    to stand at its beginning.
 
     Args:
         container: An open source.
@@ -230,7 +233,9 @@ def packets(container: InputContainer, *streams: Stream) -> "Iterator[av.Packet[
         av.FFmpegError: There is a broken place.
     """
     try:
-        yield from in_order(container.demux(*streams))
+        yield from in_order(
+            _adts.counted(container) if container.format.name == _adts.NAME else container.demux(*streams)
+        )
     except IndexError:
         # Some containers have streams that show up in the middle. PyAV 18.1 has none of their packets, but may try to
         # empty their decoders at the end, and does not find them.

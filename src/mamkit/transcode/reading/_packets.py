@@ -11,14 +11,15 @@ from mamkit.transcode.reading._frames import Frames
 from mamkit.transcode.reading._input import open_source, packets
 from mamkit.transcode.reading.source import Source, size_of
 
-__all__ = ["header_units", "nal_units", "packet_frames", "splitter"]
+__all__ = ["SETS", "header_units", "nal_units", "packet_frames", "splitter"]
 
 _READ_THROUGH = 256 << 20  # bytes of a file that is read through for this: two seconds of a store that gives 1 Gb/s
 _START_CODE = b"\0\0\1"  # ITU-T H.264 section B.1.1
 _AVCC_HEADER = 6  # bytes up to the number of parameter sets: ISO/IEC 14496-15 section 5.3.3.1
 _IDR = 5  # ITU-T H.264 table 7-1
 _PICTURES = {1, 2, 3, 4, _IDR}
-_SETS = {7, 8}
+SETS = {7, 8}
+"""The kinds of NAL units that are parameter sets."""
 
 
 def splitter(headers: bytes) -> Callable[[bytes], list[bytes]]:
@@ -49,7 +50,7 @@ def nal_units(sample: bytes, length_size: int) -> list[bytes]:
 def header_units(headers: bytes) -> frozenset[bytes]:
     """Return the parameter sets of a stream, from what `splitter` goes by."""
     if headers[:1] != b"\1":
-        return frozenset(unit for unit in _between_start_codes(headers) if unit[0] & 31 in _SETS)
+        return frozenset(unit for unit in _between_start_codes(headers) if unit[0] & 31 in SETS)
     units: list[bytes] = []
     at = _AVCC_HEADER - 1
     for mask in (31, 255):  # three bits beside the number of sequence parameter sets are reserved
@@ -111,7 +112,7 @@ class _Found:
             return "it is damaged in places"
         if packet.is_keyframe:
             units = self._units_of(bytes(packet))
-            if not self._sets.issuperset(unit for unit in units if unit[0] & 31 in _SETS):
+            if not self._sets.issuperset(unit for unit in units if unit[0] & 31 in SETS):
                 return "its parameter sets change"
             if next((unit[0] & 31 for unit in units if unit[0] & 31 in _PICTURES), None) == _IDR:
                 self.sync.append(len(self.times))

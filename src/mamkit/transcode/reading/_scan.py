@@ -16,6 +16,7 @@ from av.container import InputContainer
 from av.stream import Discard, Stream
 
 from mamkit.transcode.limits import Limits
+from mamkit.transcode.reading import _adts
 from mamkit.transcode.reading._input import open_source, packets
 from mamkit.transcode.reading._order import LEAP, LONGEST_STILL, Islands, Stretch
 from mamkit.transcode.reading.source import Source, size_of
@@ -63,11 +64,14 @@ class Timing:
     """When the packet before was decoded, in ticks."""
     within: Stretch | None = None
     """Where the film is, if there is an hour of nothing before or after it: all else is passed over."""
+    by_decoding: bool = False
+    """Whether a packet lasts until the next one is decoded (pictures in MP4), and not until another one is shown."""
 
     seconds: float = field(init=False)
     """The same as `tick`, for what is done with each packet."""
     _back: int = field(init=False)
     _longest: int = field(init=False)
+    _shown: int = field(init=False, default=-_FAR)
 
     def __post_init__(self) -> None:
         self.seconds = float(self.tick)
@@ -94,9 +98,9 @@ class Timing:
         """
         stamp = packet.pts
         if packet.dts is not None:
-            if self.before - packet.dts > self._back:
-                self.rewound = True
-            self.before = packet.dts
+            if not packet.is_discard:  # edit lists that leave something out begin at the key frame before
+                self.rewound |= self.before - packet.dts > self._back
+                self.before = packet.dts
             if stamp is None:
                 stamp = packet.dts + (self.delay if self.delay < _FAR else 0)
             elif stamp - packet.dts < self.delay:
@@ -108,19 +112,22 @@ class Timing:
         elif self.counted:
             self.counted, self.last = False, None
             self.stamps.clear()
-        end = stamp + min(packet.duration or 0, self._longest)
-        if self.within is not None:
-            if not self.within.holds(stamp * self.seconds):
-                return None
-            if end * self.seconds > self.within.stop + _LASTS:  # up to what is left out, it says
-                end = stamp
-        self.last = end if self.last is None else max(self.last, end)
+        if self.within is not None and not self.within.holds(stamp * self.seconds):
+            return None
+        self._note_end(stamp, min(packet.duration or 0, self._longest))
         if len(self.stamps) < _KEPT_TIMES:
             self.stamps.append(stamp)
             if packet.dts is not None:
                 self.decoded.append(packet.dts)
                 self.sparse |= packet.pts is None
         return stamp
+
+    def _note_end(self, stamp: int, lasts: int) -> None:
+        if self.by_decoding:  # what comes last in the file is followed by nothing, and says how long the last one lasts
+            self._shown = stamp = max(self._shown, stamp)
+        if self.within is not None and (stamp + lasts) * self.seconds > self.within.stop + _LASTS:
+            lasts = 0  # up to what is left out, it says
+        self.last = stamp + lasts if self.last is None or self.by_decoding else max(self.last, stamp + lasts)
 
     def rate(self) -> Fraction | None:
         """Return packets per second, or None where there are fewer than two; gaps in a constant rate do not count."""
@@ -160,6 +167,7 @@ def scan(file: Source, indices: Iterable[int], opened: InputContainer) -> dict[i
     wanted = tuple(indices)
     size, by_table = size_of(file), "mp4" in opened.format.name
     large = size > (min(_READ_THROUGH, _READ_THROUGH_BY_TABLE) if by_table else _READ_THROUGH)
+    large &= opened.format.name != _adts.NAME  # whose end has a time only after all that comes before it
     with nullcontext(opened) if large and by_table and _rewound(opened) else open_source(file) as source:
         timings = _timings(source, wanted)
         islands = _read(source, timings, at_most=_HEAD_PACKETS if large else None)
@@ -206,8 +214,14 @@ def longest(size: int, limits: Limits) -> float:
 
 
 def _timings(source: InputContainer, indices: Iterable[int], within: Stretch | None = None) -> dict[int, Timing]:
-    ticks = {index: source.streams[index].time_base or Fraction(1) for index in indices}
-    return {index: Timing(tick=tick, within=within) for index, tick in ticks.items()}
+    streams = [source.streams[index] for index in indices]
+    by_table = "mp4" in source.format.name
+    return {
+        stream.index: Timing(
+            tick=stream.time_base or Fraction(1), within=within, by_decoding=by_table and stream.type == "video"
+        )
+        for stream in streams
+    }
 
 
 def _rewound_in(timings: dict[int, Timing]) -> bool:
