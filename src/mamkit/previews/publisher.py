@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import lru_cache
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -48,6 +49,7 @@ __all__ = ["CARD_WAIT", "KEEP", "Publisher"]
 log = logging.getLogger(__name__)
 
 KEEP = timedelta(hours=25)  # a day for a film that somebody paused, and an hour for clocks that differ
+MOST_JOBS = 1000  # that run, which are remembered; one takes about a kilobyte
 CARD_WAIT = timedelta(minutes=5)  # as long as a worker may be away that is brought to a new version
 
 
@@ -72,6 +74,8 @@ class Publisher:
         self._nursery = Nursery()
         self._orders = Orders(catalog, queue, self._nursery)
         self._cards = CardWatch(queue, card_wait)
+        # What a job is about never changes, and a worker tells of one twice a second.
+        self._about = lru_cache(MOST_JOBS)(self._read_job)
 
     async def start(self, version_id: UUID) -> None:
         """Put the first job of a preview into the queue; its row must be in the catalog. Safe to repeat.
@@ -180,11 +184,14 @@ class Publisher:
             StaleReportError: The report is not of the job's newest holder, or about another preview.
         """
         if self._queue.holds(report.job_id, report.fence):
-            found = self._queue.get(report.job_id)
-            job = parse_job(found.kind, found.payload)
+            job = self._about(report.job_id)
             if job.version_id == report.version_id:
                 return job
         raise StaleReportError(report.job_id, report.fence)
+
+    def _read_job(self, job_id: UUID) -> PlanJob | PartJob:
+        found = self._queue.get(job_id)
+        return parse_job(found.kind, found.payload)
 
     async def _planned(self, report: Planned) -> Ack:
         plan = report.plan
