@@ -27,7 +27,7 @@ from mamkit.previews._orders import Orders
 from mamkit.previews._press import Press
 from mamkit.previews._unfinished import end_of, is_lacking, jobs_of, unfinished
 from mamkit.previews._without_card import begin_without_card, is_bound, waits_in_vain
-from mamkit.previews.errors import PartsDisagreeError, StaleReportError
+from mamkit.previews.errors import InvalidMessageError, PartsDisagreeError, StaleReportError
 from mamkit.previews.layout import JSON_TYPE, plan_key
 from mamkit.previews.messages import (
     Ack,
@@ -49,6 +49,7 @@ __all__ = ["CARD_WAIT", "KEEP", "Publisher"]
 log = logging.getLogger(__name__)
 
 KEEP = timedelta(hours=25)  # a day for a film that somebody paused, and an hour for clocks that differ
+LEFT = "preview %s cannot be looked after by this version, and is left to a later one: %s"
 MOST_JOBS = 1000  # that run, which are remembered; one takes about a kilobyte
 CARD_WAIT = timedelta(minutes=5)  # as long as a worker may be away that is brought to a new version
 
@@ -138,10 +139,10 @@ class Publisher:
         """
         async with self._catalog.read() as session:
             preview = await db.preview_of(session, version_id)
+            if preview.plan is None or preview.status == "ready":
+                return PreviewState(preview=preview, progress=float(preview.status == "ready"))
             progress = await db.progress_of(session, version_id)
-        if preview.plan is None:
-            return PreviewState(preview=preview, progress=0.0)
-        work = {part.index: work_of(part) for part in self._nursery.of(preview).plan.parts}
+        work = work_of(preview.plan)
         done = sum(work.get(index, 0) * share for index, share in progress.items())  # it may have a new plan by now
         return PreviewState(preview=preview, progress=min(1.0, done / sum(work.values())))
 
@@ -161,6 +162,7 @@ class Publisher:
 
         Raises:
             StaleReportError: The report's lease is not the newest of its job, or the job is about something else.
+            InvalidMessageError: The job, or the plan of its preview, is of a later version.
         """
         job = await asyncio.to_thread(self._job_of, report)
         try:
@@ -309,6 +311,8 @@ class Publisher:
                 raise
             except PreviewNotFoundError:  # its asset was removed for good meanwhile
                 continue
+            except InvalidMessageError as error:
+                log.warning(LEFT, preview.version_id, error)
             except Exception:
                 log.exception("preview %s cannot be looked after", preview.version_id)
         return count
@@ -330,6 +334,8 @@ class Publisher:
             if job.state in {"dead", "cancelled"}:
                 await self._failed(version_id, *end_of(job), generation=generation)
                 return
+        if lost := sum(job_id is not None and job is None for job_id, job in zip(waited_for, jobs, strict=True)):
+            log.warning("preview %s: the queue has lost %d of its jobs, which are put in again", version_id, lost)
         if is_lacking(jobs):  # else it costs no more than the look: thousands may wait
             await (self.start(version_id) if preview.plan is None else self._orders.parts(version_id))
 
