@@ -255,7 +255,7 @@ def test_a_redis_that_would_forget_jobs_or_takes_no_more_is_found(look: Look, ow
         client.config_set("maxmemory-policy", "noeviction")
         assert look(data.queue, REDIS_URL=own_redis.url).state == "ok"
         facts: Any = client.info()
-        client.config_set("maxmemory", facts["used_memory"] + 200_000)
+        client.config_set("maxmemory", facts["used_memory"] * 103 // 100)
         finding = look(data.queue, REDIS_URL=own_redis.url)
         assert (finding.state, "maxmemory" in finding.remedy) == ("warning", True)
         client.config_set("maxmemory-policy", "allkeys-lru")

@@ -16,7 +16,7 @@ from mamkit import catalog
 from mamkit.catalog import sync_engine
 from mamkit.clock import utc_now
 from mamkit.errors import MamkitError
-from mamkit.jobs import UnsupportedServerError
+from mamkit.jobs import Queue, UnsupportedServerError
 from mamkit.storage import LocalStore, ObjectStore
 from mamkit_apps.doctor.findings import Check, Finding, Patient, clock_finding, failed, ok, skipped, warning
 from mamkit_apps.settings import ServiceSettings
@@ -120,29 +120,39 @@ def database_clock(patient: Patient) -> Finding:
 def queue(patient: Patient) -> Finding:
     """The queue answers, keeps what it is given, and nothing in it has died."""
     shared = patient.shared()
-    if shared.redis_url is None:
-        url = _url(shared)
-        if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
-            return skipped(NOT_MADE)
-        if catalog.current(shared.database) is None:
-            return skipped(NOT_MADE)
-    finding = None if shared.redis_url is None else _redis(shared)
-    if finding is not None and finding.state == "failed":
-        return finding
+    return _queue_in_database(shared) if shared.redis_url is None else _queue_in_redis(shared)
+
+
+def _queue_in_database(shared: ServiceSettings) -> Finding:
+    url = _url(shared)
+    is_there = url.get_backend_name() != "sqlite" or Path(str(url.database)).exists()
+    if not is_there or catalog.current(shared.database) is None:
+        return skipped(NOT_MADE)
     from mamkit_apps.wiring import open_queue  # noqa: PLC0415 - loads what the queue needs
 
-    engine = sync_engine(shared.database) if shared.redis_url is None else None
+    engine = sync_engine(shared.database)
     try:
-        counts = open_queue(shared, engine).depth().counts
+        return _depth(open_queue(shared, engine), "in the database")
+    finally:
+        engine.dispose()
+
+
+def _queue_in_redis(shared: ServiceSettings) -> Finding:
+    from mamkit_apps.wiring import open_queue  # noqa: PLC0415 - as above
+
+    finding = _redis(shared)
+    if finding is not None and finding.state == "failed":
+        return finding
+    try:
+        depth = _depth(open_queue(shared), "in Redis")
     except UnsupportedServerError as error:
         return failed(str(error), "give the queue a Redis 6.2 or later, or a Valkey, that forgets nothing")
-    finally:
-        if engine is not None:
-            engine.dispose()
-    if finding is not None:
-        return finding
+    return finding or depth
+
+
+def _depth(queue: Queue, where: str) -> Finding:
+    counts = queue.depth().counts
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "empty"
-    where = "in the database" if shared.redis_url is None else "in Redis"
     if counts.get("dead"):
         return warning(f"{where}: {told}", "mamkit jobs list --state dead says why; `jobs retry` or `jobs drop` them")
     return ok(f"{where}: {told}")
