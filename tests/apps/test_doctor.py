@@ -9,9 +9,11 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+import redis
 from aiosmtpd.controller import Controller
 
 from mamkit.clock import utc_now
@@ -252,6 +254,23 @@ def test_a_redis_without_append_only_file_is_found(look: Look, own_redis: RedisS
     finding = look(data.queue, REDIS_URL=own_redis.url)
     assert finding.state == "warning"
     assert "appendonly yes" in finding.remedy
+
+
+def test_a_redis_that_would_forget_jobs_or_takes_no_more_is_found(look: Look, own_redis: RedisServer) -> None:
+    """As it is set while it runs, too."""
+    with redis.Redis.from_url(own_redis.start().url) as client:
+        client.config_set("maxmemory", "200mb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        finding = look(data.queue, REDIS_URL=own_redis.url)
+        assert (finding.state, "noeviction" in finding.detail) == ("failed", True)
+        client.config_set("maxmemory-policy", "noeviction")
+        assert look(data.queue, REDIS_URL=own_redis.url).state == "ok"
+        facts: Any = client.info()
+        client.config_set("maxmemory", facts["used_memory"] * 103 // 100)
+        finding = look(data.queue, REDIS_URL=own_redis.url)
+        assert (finding.state, "maxmemory" in finding.remedy) == ("warning", True)
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        assert look(data.queue, REDIS_URL=own_redis.url).state == "failed", "of two troubles, the worse is told"
 
 
 def test_jobs_that_have_died_are_told(look: Look, made: Path) -> None:

@@ -16,6 +16,7 @@ from mamkit import catalog
 from mamkit.catalog import sync_engine
 from mamkit.clock import utc_now
 from mamkit.errors import MamkitError
+from mamkit.jobs import Queue, UnsupportedServerError
 from mamkit.storage import LocalStore, ObjectStore, StorageFullError
 from mamkit_apps.doctor.findings import Check, Finding, Patient, clock_finding, failed, ok, skipped, warning
 from mamkit_apps.settings import ServiceSettings
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS"]
 
+FULL = 0.9  # of a memory
 PATIENCE = 5  # seconds for a server to answer
 OLDEST_POSTGRES = 130_000  # `server_version_num`; version 12 gets no fixes any more
 RIGHTS = "SELECT, INSERT, UPDATE, DELETE"
@@ -118,33 +120,46 @@ def database_clock(patient: Patient) -> Finding:
 def queue(patient: Patient) -> Finding:
     """The queue answers, keeps what it is given, and nothing in it has died."""
     shared = patient.shared()
-    if shared.redis_url is None:
-        url = _url(shared)
-        if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
-            return skipped(NOT_MADE)
-        if catalog.current(shared.database) is None:
-            return skipped(NOT_MADE)
-    else:
-        finding = _redis(shared)
-        if finding is not None:
-            return finding
+    return _queue_in_database(shared) if shared.redis_url is None else _queue_in_redis(shared)
+
+
+def _queue_in_database(shared: ServiceSettings) -> Finding:
+    url = _url(shared)
+    is_there = url.get_backend_name() != "sqlite" or Path(str(url.database)).exists()
+    if not is_there or catalog.current(shared.database) is None:
+        return skipped(NOT_MADE)
     from mamkit_apps.wiring import open_queue  # noqa: PLC0415 - loads what the queue needs
 
-    engine = sync_engine(shared.database) if shared.redis_url is None else None
+    engine = sync_engine(shared.database)
     try:
-        counts = open_queue(shared, engine).depth().counts
+        return _depth(open_queue(shared, engine), "in the database")
     finally:
-        if engine is not None:
-            engine.dispose()
+        engine.dispose()
+
+
+def _queue_in_redis(shared: ServiceSettings) -> Finding:
+    from mamkit_apps.wiring import open_queue  # noqa: PLC0415 - as above
+
+    finding = _redis(shared)
+    if finding is not None and finding.state == "failed":
+        return finding
+    try:
+        depth = _depth(open_queue(shared), "in Redis")
+    except UnsupportedServerError as error:
+        return failed(str(error), "give the queue a Redis 6.2 or later, or a Valkey, that forgets nothing")
+    return finding or depth
+
+
+def _depth(queue: Queue, where: str) -> Finding:
+    counts = queue.depth().counts
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "empty"
-    where = "in the database" if shared.redis_url is None else "in Redis"
     if counts.get("dead"):
         return warning(f"{where}: {told}", "mamkit jobs list --state dead says why; `jobs retry` or `jobs drop` them")
     return ok(f"{where}: {told}")
 
 
 def _redis(shared: ServiceSettings) -> Finding | None:
-    """Return what keeps Redis from being a queue; None if nothing does."""
+    """Return what keeps Redis from being a good queue; None if nothing does."""
     from redis import RedisError  # noqa: PLC0415 - of an extra that the embedded default does without
 
     try:
@@ -159,6 +174,11 @@ def _redis(shared: ServiceSettings) -> Finding | None:
         return warning(
             f"Redis {facts['redis_version']} writes no append-only file: a crash loses jobs",
             "appendonly yes; the API makes lost jobs anew, but only within its next rounds",
+        )
+    if facts.get("maxmemory", 0) and facts["used_memory"] > FULL * facts["maxmemory"]:
+        used, most = (round(facts[name] / 2**20) for name in ("used_memory", "maxmemory"))
+        return warning(
+            f"Redis {facts['redis_version']} uses {used} of {most} MiB", "more maxmemory; one that is full takes no job"
         )
     return None
 

@@ -161,7 +161,6 @@ async def finish_part(session: AsyncSession, preview: Preview, part: PreviewPart
     part.status, part.progress, part.result = "done", 1.0, dict(result)
     part.updated_at = preview.updated_at = now(session)
     preview.revision += 1
-    await session.flush()
     await tell_progress(session, preview)
 
 
@@ -195,5 +194,4 @@ async def record_progress(session: AsyncSession, preview: Preview, progress: Map
     await connection.execute(one, [{"of_index": index, "so_far": share} for index, share in progress.items()])
     preview.updated_at = moment
     preview.revision += 1
-    await session.flush()
     await tell_progress(session, preview)

@@ -70,14 +70,18 @@ async def preview_of(session: AsyncSession, version_id: UUID, *, for_update: boo
     Args:
         session: Of `Catalog.read` or `Catalog.begin`.
         version_id: Of which version.
-        for_update: Let nobody else change it until the transaction ends.
+        for_update: Let nobody else change it until the transaction ends. Where it is held already, nothing is asked.
 
     Raises:
         PreviewNotFoundError: It has none, or there is no such version.
     """
-    preview = await session.get(Preview, version_id, with_for_update=for_update, populate_existing=for_update)
+    held: set[UUID] = session.info.setdefault("held_previews", set())
+    locks = for_update and version_id not in held
+    preview = await session.get(Preview, version_id, with_for_update=locks, populate_existing=locks)
     if preview is None:
         raise PreviewNotFoundError(version_id)
+    if for_update:
+        held.add(version_id)
     return preview
 
 
@@ -204,7 +208,8 @@ async def move_on(session: AsyncSession, preview: Preview, status: PreviewStatus
     preview.status = status
     preview.revision += 1
     preview.updated_at = moment
-    await _show(session, preview)
+    with session.no_autoflush:  # what the caller changes of it, too, is one statement
+        await _show(session, preview)
 
 
 async def _show(session: AsyncSession, preview: Preview) -> None:
@@ -222,9 +227,12 @@ async def _show(session: AsyncSession, preview: Preview) -> None:
 
 
 async def tell_progress(session: AsyncSession, preview: Preview) -> None:
-    """Tell how far a preview is, once a second at most: more often nobody looks."""
-    if preview.told_at is None or preview.updated_at - preview.told_at >= _TELL_EVERY:
+    """Write how far a preview is, and tell it once a second at most: more often nobody looks."""
+    tells = preview.told_at is None or preview.updated_at - preview.told_at >= _TELL_EVERY
+    if tells:
         preview.told_at = preview.updated_at
+    await session.flush()
+    if tells:
         await tell_of(session, PROGRESS, preview)
 
 

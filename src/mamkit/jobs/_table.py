@@ -42,12 +42,12 @@ __all__ = [
     "ACTIVE",
     "DELAYED",
     "FINISHED",
+    "LEASED",
+    "READY",
     "RUNNING",
-    "WAITING",
     "held",
     "jobs",
     "make_table",
-    "overdue",
     "runnable",
     "to_event",
     "to_job",
@@ -59,11 +59,15 @@ MAX_FENCE = 2**63 - 1  # a 64-bit column; what a stranger shows may be larger
 
 # Literal text and no bound values: a database uses a partial index only where it can prove its condition. No index
 # holds both active and finished jobs, so that the work of a claim does not depend on how many were ever done.
-WAITING = text("state = 'waiting'")
 RUNNING = text("state = 'running'")
 ACTIVE = text("state IN ('waiting', 'running')")
 FINISHED = text("finished_at IS NOT NULL")
-DELAYED = text("state = 'waiting' AND run_at > dated_at")
+# An active job waits for a moment (`run_at`, or the end of its lease) until a claim dates it later than that, which is
+# to let it in: what is not ready stands in no claim's way, however much of it there is. One that says no date is of an
+# older mamkit, and is let in when its time has come.
+DELAYED = text("state = 'waiting' AND run_at > coalesce(dated_at, 0)")
+LEASED = text("state = 'running' AND lease_until > coalesce(dated_at, 0)")
+READY = text("(state = 'waiting' AND run_at <= dated_at OR state = 'running' AND lease_until <= dated_at)")
 
 jobs = Table(
     "jobs",
@@ -87,17 +91,19 @@ jobs = Table(
     Column("progress", Float),
     Column("told_at", BigInteger),
     Column("traceparent", Text),
-    Column("dated_at", BigInteger),  # when `run_at` or `lease_until` was set last; none in rows of an older mamkit
+    Column("dated_at", BigInteger),  # when `run_at` or `lease_until` was set, or found to be over
     # By kind first: what other workers are to do is not walked over, however much of it waits.
-    Index("jobs_by_kind", "kind", "priority", "run_at", "sequence", sqlite_where=ACTIVE, postgresql_where=ACTIVE),
+    Index("jobs_ready", "kind", "priority", "run_at", "sequence", sqlite_where=READY, postgresql_where=READY),
     Index("jobs_by_lease", "lease_until", sqlite_where=RUNNING, postgresql_where=RUNNING),
-    Index("jobs_delayed", "dated_at", sqlite_where=DELAYED, postgresql_where=DELAYED),
+    Index("jobs_by_delay", "run_at", sqlite_where=DELAYED, postgresql_where=DELAYED),
+    Index("jobs_by_date", "dated_at", sqlite_where=DELAYED, postgresql_where=DELAYED),
     Index("jobs_by_dedupe_key", "dedupe_key", unique=True, sqlite_where=ACTIVE, postgresql_where=ACTIVE),
     Index("jobs_by_end", "finished_at", sqlite_where=FINISHED, postgresql_where=FINISHED),
     Index("jobs_finished", "state", "sequence", sqlite_where=FINISHED, postgresql_where=FINISHED),
 )
 
-REPLACED = {"jobs_by_urgency"}  # indexes of an older mamkit, by which a database might still choose to go
+# Indexes of an older mamkit, by which a database might still choose to go.
+REPLACED = {"jobs_by_urgency", "jobs_by_kind", "jobs_delayed"}
 
 
 def make_table(connection: Connection) -> None:
@@ -130,14 +136,10 @@ def held(job_id: UUID, fence: int, worker: str | None = None) -> ColumnElement[b
     return and_(jobs.c.id == job_id, jobs.c.fence == fence, RUNNING, mine)
 
 
-def overdue(now: ColumnElement[int]) -> ColumnElement[bool]:
-    """Return the condition that a job's lease has run out."""
-    return and_(RUNNING, jobs.c.lease_until <= now)
-
-
 def runnable(now: ColumnElement[int]) -> ColumnElement[bool]:
     """Return the condition that a job can be claimed, or buried because it was claimed too often."""
-    return and_(ACTIVE, or_(and_(WAITING, or_(jobs.c.run_at <= now, jobs.c.run_at <= jobs.c.dated_at)), overdue(now)))
+    is_over = or_(READY, and_(DELAYED, jobs.c.run_at <= now), and_(LEASED, jobs.c.lease_until <= now))
+    return and_(ACTIVE, is_over)
 
 
 def to_job(row: Row[Any]) -> Job:

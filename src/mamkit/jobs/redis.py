@@ -62,6 +62,8 @@ T = TypeVar("T")
 SCRIPT = files("mamkit.jobs").joinpath("redis.lua").read_text("utf-8")
 STATES: tuple[JobState, ...] = ("waiting", "running", *get_args(FinishedState))
 OLDEST = (6, 2)  # version of Redis; CI runs no older one
+# What a server with little memory may be told to do: nothing, or to forget what expires, as no key of a queue does.
+KEEPING = ("noeviction", "volatile-")
 MAX_BATCH = 100_000  # jobs of one call: Redis takes 2**20 arguments, eight of them a job
 COMPLETED_AT_ONCE = 1000  # leases: Lua unpacks a few thousand values at most, three of them a lease
 REPLICATED = {"enqueue", "claim"}  # what must not be forgotten: a job that was taken, the fence of a lease
@@ -135,14 +137,15 @@ class RedisQueue:
 
         Raises:
             QueueUnavailableError: It does not answer.
-            UnsupportedServerError: It is older than 6.2, or throws keys away when its memory is full.
+            UnsupportedServerError: It is older than 6.2, or throws keys away when its memory is full. That it may throw
+                away keys that expire (`volatile-…`, as some hosts set it) takes nothing from a queue.
         """
         facts: Mapping[str, Any] = self._ask(self._client.info)
         version = str(facts["redis_version"])
         if tuple(int(number) for number in version.split(".")[:2]) < OLDEST:
             raise UnsupportedServerError(version, "it must be 6.2 or later")
         policy = str(facts.get("maxmemory_policy", "noeviction"))
-        if facts.get("maxmemory") and policy != "noeviction":
+        if facts.get("maxmemory") and not policy.startswith(KEEPING):
             raise UnsupportedServerError(version, f"set maxmemory-policy to noeviction; with {policy} it loses jobs")
 
     def wait(self, timeout: timedelta, *, kinds: Sequence[str] | None = None) -> bool:

@@ -74,7 +74,7 @@ PURGE_BATCH = 1000  # rows deleted in one transaction, so that a purge never hol
 class SqlQueue:
     """A `Queue` in the table `jobs` of a database that other programs and threads may use at the same time.
 
-    The cost of a claim depends on the jobs that wait or run, and not on those that are finished.
+    A claim costs the same however many jobs are finished, run, are delayed, or are of kinds that it does not ask for.
 
     Args:
         engine: A synchronous engine for PostgreSQL, or for SQLite 3.35 or later in a file. Whoever made it may have set

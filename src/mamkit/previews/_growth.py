@@ -13,7 +13,8 @@ from uuid import UUID
 
 from mamkit.catalog import Preview, PreviewPart
 from mamkit.previews.errors import PartsDisagreeError
-from mamkit.transcode import Init, PartResult, Plan
+from mamkit.previews.messages import parse_plan, parse_result
+from mamkit.transcode import Init, PartResult
 
 __all__ = ["Growth", "Nursery"]
 
@@ -30,6 +31,9 @@ class Growth:
         stored: The plan, as the catalog has it.
         generation: Of the preview.
         prefix: Where this generation is made; None for the first.
+
+    Raises:
+        InvalidMessageError: The plan is of a later version of mamkit.
     """
 
     def __init__(self, stored: Mapping[str, Any], generation: int, prefix: str | None) -> None:
@@ -40,7 +44,7 @@ class Growth:
         """Whether nothing more is to be made of it."""
         self._told: dict[int, float] = {}  # how far parts are, by their index; not recorded yet
         self._tell_next = 0.0  # when to record that again, on the monotonic clock
-        self.plan = Plan.model_validate(stored)
+        self.plan = parse_plan(stored)
         self.behind = False
         """Whether there is more to play than the published playlists say."""
         self._results: dict[UUID, PartResult] = {}  # by the row of the part: parts made anew have other rows
@@ -76,7 +80,7 @@ class Growth:
             PartsDisagreeError: Two parts made different initialisation segments of one rendition.
         """
         for part in parts:
-            self.learn(part.id, PartResult.model_validate(part.result))
+            self.learn(part.id, parse_result(part.result or {}))
 
     def learn(self, part_id: UUID, result: PartResult) -> None:
         """Learn of one part that is done.

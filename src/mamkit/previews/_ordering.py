@@ -1,6 +1,7 @@
 """In which order the jobs of previews are done, and how they stand in the queue."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from mamkit.jobs import NewJob
 from mamkit.previews._stills import is_of_still
@@ -55,9 +56,15 @@ def priority_of(part: Part, place: int, films: int) -> int:
     return min(LATER + place * max(films, 1), LAST)
 
 
-def work_of(part: Part) -> float:
-    """Return what encoding a part takes, in segments of video."""
-    return max(1, part.stop - part.start) * WEIGHTS[part.kind]
+def work_of(plan: Mapping[str, Any]) -> dict[int, float]:
+    """Return what encoding each part of a plan takes, in segments of video, by its index.
+
+    Args:
+        plan: As the catalog has it, perhaps by a later version: how far a film is, is for whoever asks for it.
+    """
+    return {
+        part["index"]: max(1, part["stop"] - part["start"]) * WEIGHTS.get(part["kind"], 1.0) for part in plan["parts"]
+    }
 
 
 def new_job(kind: str, payload: PlanJob | PartJob, dedupe_key: str, priority: int) -> NewJob:

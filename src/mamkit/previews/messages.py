@@ -6,7 +6,7 @@ and waits for somebody who understands it.
 
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from mamkit.errors import MissingExtraError
@@ -37,8 +37,11 @@ __all__ = [
     "parse_job",
     "parse_plan",
     "parse_report",
+    "parse_result",
     "part_kind",
 ]
+
+Stored = TypeVar("Stored", Plan, PartResult)
 
 PLAN_JOB = "preview.plan"
 """Kind of the job that probes a master and plans its preview."""
@@ -170,16 +173,29 @@ def parse_job(kind: str, payload: Mapping[str, Any]) -> PlanJob | PartJob:
         raise InvalidMessageError(kind, error.error_count()) from error
 
 
-def parse_plan(body: bytes) -> Plan:
-    """Return the plan that lies beside a preview, as JSON.
+def parse_plan(stored: bytes | Mapping[str, Any]) -> Plan:
+    """Return the plan that lies beside a preview, as JSON, or in the catalog.
 
     Raises:
         InvalidMessageError: It is of another version of mamkit.
     """
+    return _stored("plan", Plan, stored)
+
+
+def parse_result(stored: Mapping[str, Any]) -> PartResult:
+    """Return what encoding a part has made, as the catalog has it.
+
+    Raises:
+        InvalidMessageError: It is of another version of mamkit.
+    """
+    return _stored("result", PartResult, stored)
+
+
+def _stored(kind: str, model: type[Stored], stored: bytes | Mapping[str, Any]) -> Stored:
     try:
-        return Plan.model_validate_json(body)
+        return model.model_validate_json(stored) if isinstance(stored, bytes) else model.model_validate(stored)
     except ValidationError as error:
-        raise InvalidMessageError("plan", error.error_count()) from error
+        raise InvalidMessageError(kind, error.error_count()) from error
 
 
 def parse_report(body: bytes) -> Planned | Progress | Finished | Failed:

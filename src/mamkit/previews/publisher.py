@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import lru_cache
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,7 +27,7 @@ from mamkit.previews._orders import Orders
 from mamkit.previews._press import Press
 from mamkit.previews._unfinished import end_of, is_lacking, jobs_of, unfinished
 from mamkit.previews._without_card import begin_without_card, is_bound, waits_in_vain
-from mamkit.previews.errors import PartsDisagreeError, StaleReportError
+from mamkit.previews.errors import InvalidMessageError, PartsDisagreeError, StaleReportError
 from mamkit.previews.layout import JSON_TYPE, plan_key
 from mamkit.previews.messages import (
     Ack,
@@ -48,6 +49,8 @@ __all__ = ["CARD_WAIT", "KEEP", "Publisher"]
 log = logging.getLogger(__name__)
 
 KEEP = timedelta(hours=25)  # a day for a film that somebody paused, and an hour for clocks that differ
+LEFT = "preview %s cannot be looked after by this version, and is left to a later one: %s"
+MOST_JOBS = 1000  # that run, which are remembered; one takes about a kilobyte
 CARD_WAIT = timedelta(minutes=5)  # as long as a worker may be away that is brought to a new version
 
 
@@ -72,6 +75,8 @@ class Publisher:
         self._nursery = Nursery()
         self._orders = Orders(catalog, queue, self._nursery)
         self._cards = CardWatch(queue, card_wait)
+        # What a job is about never changes, and a worker tells of one twice a second.
+        self._about = lru_cache(MOST_JOBS)(self._read_job)
 
     async def start(self, version_id: UUID) -> None:
         """Put the first job of a preview into the queue; its row must be in the catalog. Safe to repeat.
@@ -134,10 +139,10 @@ class Publisher:
         """
         async with self._catalog.read() as session:
             preview = await db.preview_of(session, version_id)
+            if preview.plan is None or preview.status == "ready":
+                return PreviewState(preview=preview, progress=float(preview.status == "ready"))
             progress = await db.progress_of(session, version_id)
-        if preview.plan is None:
-            return PreviewState(preview=preview, progress=0.0)
-        work = {part.index: work_of(part) for part in self._nursery.of(preview).plan.parts}
+        work = work_of(preview.plan)
         done = sum(work.get(index, 0) * share for index, share in progress.items())  # it may have a new plan by now
         return PreviewState(preview=preview, progress=min(1.0, done / sum(work.values())))
 
@@ -157,6 +162,7 @@ class Publisher:
 
         Raises:
             StaleReportError: The report's lease is not the newest of its job, or the job is about something else.
+            InvalidMessageError: The job, or the plan of its preview, is of a later version.
         """
         job = await asyncio.to_thread(self._job_of, report)
         try:
@@ -180,11 +186,14 @@ class Publisher:
             StaleReportError: The report is not of the job's newest holder, or about another preview.
         """
         if self._queue.holds(report.job_id, report.fence):
-            found = self._queue.get(report.job_id)
-            job = parse_job(found.kind, found.payload)
+            job = self._about(report.job_id)
             if job.version_id == report.version_id:
                 return job
         raise StaleReportError(report.job_id, report.fence)
+
+    def _read_job(self, job_id: UUID) -> PlanJob | PartJob:
+        found = self._queue.get(job_id)
+        return parse_job(found.kind, found.payload)
 
     async def _planned(self, report: Planned) -> Ack:
         plan = report.plan
@@ -302,6 +311,8 @@ class Publisher:
                 raise
             except PreviewNotFoundError:  # its asset was removed for good meanwhile
                 continue
+            except InvalidMessageError as error:
+                log.warning(LEFT, preview.version_id, error)
             except Exception:
                 log.exception("preview %s cannot be looked after", preview.version_id)
         return count
@@ -323,6 +334,8 @@ class Publisher:
             if job.state in {"dead", "cancelled"}:
                 await self._failed(version_id, *end_of(job), generation=generation)
                 return
+        if lost := sum(job_id is not None and job is None for job_id, job in zip(waited_for, jobs, strict=True)):
+            log.warning("preview %s: the queue has lost %d of its jobs, which are put in again", version_id, lost)
         if is_lacking(jobs):  # else it costs no more than the look: thousands may wait
             await (self.start(version_id) if preview.plan is None else self._orders.parts(version_id))
 

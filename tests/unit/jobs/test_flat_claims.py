@@ -1,28 +1,50 @@
-"""A claim costs a database the same however many jobs it does not want wait in front, counted in its own work."""
+"""A claim costs a server the same however many jobs stand before it that it cannot have, counted in its own work."""
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from sqlalchemy import Engine, create_engine, event
 
+from mamkit.ids import uuid7
+from mamkit.jobs.redis import RedisQueue
 from mamkit.jobs.sql import SqlQueue
 from mamkit.testing.jobs import LEASE, new_job
+from tests.redis_server import RedisServer
 from tests.servers.postgres import Postgres
 
 CROWD = 1500
 CARD = [new_job(kind="card", priority=-1)] * CROWD  # more urgent than what is claimed
-DELAYED = [new_job(kind="test", priority=1, delay=LEASE)] * CROWD
+# As are those that have failed, all at once.
+DELAYED = [new_job(kind=kind, priority=-1, delay=LEASE) for kind in ("test", "later")] * (CROWD // 2)
+RUNNING = [new_job(kind="test", priority=-2)] * CROWD
 
 
-def claim(queue: SqlQueue, kinds: list[str] | None = None) -> None:
-    lease = queue.claim("worker", kinds=kinds or ["test", "other"], lease=LEASE)
-    assert lease is not None
-    queue.release(lease, delay=timedelta(days=1))
+def crowd(queue: SqlQueue | RedisQueue) -> None:
+    """Let there be many in front of what is claimed."""
+    queue.enqueue(*RUNNING)
+    leased = [queue.claim_many("other", limit, kinds=["test"], lease=LEASE) for limit in (1000, CROWD - 1000)]
+    assert sum(map(len, leased)) == CROWD
+    queue.enqueue(*CARD)
+    queue.enqueue(*DELAYED)
+
+
+def costs(queue: SqlQueue | RedisQueue, work: Callable[[], int]) -> list[int]:
+    """Return by how much a counter grows with a claim of one kind, of two, and of a kind of which nothing is ready."""
+    found = []
+    for kinds in (["test"], ["test", "other"]):
+        queue.claim("worker", kinds=kinds, lease=LEASE)  # the first in a while may learn the script, or the table
+        before = work()
+        assert queue.claim("worker", kinds=kinds, lease=LEASE) is not None
+        found.append(work() - before)
+    queue.enqueue(new_job(kind="later", delay=LEASE))
+    before = work()
+    assert queue.claim("worker", kinds=["later"], lease=LEASE) is None
+    return [*found, work() - before]
 
 
 @pytest.fixture
@@ -45,21 +67,30 @@ def test_sqlite_takes_the_same_steps_while_few_and_while_many_wait(sqlite: Engin
 
         connection.set_progress_handler(step, 1)
 
-    def cost(queue: SqlQueue, kinds: list[str] | None = None) -> int:
-        nonlocal steps
-        steps = 0
-        claim(queue, kinds)
-        return steps
-
     queue = SqlQueue(sqlite)
     queue.create_schema()
-    queue.enqueue(*[new_job(kind="test")] * 10, CARD[0], DELAYED[0])
-    claim(queue)
-    few = cost(queue)
-    queue.enqueue(*CARD)
-    queue.enqueue(*DELAYED)
-    assert cost(queue) < 1.2 * few
-    assert cost(queue, ["test"]) < few
+    queue.enqueue(*[new_job(kind="test")] * 4)
+    few = costs(queue, lambda: steps)
+    crowd(queue)
+    queue.enqueue(*[new_job(kind="test")] * 4)
+    many = costs(queue, lambda: steps)
+    assert all(after < 1.2 * before for after, before in zip(many, few, strict=True)), (few, many)
+
+
+def test_redis_runs_the_same_commands_while_few_and_while_many_wait(redis_server: RedisServer) -> None:
+    """Those of its scripts; none of them answers with more than is handed out."""
+    with redis.Redis.from_url(redis_server.url) as client:
+
+        def commands() -> int:
+            stats: Any = client.info("commandstats")
+            return sum(each["calls"] for each in stats.values())
+
+        queue = RedisQueue(client, name=str(uuid7()))
+        queue.enqueue(*[new_job(kind="test")] * 4)
+        few = costs(queue, commands)
+        crowd(queue)
+        queue.enqueue(*[new_job(kind="test")] * 4)
+        assert costs(queue, commands) == few
 
 
 def test_postgresql_reads_the_same_rows_while_few_and_while_many_wait(postgres: Postgres) -> None:
@@ -67,8 +98,7 @@ def test_postgresql_reads_the_same_rows_while_few_and_while_many_wait(postgres: 
     engine = create_engine(postgres.new_database())
     queue = SqlQueue(engine)
     queue.create_schema()
-    queue.enqueue(*CARD)
-    queue.enqueue(*DELAYED)
+    crowd(queue)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE jobs")
     queue.enqueue(*[new_job(kind="test")] * 5)
@@ -78,9 +108,10 @@ def test_postgresql_reads_the_same_rows_while_few_and_while_many_wait(postgres: 
     def note(_conn: object, _cursor: object, statement: str, parameters: Any, _context: object, _many: object) -> None:
         statements.append((statement, parameters))
 
-    claim(queue)
+    assert queue.claim("worker", kinds=["test", "other"], lease=LEASE) is not None
+    assert queue.claim("worker", kinds=["later"], lease=LEASE) is None
     claiming = [(statement, parameters) for statement, parameters in statements if "kind0" in parameters]
-    assert len(claiming) == 2, "look, take"
+    assert len(claiming) == 3, "look, take; look"
     with engine.begin() as connection:
         for statement, parameters in claiming:
             plan: Any = connection.exec_driver_sql(

@@ -281,9 +281,10 @@ def test_a_server_that_may_forget_jobs_is_refused(own_redis: RedisServer) -> Non
     queue.close()
 
 
-def test_a_server_without_memory_takes_no_job_and_finishes_those_it_has(own_redis: RedisServer) -> None:
+@pytest.mark.parametrize("policy", ["noeviction", "volatile-lru"])
+def test_a_server_without_memory_takes_no_job_and_finishes_those_it_has(own_redis: RedisServer, policy: str) -> None:
     """A batch is refused whole, and what is in hand can still be brought to its end."""
-    own_redis.options = ("--maxmemory", "6mb")
+    own_redis.options = ("--maxmemory", "6mb", "--maxmemory-policy", policy)
     queue = RedisQueue.from_url(own_redis.start().url)
     queue.check()
     batch = [new_job(payload={"text": "x" * 100_000})] * 10

@@ -20,7 +20,7 @@ from mamkit.testing.jobs import new_job
 from tests.servers.postgres import Postgres
 
 LEASE = timedelta(seconds=30)
-INDEXES = ("jobs_by_kind", "jobs_by_lease", "jobs_delayed")  # none of them holds a finished job
+INDEXES = ("jobs_ready", "jobs_by_lease", "jobs_by_delay", "jobs_by_date")  # none of them holds a finished job
 
 
 def begin_with(statement: str) -> Callable[[str], Engine]:
@@ -323,8 +323,8 @@ def test_an_index_of_an_older_mamkit_is_replaced(queue: SqlQueue, engine: Engine
         connection.exec_driver_sql(
             "CREATE INDEX jobs_by_urgency ON jobs (priority) WHERE state IN ('waiting', 'running')"
         )
-        connection.exec_driver_sql("DROP INDEX jobs_by_kind")
-        connection.exec_driver_sql("DROP INDEX jobs_delayed")
+        for name in ("jobs_ready", "jobs_by_delay", "jobs_by_date"):
+            connection.exec_driver_sql(f"DROP INDEX {name}")
         connection.exec_driver_sql("ALTER TABLE jobs DROP COLUMN dated_at")
     queue.create_schema()
     with engine.begin() as connection:

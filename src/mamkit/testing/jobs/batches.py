@@ -59,6 +59,14 @@ class BatchContract(QueueFixtures):
         for lease in old:
             refuses(queue, lease)
 
+    def test_more_jobs_than_one_claim_lets_in_may_become_due_at_once(
+        self, queue: BatchingQueue, clock: ManualClock
+    ) -> None:
+        ids = queue.enqueue(*[new_job(delay=LEASE)] * 1100)
+        clock.advance(LEASE + SECOND)
+        found = [lease.job.id for _ in range(2) for lease in queue.claim_many("worker", 1000, lease=LEASE)]
+        assert sorted(found) == sorted(ids)
+
     def test_all_are_done_but_those_that_were_lost(self, queue: BatchingQueue) -> None:
         queue.enqueue(*(new_job() for _ in range(5)))
         leases = queue.claim_many("me", 5, lease=LEASE)

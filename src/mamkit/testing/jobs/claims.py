@@ -68,6 +68,25 @@ class ClaimContract(QueueFixtures):
         clock.advance(SECOND)
         claimed(queue)
 
+    def test_what_has_become_due_comes_in_its_place(self, queue: Queue, clock: ManualClock) -> None:
+        """Whether it was delayed, failed, or is left by a worker that died; what was cancelled meanwhile does not."""
+        overdue, failed, stopped = queue.enqueue(
+            new_job(priority=-3), new_job(priority=-2, kind="second"), new_job(priority=-1)
+        )
+        claimed(queue, "dead")
+        queue.retry(claimed(queue), reason="again", delay=LEASE)
+        held = claimed(queue)
+        delayed, cancelled, last = queue.enqueue(
+            new_job(priority=-2, delay=LEASE), new_job(priority=-4, delay=LEASE), new_job()
+        )
+        clock.advance(LEASE / 2)
+        queue.renew(held, by=LEASE)
+        queue.cancel(cancelled)
+        clock.advance(LEASE / 2 + 2 * SECOND)
+        assert [claimed(queue).job.id for _ in range(4)] == [overdue, failed, delayed, last]
+        assert queue.claim("worker", lease=LEASE) is None
+        assert queue.holds(stopped, held.fence)
+
     @pytest.mark.parametrize("lease", [timedelta(0), -SECOND, timedelta.max, 30])
     def test_an_impossible_lease_is_refused(self, queue: Queue, lease: Any) -> None:
         queue.enqueue(new_job())
