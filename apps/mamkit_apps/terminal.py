@@ -1,15 +1,32 @@
-"""What the commands show: a progress bar on standard error, tables on standard output."""
+"""What the commands show: progress bars on standard error, tables on standard output."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from fractions import Fraction
+from typing import TYPE_CHECKING
 
-__all__ = ["bytes_text", "progress_bar"]
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from rich.console import Console
+
+__all__ = ["bytes_text", "one_line", "progress_bar", "transfer_bar"]
+
+_JOINERS = "\u200c\u200d"  # which Persian, Hindi and families of emoji are written with; they move no cursor
+
+
+def one_line(text: str) -> str:
+    """Return what somebody wrote as one line that only shows: no line of their own, no command to the terminal.
+
+    A terminal takes control characters as commands (ECMA-48, section 5), such as to write over what stands above or to
+    type into the shell, and marks of direction turn `gpj.exe` around (Unicode Standard Annex 9, section 2). A space
+    stands for each of them.
+    """
+    return "".join(character if character.isprintable() or character in _JOINERS else " " for character in text)
 
 
 @contextmanager
-def progress_bar(title: str, *, hidden: bool = False) -> Iterator[Callable[[float | Fraction], None]]:
+def progress_bar(title: str, *, hidden: bool = False) -> "Iterator[Callable[[float | Fraction], None]]":
     """Show a bar with percentage and time left while the block runs, if standard error is a terminal.
 
     Args:
@@ -30,6 +47,26 @@ def progress_bar(title: str, *, hidden: bool = False) -> Iterator[Callable[[floa
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(title, total=1.0)
         yield lambda done: progress.update(task, completed=float(done))
+
+
+@contextmanager
+def transfer_bar(title: str, *, console: "Console | None" = None) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar with bytes and speed while the block runs, if it is shown to a terminal.
+
+    Args:
+        title: Stands before the bar, as it is written, such as the name of a file.
+        console: Where it is shown; standard error if not given.
+
+    Yields:
+        A function that takes how many bytes are done, and of how many.
+    """
+    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console or Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(one_line(title), total=None)
+        yield lambda done, size: progress.update(task, completed=done, total=size)
 
 
 def bytes_text(count: int | None) -> str:

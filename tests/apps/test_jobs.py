@@ -47,12 +47,12 @@ def state(queue: Queue, job: Job) -> str:
 def test_a_dead_job_is_found_read_and_tried_again(run: Run, queue: Queue) -> None:
     queue.enqueue(new_job(payload={"text": "ü"}))
     lease = claimed(queue)
-    queue.bury(lease, reason="no such\ncodec " + "x" * 200)
+    queue.bury(lease, reason="no such\ncodec \x1b[2J" + "x" * 200)
     queue.enqueue(new_job())
     head, line = run("list", "--state", "dead").splitlines()
     assert head == "1 waiting  0 running  0 done  1 dead  0 cancelled"
     assert line.startswith(f"{lease.job.id}  dead       test  ")
-    assert "  1/5  no such codec xxx" in line
+    assert "  1/5  no such codec [2Jxxx" in line
     assert line.endswith("…")
     shown = json.loads(run("show", lease.job.id))
     assert (shown["payload"], shown["reason"][:13]) == ({"text": "ü"}, "no such\ncodec")

@@ -10,6 +10,7 @@ from uuid import UUID
 import click
 
 from mamkit_apps.cli._installation import DATA_DIR, installed, load_settings
+from mamkit_apps.terminal import one_line
 
 if TYPE_CHECKING:
     from mamkit.jobs import Job, JobState, Queue
@@ -67,7 +68,7 @@ def list_jobs(
         return
     click.echo("  ".join(f"{count} {name}" for name, count in counts.items()))
     for job in found:
-        reason = " ".join((job.reason or "").split())
+        reason = " ".join(one_line(job.reason or "").split())
         reason = reason if len(reason) <= NARROW else f"{reason[: NARROW - 1]}…"
         created = f"{job.created_at:%Y-%m-%d %H:%M:%S}"
         click.echo(f"{job.id}  {job.state:<9}  {job.kind:<14}  {created}  {job.attempts}/{job.max_attempts}  {reason}")

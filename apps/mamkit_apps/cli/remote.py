@@ -11,6 +11,8 @@ from uuid import UUID
 
 import click
 
+from mamkit_apps.terminal import one_line, transfer_bar
+
 if TYPE_CHECKING:
     from mamkit.client import Client, Import, Version
 
@@ -78,18 +80,10 @@ def _known(client: "Client", path: Path) -> "Version | None":
 
 
 def _upload(client: "Client", path: Path, *, title: str, asset: UUID | None) -> "Version":
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
-
     name = hashlib.sha256(f"{client!r}\0{path.resolve()}\0{asset}".encode()).hexdigest()[:32]
     state = Path.home() / STATES / f"{name}.json"
-    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(path.name, total=path.stat().st_size)
-        return client.upload(
-            path, title=title, asset_id=asset, state=state,
-            progress=lambda sent, size: bar.update(task, completed=sent, total=size),
-        )  # fmt: skip
+    with transfer_bar(path.name) as progress:
+        return client.upload(path, title=title, asset_id=asset, state=state, progress=progress)
 
 
 @click.command("import")
@@ -134,21 +128,14 @@ def import_urls(
                 click.echo(f"{found.asset_id} {found.version_id}")
             else:
                 failures += 1
-                click.echo(f"mamkit: URL {number}: {found.failure or 'it was cancelled'}", err=True)
+                click.echo(f"mamkit: URL {number}: {one_line(found.failure or 'it was cancelled')}", err=True)
     if failures:
         raise click.ClickException(f"{failures} of {len(urls)} were not imported")
 
 
 def _wait_for_import(client: "Client", import_id: UUID) -> "Import":
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
-
-    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("import", total=None)
-        return client.wait_for_import(
-            import_id, progress=lambda received, size: bar.update(task, completed=received, total=size)
-        )
+    with transfer_bar("import") as progress:
+        return client.wait_for_import(import_id, progress=progress)
 
 
 @click.command("ls")
@@ -160,7 +147,7 @@ def list_assets(*, asset: UUID | None, mine: bool, api_url: str, token_file: Pat
     with _connected(api_url, token_file) as client:
         if asset is None:
             for each in client.assets(mine=mine):
-                click.echo(f"{each.id} {each.created_at:%Y-%m-%d %H:%M} {each.title}")
+                click.echo(f"{each.id} {each.created_at:%Y-%m-%d %H:%M} {one_line(each.title)}")
             return
         for version in client.versions(asset):
             click.echo(f"{version.id} v{version.number} {version.size} {version.sha256}")
