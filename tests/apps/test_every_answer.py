@@ -91,6 +91,39 @@ class TestHeaders:
         assert answer.status_code == 413
 
 
+MARKUP = """"><script>alert(1)</script><img src=x onerror='alert(1)'>"""
+
+
+def test_attack_markup_in_every_field_is_shown_as_a_page_by_no_answer(site: Site) -> None:
+    """What people write is data: no browser that comes upon it by itself takes it for a page."""
+    eve = site.person()
+    given = {"filename": f"{MARKUP[:40]}.mp4", "size": 5}
+    asset = eve.call("POST", "/api/presign", given).json()["asset_id"]
+    place = f"/api/assets/{asset}"
+    for method, path, body in (
+        ("POST", "/api/assets", {"asset_id": asset, "filename": given["filename"], "title": MARKUP}),
+        ("POST", f"{place}/comments", {"content": MARKUP, "start_seconds": 1}),
+        ("POST", "/api/collections", {"name": MARKUP}),
+        ("POST", "/api/workspaces", {"name": MARKUP}),
+        ("POST", "/auth/api-keys", {"name": MARKUP, "scopes": ["asset.read"]}),
+    ):
+        assert eve.call(method, path, body).status_code in {200, 201}, path
+    words = {"description": MARKUP, "fields": {"by": MARKUP}, "tags": [MARKUP]}
+    bearer = {"authorization": f"Bearer {eve.access}", "if-match": get(eve, place).headers["etag"]}
+    assert site.client.patch(place, json=words, headers=bearer).status_code == 200
+    exports = [f"{place}/comments/export?format={name}" for name in ("csv", "edl", "fcpxml", "premiere")]
+    pages = ["/api/assets", place, f"{place}/comments", "/api/collections", "/api/workspaces", "/auth/api-keys"]
+    refused = [f"/api/assets?q={MARKUP}&after={MARKUP}", f"/api/{MARKUP}", f"/api/assets?sort={MARKUP}"]
+    for path in pages + exports + refused:
+        answer = get(eve, path)
+        data = answer.headers["content-type"].partition(";")[0] in {"application/json", "application/problem+json"}
+        assert data or answer.headers["content-disposition"].startswith("attachment;"), path
+        assert answer.headers["x-content-type-options"] == "nosniff", path
+        assert "default-src 'none'" in answer.headers["content-security-policy"], path
+        assert path in refused or "alert(1)" in answer.text, "the attack is in the answer"
+        assert "html" not in answer.headers["content-type"]
+
+
 class TestTags:
     def test_what_has_not_changed_is_not_sent_again(self, ada: Person) -> None:
         first = get(ada, "/auth/me")
