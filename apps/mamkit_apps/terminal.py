@@ -51,15 +51,18 @@ def progress_bar(title: str, *, hidden: bool = False) -> "Iterator[Callable[[flo
 
 @contextmanager
 def transfer_bar(title: str, *, console: "Console | None" = None) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar with bytes and speed while the block runs, if it is shown to a terminal.
+    """Show a bar with bytes and speed while the block runs, if standard error is a terminal.
 
     Args:
         title: Stands before the bar, as it is written, such as the name of a file.
-        console: Where it is shown; standard error if not given.
+        console: Where it is shown instead, a terminal or not.
 
     Yields:
         A function that takes how many bytes are done, and of how many.
     """
+    if console is None and not sys.stderr.isatty():
+        yield lambda _, __: None
+        return
     from rich.console import Console  # noqa: PLC0415 - as above
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn  # noqa: PLC0415
 

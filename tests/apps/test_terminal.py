@@ -33,3 +33,9 @@ def test_attack_the_name_of_a_file_is_shown_as_it_is_written() -> None:
     ) as bar:
         bar(1, 2)
     assert "[red]a [x265] [/i] .mp4" in screen.getvalue()
+
+
+def test_a_script_reads_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with transfer_bar("film.mp4") as bar:
+        bar(1, 2)
+    assert capsys.readouterr() == ("", "")
