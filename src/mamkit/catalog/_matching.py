@@ -30,7 +30,7 @@ from mamkit.catalog.models import Asset
 from mamkit.catalog.search_models import AssetText
 from mamkit.catalog.words import workspace_word
 
-__all__ = ["first_matches", "holds_words"]
+__all__ = ["first_matches", "holds_words", "one_holds_words"]
 
 FIRST_WINDOW = 500
 """Assets looked at before the index is asked for all: their words are read in some 3 ms."""
@@ -53,6 +53,12 @@ def holds_words(dialect: str, workspace_id: UUID, words: list[str]) -> ColumnEle
     if dialect == "postgresql":
         return Asset.id.in_(found.where(_matches("asset_texts", sought)))
     return Asset.id.in_(found.where(AssetText.id.in_(_rows(sought))))
+
+
+def one_holds_words(dialect: str, asset_id: UUID, words: list[str]) -> ColumnElement[bool]:
+    """Return the condition that a certain asset has words that begin so, read from its text alone."""
+    found = select(AssetText.asset_id).where(AssetText.asset_id == asset_id, *_begun(dialect, AssetText.words, words))
+    return Asset.id.in_(found)
 
 
 async def first_matches(
