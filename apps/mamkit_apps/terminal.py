@@ -1,15 +1,30 @@
-"""What the commands show: a progress bar on standard error, tables on standard output."""
+"""What the commands show: progress bars on standard error, tables on standard output."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from fractions import Fraction
+from typing import TYPE_CHECKING
 
-__all__ = ["bytes_text", "duration_text", "progress_bar"]
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+__all__ = ["bytes_text", "duration_text", "one_line", "progress_bar"]
+
+_JOINERS = "\u200c\u200d"  # which Persian, Hindi and families of emoji are written with; they move no cursor
+
+
+def one_line(text: str) -> str:
+    """Return what somebody wrote as one line that only shows: no line of their own, no command to the terminal.
+
+    A terminal takes control characters as commands (ECMA-48, section 5), such as to write over what stands above or to
+    type into the shell, and marks of direction turn `gpj.exe` around (Unicode Standard Annex 9, section 2). A space
+    stands for each of them.
+    """
+    return "".join(character if character.isprintable() or character in _JOINERS else " " for character in text)
 
 
 @contextmanager
-def progress_bar(title: str, *, hidden: bool = False) -> Iterator[Callable[[float | Fraction], None]]:
+def progress_bar(title: str, *, hidden: bool = False) -> "Iterator[Callable[[float | Fraction], None]]":
     """Show a bar with percentage and time left while the block runs, if standard error is a terminal.
 
     Args:

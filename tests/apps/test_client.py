@@ -172,6 +172,12 @@ def test_the_commands_upload_list_and_sign(client: Client, api_url: str, tmp_pat
     assert run("ls", asset, cwd=tmp_path, **more).stdout.startswith(f"{version} v1 ")
     assert run("ls", asset, cwd=tmp_path, **more).stdout.endswith(" ready\n")
     assert run("wait", version, cwd=tmp_path, **more).returncode == 0
+    place, bearer = f"{api_url}/api/assets/{asset}", client._credentials.header()
+    title = {"title": "\x1b[2J\x1b]0;owned\x07By\n\u202ehand\x9b1A"}
+    tag = httpx.get(place, headers=bearer).headers["etag"]
+    httpx.patch(place, json=title, headers=bearer | {"if-match": tag}).raise_for_status()
+    attacked = [line for line in run("ls", cwd=tmp_path, **more).stdout.split("\n") if asset in line]
+    assert [line.isprintable() for line in attacked] == [True], "a title is one line, and commands no terminal"
     url = run("open", "--print", asset, cwd=tmp_path, **more).stdout.strip()
     assert httpx.get(url).text.startswith("#EXTM3U")
     again = run("upload", "--skip-known", film.name, cwd=tmp_path, **more)

@@ -49,12 +49,12 @@ def state(queue: Queue, job: Job) -> str:
 def test_a_dead_job_is_found_read_and_tried_again(run: Run, queue: Queue) -> None:
     queue.enqueue(new_job(payload={"text": "ü", "version_id": "0198", "part": {"kind": "video", "index": 3}}))
     lease = claimed(queue)
-    queue.bury(lease, reason="no such\ncodec " + "x" * 200)
+    queue.bury(lease, reason="no such\ncodec \x1b[2J" + "x" * 200)
     queue.enqueue(new_job())
     head, line = run("list", "--state", "dead").splitlines()
     assert head.startswith("1 waiting  0 running  0 done  1 dead  0 cancelled")
     assert line.startswith(f"{lease.job.id}  dead       test  ")
-    assert "  1/5  no such codec xxx" in line
+    assert "  1/5  no such codec [2Jxxx" in line
     assert line.endswith("…  [video 3 of version 0198]")
     shown = json.loads(run("show", lease.job.id))
     assert (shown["payload"]["text"], shown["reason"][:13]) == ("ü", "no such\ncodec")

@@ -64,7 +64,7 @@ def test_a_line_fits_in_80_columns_and_shows_no_control_characters(
     line.tell("sending", 1, 2)
     monkeypatch.setenv("COLUMNS", "30")
     line.draw()
-    assert screen.seen() == "?[2Ja…, .mov: sending 1 B of"
+    assert screen.seen() == " [2Ja…, .mov: sending 1 B of"
     assert "\x1b" not in screen.getvalue()
 
 

@@ -7,7 +7,6 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping
-from http import HTTPStatus
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from mamkit_apps.api.asgi import create_app
 from mamkit_apps.api.described import described
-from mamkit_apps.api.described.document import PROBLEMS
+from mamkit_apps.api.described.document import DONE, PROBLEMS
 from mamkit_apps.api.settings import ApiSettings
 from mamkit_apps.edge.settings import EdgeSettings
 from mamkit_apps.settings import ServiceSettings
@@ -28,7 +27,7 @@ __all__ = ["PAGES", "write"]
 REFERENCE = ROOT / "docs" / "reference"
 MARKS = ("<!-- from the settings classes: uv run nox -s reference -->\n", "<!-- until here -->\n")
 SERVICES: Mapping[str, type[ServiceSettings]] = {"api": ApiSettings, "edge": EdgeSettings, "worker": WorkerSettings}
-USUAL = {status.description for status in HTTPStatus}
+USUAL = set(DONE.values())
 METHODS = ("get", "post", "put", "patch", "delete")
 
 

@@ -8,6 +8,7 @@ from io import StringIO
 from types import FrameType
 
 from mamkit.errors import MamkitError, MissingExtraError
+from mamkit_apps.terminal import one_line
 
 try:
     import click
@@ -92,7 +93,7 @@ def main() -> None:
 
 def _shown(message: str) -> str:
     """Return a message as one line that can be read, whatever was given to the command."""
-    line = "".join(character if character.isprintable() else " " for character in message)
+    line = one_line(message)
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 100]} … {line[-100:]}"
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self, TextIO
 
-from mamkit_apps.terminal import bytes_text, duration_text
+from mamkit_apps.terminal import bytes_text, duration_text, one_line
 
 __all__ = ["Line", "Pace"]
 
@@ -67,7 +67,7 @@ class Line:
     def __init__(
         self, title: str, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._title = "".join(character if character.isprintable() else "?" for character in title)
+        self._title = one_line(title)
         self._stream = sys.stderr if stream is None else stream
         self._clock = clock
         self._rewrites = self._stream.isatty()

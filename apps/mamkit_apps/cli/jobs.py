@@ -12,7 +12,7 @@ import click
 
 from mamkit.clock import utc_now
 from mamkit_apps.cli._installation import DATA_DIR, installed, load_settings
-from mamkit_apps.terminal import duration_text
+from mamkit_apps.terminal import duration_text, one_line
 
 if TYPE_CHECKING:
     from mamkit.jobs import Job, JobState, Queue, QueueDepth
@@ -85,7 +85,7 @@ def list_jobs(
             f"{job.attempts}/{job.max_attempts}",
             *filter(None, (_standing(job, now), _about(job))),
         )
-        click.echo("  ".join(facts))
+        click.echo(one_line("  ".join(facts)))
 
 
 def _summary(depth: "QueueDepth", now: datetime) -> str:
@@ -99,7 +99,7 @@ def _summary(depth: "QueueDepth", now: datetime) -> str:
 
 def _standing(job: "Job", now: datetime) -> str:
     """Return how far a job is and at whom, when its turn comes, or why it failed."""
-    reason = " ".join((job.reason or "").split())
+    reason = " ".join(one_line(job.reason or "").split())
     reason = reason if len(reason) <= NARROW else f"{reason[: NARROW - 1]}…"
     if job.lease_until is not None:
         silent = (now - job.lease_until).total_seconds()

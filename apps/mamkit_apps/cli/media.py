@@ -67,7 +67,7 @@ def transcode(
 ) -> None:
     """Make a tree for HLS and DASH of a media file in a folder."""
     from mamkit import transcode as media
-    from mamkit_apps.terminal import progress_bar
+    from mamkit_apps.terminal import one_line, progress_bar
 
     if segments == "ts" and (hdr or codecs != "h264"):
         raise click.BadParameter("transport streams hold H.264 alone", param_hint="--segments")
@@ -90,7 +90,7 @@ def transcode(
     else:
         click.echo(f"{dest / 'index.m3u8'}")
         for note in report.notes:
-            click.echo(note, err=True)
+            click.echo(one_line(note), err=True)
 
 
 @click.command()

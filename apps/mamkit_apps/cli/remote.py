@@ -16,7 +16,7 @@ import click
 from mamkit.errors import MamkitError
 from mamkit_apps.cli._installation import command
 from mamkit_apps.cli._line import Line
-from mamkit_apps.terminal import bytes_text
+from mamkit_apps.terminal import bytes_text, one_line
 
 if TYPE_CHECKING:
     from mamkit.client import Client, Import, Preview, Version
@@ -172,7 +172,7 @@ def _wait(client: "Client", previews: Sequence[tuple[str, UUID]]) -> None:
                 raise
         if preview.status == "failed":
             failed += 1
-            click.echo(f"mamkit: {name}: its preview failed: {preview.failure}", err=True)
+            click.echo(f"mamkit: {one_line(name)}: its preview failed: {one_line(preview.failure or '')}", err=True)
     if failed:
         raise click.exceptions.Exit(1)
 
@@ -219,7 +219,7 @@ def import_urls(
                 click.echo(f"{found.asset_id} {found.version_id}")
             else:
                 failures += 1
-                click.echo(f"mamkit: URL {number}: {found.failure or 'it was cancelled'}", err=True)
+                click.echo(f"mamkit: URL {number}: {one_line(found.failure or 'it was cancelled')}", err=True)
     if failures:
         raise click.ClickException(f"{failures} of {len(urls)} were not imported")
 
@@ -241,7 +241,7 @@ def list_assets(*, asset: UUID | None, mine: bool, api_url: str, token_file: Pat
     with _connected(api_url, token_file) as client:
         if asset is None:
             for each in client.assets(mine=mine):
-                click.echo(f"{each.id} {each.created_at:%Y-%m-%d %H:%M} {each.title}")
+                click.echo(f"{each.id} {each.created_at:%Y-%m-%d %H:%M} {one_line(each.title)}")
             return
         for version in client.versions(asset):
             preview = client.preview(version.id)

@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import Select, exists, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from mamkit.catalog._matching import first_matches, holds_words
+from mamkit.catalog._matching import first_matches, holds_words, one_holds_words
 from mamkit.catalog._pages import check_limit
 from mamkit.catalog.filters import AssetFilter, Sort
 from mamkit.catalog.library_errors import (
@@ -115,7 +115,9 @@ async def find_assets(session: AsyncSession, query: AssetQuery, *, after: str | 
 
 async def is_found(session: AsyncSession, query: AssetQuery, asset_id: UUID) -> bool:
     """Return whether an asset is among those that a query describes; its cost does not grow with their number."""
-    found = _holding(session, _where(select(Asset.id).where(Asset.id == asset_id), query), query)
+    found = _where(select(Asset.id).where(Asset.id == asset_id), query)
+    if words := words_of([query.text]):
+        found = found.where(one_holds_words(session.get_bind().dialect.name, asset_id, words))
     return await session.scalar(found) is not None
 
 
@@ -127,7 +129,9 @@ async def facets_of(session: AsyncSession, query: AssetQuery) -> Facets:
         query: Which assets.
     """
     columns = (Asset.id, Asset.kind, Asset.codec, Asset.status, Asset.user_id)
-    found = _holding(session, _where(select(*columns), query), query)
+    found = _where(select(*columns), query)
+    if words := words_of([query.text]):
+        found = found.where(holds_words(session.get_bind().dialect.name, query.workspace_id, words))
     newest = found.order_by(Asset.id.desc()).limit(MAX_FACETED).subquery()
     counts = {}
     for name, column in zip(FACETED, (newest.c.kind, newest.c.codec, newest.c.status, newest.c.user_id), strict=False):
@@ -156,12 +160,6 @@ def _where(statement: Select[*Columns], query: AssetQuery) -> Select[*Columns]:
     for tag in sorted(query.tags):
         statement = statement.where(exists().where(AssetTag.asset_id == Asset.id, AssetTag.tag == tag))
     return statement
-
-
-def _holding(session: AsyncSession, statement: Select[*Columns], query: AssetQuery) -> Select[*Columns]:
-    words = words_of([query.text])
-    dialect = session.get_bind().dialect.name
-    return statement.where(holds_words(dialect, query.workspace_id, words)) if words else statement
 
 
 async def _count(session: AsyncSession, statement: Select[Any, int], column: Any) -> dict[str, int]:

@@ -67,6 +67,12 @@ FOUND_BY_TEXT: list[tuple[str, list[int]]] = [
     ("and not", [5]),
     ("o'brien", [5]),
     ("nothing", []),
+    # The word by which a workspace's assets are found begins so, too.
+    ("w", [0]),
+    ("work", []),
+    ("workspace", []),
+    ("uber w", [0]),
+    ("take w", []),
 ]
 
 
@@ -163,6 +169,16 @@ async def test_facets_count_what_the_query_finds(any_catalog: Catalog, ada: User
         "tag": {"take": 3, "day 1": 1, "day 3": 1, "day 5": 1},
     }
     assert facets.complete
+
+
+async def test_facets_and_the_look_at_one_asset_find_what_a_page_does(any_catalog: Catalog, ada: User) -> None:
+    async with any_catalog.read() as session:
+        for text, found in FOUND_BY_TEXT:
+            query = AssetQuery(workspace_id=ada.id, text=text)
+            facets = await db.facets_of(session, query)
+            seen = [await db.search.is_found(session, query, UUID(int=100 + number)) for number in range(6)]
+            assert sum(facets.counts["owner"].values()) == len(found), text
+            assert [number for number, each in enumerate(seen) if each] == sorted(found), text
 
 
 async def test_words_follow_every_change(any_catalog: Catalog, ada: User) -> None:

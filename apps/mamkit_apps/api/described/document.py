@@ -22,7 +22,7 @@ from mamkit_apps.api.described.models import body_schemas
 from mamkit_apps.api.described.overview import OVERVIEW, SECURITY, TAGS
 from mamkit_apps.api.described.parameters import parameter
 
-__all__ = ["PROBLEMS", "described"]
+__all__ = ["DONE", "PROBLEMS", "described"]
 
 EVENTS = "text/event-stream"
 NEVER_WRONG = {"if-none-match"}
@@ -47,6 +47,16 @@ PROBLEMS: Mapping[int, str] = {
     507: "There is no room left.",
 }
 """Problem documents, by status."""
+
+DONE: Mapping[str, str] = {
+    "200": "It is done, and this is what came of it.",
+    "201": "It is made.",
+    "202": "It is taken on, and done later.",
+    "204": "It is done; there is nothing to say.",
+    "302": "Go there.",
+    "304": "It has not changed since it was read.",
+}
+"""What is said of other answers, where a handler says nothing better."""
 
 PROBLEM = {
     "type": "object",
@@ -158,7 +168,7 @@ def _responses(
     fine = {code: answer for code, answer in found.items() if int(code) < 400 or code in declared}
     if sends_tag(handler) and "GET" in handler.http_methods:
         more = (*more, 304)
-    fine |= {str(status): {"description": _phrase(status)} for status in more if status < 400}
+    fine |= {str(status): {"description": DONE[str(status)]} for status in more if status < 400}
     problems = {*_rules(operation, handler, login=login), *(each for each in more if each >= 400)}
     made: dict[str, Any] = {
         status: _with_example(_one_body(answer, status, handler), schemas)
@@ -172,10 +182,6 @@ def _responses(
         for status in sorted(problems)
         if str(status) not in declared
     }
-
-
-def _phrase(status: int) -> str:
-    return HTTPStatus(status).description or HTTPStatus(status).phrase
 
 
 def _rules(found: Mapping[str, Any], handler: HTTPRouteHandler, *, login: bool) -> set[int]:
@@ -216,8 +222,10 @@ def _problem(status: int) -> dict[str, Any]:
 
 
 def _one_body(answer: Mapping[str, Any], status: str, handler: HTTPRouteHandler) -> Mapping[str, Any]:
-    """Return an answer without the body that its status leaves no room for, or that Litestar only guessed."""
+    """Return an answer in our words, without a body that its status leaves no room for or that Litestar guessed."""
     kept = {name: value for name, value in answer.items() if name != "headers"}
+    if answer["description"] in {HTTPStatus(int(status)).description, "Redirect Response"}:  # as Litestar says
+        kept["description"] = DONE[status]
     content = answer.get("content", {})
     if status in {"204", "304", "302"} or all(each.get("schema") == {"type": "null"} for each in content.values()):
         kept.pop("content", None)
