@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from mamkit.clock import utc_now
 from mamkit.ids import uuid7
@@ -23,6 +24,13 @@ def test_every_command_of_every_module_is_listed() -> None:
     assert found == _MODULES.keys()
     for module, names in _MODULES.items():
         assert {command.name for command in import_module(f"mamkit_apps.cli.{module}").commands} == set(names), module
+
+
+def test_the_list_of_commands_says_of_each_in_one_whole_line_what_it_does() -> None:
+    """As it is shown in 80 columns."""
+    listed = CliRunner().invoke(cli.cli, ["--help"], env={"COLUMNS": "80"}).output.partition("Commands:\n")[2]
+    assert len(listed.splitlines()) == sum(map(len, _MODULES.values()))
+    assert "..." not in listed
 
 
 GIVEN = ("", "nonsense", "A" * 20_000, "two\nlines\x01", "-1")

@@ -17,7 +17,8 @@ __all__ = ["Line", "Pace"]
 REDRAWN = 0.25  # seconds between two looks at what there is to show
 QUIET = 10.0  # seconds without a line where there is no terminal: what is done by then needs none
 SELDOM = 60.0  # seconds between two further ones: a night in a log is some hundred lines
-WINDOW = 20.0  # seconds over which a speed is measured: long enough for a steady number, and a stall is soon seen
+WINDOW = 20.0  # seconds over which a speed is measured, for a steady number
+STILL = 5.0  # seconds without a byte after which that is said instead
 TITLE = 12  # characters of a file's name that are shown, however narrow the terminal is
 
 
@@ -77,6 +78,7 @@ class Line:
         self._what, self._since = "", clock()
         self._done: int | float | None = None
         self._size: int | None = None
+        self._moved = clock()
         self._pace = Pace(clock)
         self._width = 0  # characters that stand on the terminal
         self._next = clock() + QUIET
@@ -110,6 +112,8 @@ class Line:
         with self._lock:
             if what != self._what:
                 self._what, self._since, self._pace = what, self._clock(), Pace(self._clock)
+            if done != self._done:
+                self._moved = self._clock()
             self._done, self._size = done, size
             if size is not None and done is not None:
                 self._pace.take(int(done))
@@ -134,10 +138,10 @@ class Line:
             done, rate = int(self._done), self._pace.rate(int(self._done))
             parts.append(f"{bytes_text(done)} of {bytes_text(self._size)}")
             parts.append(f"{done * 100 // max(1, self._size)} %")
-            if rate >= 1:
+            if now - self._moved >= STILL:
+                parts.append(f"nothing for {duration_text(now - self._moved)}")
+            elif rate >= 1:
                 parts += [f"{bytes_text(round(rate))}/s", f"{duration_text((self._size - done) / rate)} left"]
-            elif now - self._since > WINDOW:
-                parts.append("stalled")
         else:
             if self._done is not None:
                 parts.append(f"{int(self._done * 100)} %")

@@ -140,7 +140,7 @@ def _state_of(client: "Client", path: Path, asset: UUID | None) -> Path | None:
 @click.argument("versions", metavar="VERSION…", type=click.UUID, nargs=-1, required=True)
 @_connection_options
 def wait(*, versions: tuple[UUID, ...], api_url: str, token_file: Path | None) -> None:
-    """Wait until the previews of VERSIONs are ready, and show how far they are. Status 1 if one of them failed."""
+    """Wait until previews are ready. Shows how far those of the VERSIONs are; status 1 if one of them failed."""
     with _connected(api_url, token_file) as client:
         _wait(client, [(str(version), version) for version in versions])
 
@@ -237,7 +237,10 @@ def _wait_for_import(client: "Client", import_id: UUID, title: str) -> "Import":
 @click.option("--mine", is_flag=True, help="Only those of the key's owner.")
 @_connection_options
 def list_assets(*, asset: UUID | None, mine: bool, api_url: str, token_file: Path | None) -> None:
-    """List assets, newest first; or the versions of one ASSET: id, number, bytes, SHA-256, state of the preview."""
+    """List assets, newest first, or the versions of one.
+
+    Of an ASSET a line for each version: id, number, bytes, SHA-256, and the state of its preview.
+    """
     with _connected(api_url, token_file) as client:
         if asset is None:
             for each in client.assets(mine=mine):
