@@ -15,17 +15,23 @@ from tests.media_factory import make_clip
 RATES = (48_000, 24_000, 44_100)
 
 
-@pytest.fixture
-def recording(tmp_path: Path) -> tuple[Path, Fraction]:
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, Fraction]:
     """Two seconds at each rate, and how long that is in whole frames."""
-    path, length = tmp_path / "recording.aac", Fraction(0)
+    folder, data, length = tmp_path_factory.mktemp("adts"), b"", Fraction(0)
     for rate in RATES:
-        clip = make_clip(tmp_path / f"{rate}.aac", video=False, sample_rate=rate, container="adts")
+        clip = make_clip(folder / f"{rate}.aac", video=False, sample_rate=rate, container="adts")
         with av.open(str(clip)) as container:
             length += sum(Fraction(1024, rate) for packet in container.demux() if packet.size)
-        with path.open("ab") as file:
-            file.write(clip.read_bytes())
-    return path, length
+        data += clip.read_bytes()
+    return data, length
+
+
+@pytest.fixture
+def recording(tmp_path: Path, sound: tuple[bytes, Fraction]) -> tuple[Path, Fraction]:
+    path = tmp_path / "recording.aac"
+    path.write_bytes(sound[0])
+    return path, sound[1]
 
 
 def test_a_recording_whose_rate_changes_keeps_its_length(

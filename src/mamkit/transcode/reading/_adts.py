@@ -8,8 +8,13 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-import av
-from av.container import InputContainer
+from mamkit.errors import MissingExtraError
+
+try:
+    import av
+    from av.container import InputContainer
+except ImportError as error:
+    raise MissingExtraError("transcode", package="av") from error
 
 __all__ = ["NAME", "counted"]
 

@@ -62,7 +62,7 @@ def decode_from(
     """
     with open_source(source) as container:
         chosen, moved = decodable(container, streams), False
-        if time is not None and container.format.name == _adts.NAME:  # times are counted from the beginning
+        if time is not None and chosen and container.format.name == _adts.NAME:  # times are counted from the beginning
             yield from decode_until_end(container, chosen, since=time - _LEAD)
             return
         if time is not None and chosen:
