@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
-from mamkit.previews.errors import PartsDisagreeError
+from mamkit.previews.errors import InvalidMessageError, PartsDisagreeError
 from mamkit.previews.layout import MANIFEST_TYPE, PLAYLIST_TYPE
 from mamkit.storage import ObjectWriter
 from mamkit.transcode import (
     INDEX_NAME,
     MANIFEST_NAME,
     Init,
+    Part,
     PartResult,
     Plan,
     Segment,
@@ -25,9 +26,24 @@ from mamkit.transcode import (
     rendition_names,
 )
 
-__all__ = ["is_playable", "tracks_of", "write_playlists"]
+__all__ = ["check_result", "is_playable", "tracks_of", "write_playlists"]
 
 AT_ONCE = 8  # playlists on their way into the store
+
+
+def check_result(plan: Plan, part: Part, result: PartResult) -> None:
+    """Refuse what cannot have come of a part: once it were recorded, no playlist could be written any more.
+
+    Raises:
+        InvalidMessageError: It has something of a rendition that is not of the plan, or a segment that is not of the
+            part or is there twice.
+    """
+    names = set(rendition_names(plan))
+    segments = [(segment.rendition, segment.index) for segment in result.segments]
+    strange = [init for init in result.inits if init.rendition not in names]
+    astray = [index for name, index in segments if name not in names or not part.start <= index < part.stop]
+    if faults := len(strange) + len(astray) + len(segments) - len(set(segments)):
+        raise InvalidMessageError("result", faults)
 
 
 def tracks_of(results: Iterable[PartResult]) -> dict[str, Track]:

@@ -25,6 +25,7 @@ from mamkit.previews._growth import Nursery
 from mamkit.previews._ordering import work_of
 from mamkit.previews._orders import Orders
 from mamkit.previews._press import Press
+from mamkit.previews._publication import check_result
 from mamkit.previews._unfinished import end_of, is_lacking, jobs_of, unfinished
 from mamkit.previews._without_card import begin_without_card, is_bound, waits_in_vain
 from mamkit.previews.errors import InvalidMessageError, PartsDisagreeError, StaleReportError
@@ -162,7 +163,7 @@ class Publisher:
 
         Raises:
             StaleReportError: The report's lease is not the newest of its job, or the job is about something else.
-            InvalidMessageError: The job, or the plan of its preview, is of a later version.
+            InvalidMessageError: The job, or the plan of its preview, is of a later version, or the result is not of it.
         """
         job = await asyncio.to_thread(self._job_of, report)
         try:
@@ -249,8 +250,9 @@ class Publisher:
             part = await db.part_of(session, version_id, index)
             if part.status == "done":
                 return Ack(wanted=True)  # told before; what followed from it was published then
-            await db.finish_part(session, preview, part, json.loads(report.result.model_dump_json()))
             growth = self._nursery.of(preview)
+            check_result(growth.plan, job.part, report.result)
+            await db.finish_part(session, preview, part, json.loads(report.result.model_dump_json()))
             try:
                 growth.learn(part.id, report.result)
                 await self._press.publish(session, preview, growth)

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from fractions import Fraction
 from functools import partial
@@ -15,7 +15,16 @@ from mamkit import catalog as db
 from mamkit.catalog import Catalog, PreviewNotFoundError
 from mamkit.ids import uuid7
 from mamkit.jobs import Job, Lease, MemoryQueue, NewJob, QueueUnavailableError
-from mamkit.previews import Failed, Finished, PartJob, Planned, Progress, Publisher, StaleReportError
+from mamkit.previews import (
+    Failed,
+    Finished,
+    InvalidMessageError,
+    PartJob,
+    Planned,
+    Progress,
+    Publisher,
+    StaleReportError,
+)
 from mamkit.previews._growth import Nursery
 from mamkit.previews._ordering import in_order, priority_of, turn
 from mamkit.previews._orders import Orders
@@ -575,5 +584,38 @@ def test_parts_that_come_in_quickly_are_published_together_and_none_is_held_back
                 while b.playlists()["360p/index.m3u8"].count("#EXTINF") < leases[-1][1].start:
                     await asyncio.sleep(0.2)
                     await b.publisher.reconcile()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "twist",
+    [
+        lambda made: {"segments": [each.model_copy(update={"rendition": "../../masters/x"}) for each in made.segments]},
+        lambda made: {"inits": [*made.inits, made.inits[0].model_copy(update={"rendition": "4320p"})]},
+        lambda made: {"segments": [*made.segments, made.segments[0].model_copy(update={"index": 5})]},
+        lambda made: {"segments": [*made.segments, made.segments[0]]},
+    ],
+    ids=["a strange name", "a strange rendition", "of another part", "twice"],
+)
+def test_what_cannot_have_come_of_a_part_is_refused_and_stops_no_film(
+    tmp_path: Path, twist: Callable[[PartResult], dict[str, object]]
+) -> None:
+    """Of a worker that errs, or of somebody who has its secret: recorded, it would keep the film from ever growing."""
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            version_id = await b.version()
+            plan = await b.plan(version_id, film())
+            (lease, part), *others = b.leases()
+            honest = finished(version_id, lease, plan, part)
+            false = honest.model_copy(update={"result": honest.result.model_copy(update=twist(honest.result))})
+            with pytest.raises(InvalidMessageError):
+                await b.publisher.take(false)
+            assert [each.status for each in await b.parts(version_id)].count("done") == 0
+            await b.publisher.take(honest)
+            for lease, part in others:
+                await b.publisher.take(finished(version_id, lease, plan, part))
+            assert await b.status(version_id) == "ready"
 
     asyncio.run(scenario())
