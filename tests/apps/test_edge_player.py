@@ -6,7 +6,6 @@ with the Chromium on the path. `MAMKIT_PLAYER_DIR` names a folder whose `node_mo
 
 import json
 import os
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -23,10 +22,10 @@ from mamkit.clock import utc_now
 from mamkit.signing import Grant
 from mamkit.transcode import transcode
 from tests.apps.edge_process import PREFIX, LiveEdge, live_edge
+from tests.servers.browser import BROWSERS, CHROMIUM
 from tests.vectors.verifiers import node
 
 PACKAGES = ("hls.js@1.7.4", "playwright-core@1.65.1")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 TOKEN_SECONDS = 60
 FILM_SECONDS = 84
 
@@ -101,8 +100,7 @@ def site(live: list[LiveEdge], hls: bytes) -> Iterator[str]:
 def test_a_film_plays_on_past_the_end_of_its_token(data_dir: Path, tmp_path: Path) -> None:
     if not os.environ.get("MAMKIT_PLAYER"):
         pytest.skip("it takes 110 s and a browser; MAMKIT_PLAYER=1 runs it")
-    chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert chromium is not None, f"none of {', '.join(BROWSERS)} is on the path (Debian: apt-get install chromium)"
+    assert CHROMIUM is not None, f"none of {', '.join(BROWSERS)} is on the path (Debian: apt-get install chromium)"
     modules = players(tmp_path)
     film, tree = tmp_path / "film.mp4", tmp_path / "tree"
     make_film(film)
@@ -117,7 +115,7 @@ def test_a_film_plays_on_past_the_end_of_its_token(data_dir: Path, tmp_path: Pat
                 if file.is_file():
                     edge.store.put(f"{PREFIX}{file.relative_to(tree)}", file.read_bytes(), content_type=kind(file))
             script = str(Path(__file__).with_name("play_long_film.mjs"))
-            command = [node(), script, str(modules), chromium, origin, str(FILM_SECONDS + 60)]
+            command = [node(), script, str(modules), CHROMIUM, origin, str(FILM_SECONDS + 60)]
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=FILM_SECONDS + 120)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)

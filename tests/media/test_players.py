@@ -22,12 +22,11 @@ import pytest
 from mamkit.transcode import Codec, Container, Ladder, Rung, local, transcode
 from tests.failing_card import use_card
 from tests.media_factory import make_clip
+from tests.servers.browser import BROWSERS, CHROMIUM
 from tests.unit.transcode.test_subtitles import with_subtitles
 from tests.vectors.verifiers import node
 
 HERE = Path(__file__).with_name("players")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 ALL = bool(os.environ.get("MAMKIT_PLAYERS"))
 
 SECONDS = 8

@@ -1,6 +1,7 @@
 """A headless Chromium, if there is one, told what to do by the Chrome DevTools Protocol (version 1.3)."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any, Self
 
 from websockets.sync.client import ClientConnection, connect
 
-__all__ = ["CHROMIUM", "Page", "browsing"]
+__all__ = ["BROWSERS", "CHROMIUM", "Page", "browsing"]
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -80,9 +81,14 @@ def browsing(folder: Path) -> Iterator[Page]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stderr is not None
         try:
-            address = next(line.split()[-1] for line in process.stderr if line.startswith("DevTools listening on "))
+            said = iter(process.stderr)
+            address = next((line.split()[-1] for line in said if line.startswith("DevTools listening on ")), None)
+            assert address is not None, "the browser ended before it listened"
             with connect(address, max_size=None) as connection:
                 yield Page(connection)
         finally:
-            process.send_signal(signal.SIGTERM)
-            process.stderr.read()  # a full pipe would keep it from ending
+            process.terminate()
+            try:
+                process.communicate(timeout=PATIENCE)  # reads on: a full pipe would keep it from ending
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)

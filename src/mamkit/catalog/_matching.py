@@ -86,7 +86,9 @@ async def first_matches(
             break
         window = max(4 * window, 2 * window * limit // len(found))
     by_index = _by_index_in_postgresql if dialect == "postgresql" else _by_index_in_sqlite
-    matches = by_index(place, await _rare(session, ordered, words), words)
+    rare = await _rare(session, ordered, words)
+    unsure = _unsure(place, words)
+    matches = by_index(place, [word for word in rare if word not in unsure] or rare, words)
     return list(await session.scalars(ordered.where(Asset.id.in_(matches)).limit(limit)))
 
 

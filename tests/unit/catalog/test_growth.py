@@ -138,13 +138,16 @@ async def test_the_index_of_words_is_asked_for_rare_words_alone(
             ("h264 scene7 number77", {77, *range(7700, 7800), *range(770, 780)} & set(range(7000, 8000))),
             ("number8765 h265", set()),
             ("scene0 number8765 take", set()),
+            ("number8765 w", set()),  # as the word of the workspace begins, which all have
         ):
             asked.clear()
             query = AssetQuery(workspace_id=ADA, text=text)
             found = await db.find_assets(session, query, limit=1000)
             assert {asset.id for asset in found.assets} == {asset_id(number) for number in numbers}
             assert any("h264" not in each and "take" not in each for each in asked), "the index, for what is rare"
-            assert dialect == "postgresql" or len(asked) == 1, "the first assets are looked at without it"
+            if dialect == "sqlite":
+                assert len(asked) == 1, "the first assets are looked at without it"
+                assert '"w"' not in asked[0]
 
 
 async def steps_of(url: str, name: str) -> int:

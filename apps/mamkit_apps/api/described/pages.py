@@ -92,7 +92,7 @@ class ReadablePage(OpenAPIRenderPlugin):
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
             '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/schema/style.css">'
             f"<header><h1>{escape(title)}</h1>{_paragraphs(document['info']['description'])}"
-            f'<p><a href="/schema/openapi.json">openapi.json</a></p></header>'
+            '<p><a href="/schema/openapi.json">openapi.json</a></p></header>'
             f'<nav aria-label="Groups of operations"><ul>{ways}</ul></nav><main>{sections}</main></html>'
         ).encode()
 
