@@ -93,8 +93,8 @@ class Database:
                 if not _rolled_back_for_others(error) or time.monotonic() > deadline:
                     # Chained to the driver's error, because SQLAlchemy's own shows the parameters, payloads among them.
                     raise QueueUnavailableError(
-                        f"the queue's database gave {type(error.orig).__name__}; see that it runs and is not locked, "
-                        "and that create_schema() was called"
+                        f"the queue's database gave {type(error.orig).__name__}; see that it runs, has a "
+                        "connection to spare and is not locked, and that create_schema() was called"
                     ) from error.orig
             time.sleep(PAUSE)
 

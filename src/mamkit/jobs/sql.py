@@ -236,6 +236,8 @@ class SqlQueue:
         """See `CanTell.watch`. It asks twice a second while somebody waits.
 
         Of all jobs, one that was cancelled while it waited is told of if its transaction took less than ten seconds.
+        While the clock is set back by more than that, one that begins and ends between two looks is not; a watch of
+        named jobs misses none.
         """
         return PollingWatch(Memory(self._look, now=self._now, jobs=jobs, since=since), pause=PAUSE)
 
