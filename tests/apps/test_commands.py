@@ -26,6 +26,27 @@ def test_every_command_of_every_module_is_listed() -> None:
         assert {command.name for command in import_module(f"mamkit_apps.cli.{module}").commands} == set(names), module
 
 
+@pytest.mark.parametrize(
+    ("command", "url", "token"),
+    [
+        *(("ls", url, "mka1_x") for url in ("notaurl", "ftp://x", "http://", "http://[::1", "http://a:b")),
+        ("ls", "http://127.0.0.1", "schlüssel"),
+        ("ls", "http://127.0.0.1", "two\nlines"),
+        ("sign previews/a --base http://[::1", "", ""),
+        ("verify http://[::1/s/x", "", ""),
+    ],
+)
+def test_what_is_no_url_and_no_key_is_told_before_anything_is_asked(
+    command: str, url: str, token: str, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del elsewhere
+    monkeypatch.setenv("API_URL", url or "http://127.0.0.1")
+    monkeypatch.setenv("MAMKIT_TOKEN", token)
+    refused = CliRunner().invoke(cli.cli, command.split())
+    assert refused.exit_code == 2, refused.output
+    assert "Error: " in refused.output
+
+
 def test_the_list_of_commands_says_of_each_in_one_whole_line_what_it_does() -> None:
     """As it is shown in 80 columns."""
     listed = CliRunner().invoke(cli.cli, ["--help"], env={"COLUMNS": "80"}).output.partition("Commands:\n")[2]

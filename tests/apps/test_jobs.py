@@ -64,13 +64,16 @@ def test_a_dead_job_is_found_read_and_tried_again(run: Run, queue: Queue) -> Non
 
 def test_a_list_says_who_has_a_job_and_whether_they_are_silent(run: Run, queue: Queue) -> None:
     queue.enqueue(new_job())
+    queue.release(claimed(queue), reason="no API")
     lease = claimed(queue, "host-1:77:0")
     _, line = run("list").splitlines()
     assert "  0% at host-1:77:0, lease for " in line
     [shown] = json.loads(run("list", "--json"))["jobs"]
     assert (shown["worker"], shown["lease_until"]) == ("host-1:77:0", lease.expires_at.isoformat())
     found = queue.get(lease.job.id)
-    assert _standing(found, lease.expires_at + timedelta(minutes=7)) == "0% at host-1:77:0, silent for 7 min"
+    assert _standing(found, lease.expires_at + timedelta(minutes=7)) == (
+        "0% at host-1:77:0, silent for 7 min, after no API"
+    )
 
 
 def test_a_list_says_what_a_waiting_job_waits_for(run: Run, queue: Queue) -> None:

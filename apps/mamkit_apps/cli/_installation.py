@@ -29,15 +29,19 @@ def load_settings(data_dir: Path | None) -> "ServiceSettings":
     return ServiceSettings.load() if data_dir is None else ServiceSettings.load(data_dir=data_dir)
 
 
-def installed(data_dir: Path | None) -> "ServiceSettings":
+def installed(data_dir: Path | None, *, named: str = "--data-dir") -> "ServiceSettings":
     """Return the settings of an installation that is there; a command in the wrong folder is to make no new one.
+
+    Args:
+        data_dir: Its folder; None is the environment's or the default one.
+        named: What names the folder to this command.
 
     Raises:
         click.ClickException: The database would be the embedded one, and there is none.
     """
     settings = load_settings(data_dir)
     if settings.database_url is None and not (settings.data_dir / "mamkit.db").exists():
-        raise _nothing_in(settings.data_dir, "there is no installation", "DATABASE_URL")
+        raise _nothing_in(settings.data_dir, "there is no installation", f"with {named}, set DATABASE_URL")
     return settings
 
 
@@ -50,11 +54,11 @@ def installed_signer(data_dir: Path | None) -> "ServiceSettings":
     settings = load_settings(data_dir)
     embedded = settings.edge_signing_key is None and settings.database_url is None
     if embedded and not (settings.data_dir / "secrets" / "edge_signing_key").exists():
-        raise _nothing_in(settings.data_dir, "there is no installation whose key signs URLs", "EDGE_SIGNING_KEY")
+        what = "there is no installation whose key signs URLs"
+        raise _nothing_in(settings.data_dir, what, "with --data-dir, set EDGE_SIGNING_KEY")
     return settings
 
 
-def _nothing_in(data_dir: Path, what: str, variable: str) -> click.ClickException:
+def _nothing_in(data_dir: Path, what: str, remedy: str) -> click.ClickException:
     start = command(f"up --data-dir {shlex.quote(str(data_dir))}")
-    where = f"{data_dir.absolute()}; name its folder with --data-dir, set {variable}, or make one: {start}"
-    return click.ClickException(f"{what} in {where}")
+    return click.ClickException(f"{what} in {data_dir.absolute()}; name its folder {remedy}, or make one: {start}")

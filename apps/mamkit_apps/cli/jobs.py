@@ -104,7 +104,7 @@ def _standing(job: "Job", now: datetime) -> str:
     if job.lease_until is not None:
         silent = (now - job.lease_until).total_seconds()
         lease = f"silent for {duration_text(silent)}" if silent > 0 else f"lease for {duration_text(-silent)}"
-        reason = f"{job.progress:.0%} at {job.worker}, {lease}"
+        reason = f"{job.progress:.0%} at {job.worker}, {lease}" + (f", after {reason}" if reason else "")
     elif job.state == "waiting" and (left := (job.run_at - now).total_seconds()) > 0:
         reason = f"in {duration_text(left)}" + (f", after {reason}" if reason else "")
     return reason

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import click
@@ -48,13 +47,22 @@ def _connection_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def _connected(api_url: str, token_file: Path | None) -> "Iterator[Client]":
+    import httpx
+
     from mamkit.client import Client
 
-    if urlsplit(api_url).scheme not in {"http", "https"} or not urlsplit(api_url).netloc:
+    try:
+        parts = httpx.URL(api_url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.host)
+    except httpx.InvalidURL:
+        usable = False
+    if not usable:
         raise click.BadParameter(f"{api_url!r} is no http(s) URL", param_hint="--api-url")
     token = os.environ.get("MAMKIT_TOKEN", "") if token_file is None else token_file.read_text("utf-8").strip()
     if not token:
         raise click.UsageError("set MAMKIT_TOKEN to an API key, or give --token-file")
+    if not (token.isascii() and token.isprintable()):  # which no header can carry
+        raise click.UsageError("MAMKIT_TOKEN, or the file that --token-file names, holds no API key")
     with Client(api_url, token=token) as client:
         yield client
 

@@ -5,7 +5,7 @@ import re
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import click
 
@@ -61,7 +61,7 @@ def sign(
         network = None if address is None else ip_network(address)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--address") from error
-    if base and urlsplit(base).scheme not in {"http", "https"}:
+    if base and _parts(base, "--base").scheme not in {"http", "https"}:
         raise click.BadParameter(f"{base!r} is no http(s) URL", param_hint="--base")
     signer = url_signer(installed_signer(data_dir))
     conditions = {} if renew_until is None else {"renew-until": str(int((signer.now() + renew_until).timestamp()))}
@@ -88,7 +88,7 @@ def verify(*, url: str, method: str, address: str | None, data_dir: Path | None)
     from mamkit.signing import find_token
     from mamkit_apps.zones import url_signer
 
-    parts = urlsplit(url)
+    parts = _parts(url, "URL")
     start = parts.path.find("/s/")  # the base URL may have a path of its own
     carried = find_token(parts.path[max(0, start) :], query=parts.query)
     grant = url_signer(installed_signer(data_dir)).verify(
@@ -103,6 +103,13 @@ def verify(*, url: str, method: str, address: str | None, data_dir: Path | None)
         "conditions": dict(grant.conditions),
     }
     click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+
+
+def _parts(url: str, hint: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:  # brackets that hold no address
+        raise click.BadParameter(f"{url!r} is no URL", param_hint=hint) from error
 
 
 commands = [sign, verify]
