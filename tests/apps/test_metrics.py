@@ -179,3 +179,13 @@ def test_how_fast_a_worker_encodes_can_be_told(monkeypatch: pytest.MonkeyPatch) 
     room = Room()
     with room.take(1000):
         assert "mamkit_worker_memory_taken_bytes 1000\n" in metrics_text(queue, room=room)
+
+
+def test_attack_a_reason_of_another_program_is_one_short_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    queue = MeteredQueue(MemoryQueue())
+    queue.enqueue(new_job())
+    queue.bury(claimed(queue), reason="x" * 100_000 + "\x1b[2J\nERROR forged \ud800 the end")
+    said = caplog.records[-1].getMessage()
+    assert said.endswith(" [2J ERROR forged   the end")
+    assert said.isprintable()
+    assert len(said) < 1200

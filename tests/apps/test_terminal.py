@@ -15,7 +15,7 @@ from mamkit_apps.terminal import one_line
         ("one\ntwo\r\u2028three", "one two  three"),
         ("\x9b1A\x7f", " 1A "),  # the C1 form of ESC [
         ("holiday\u202egpj.exe\u2066", "holiday gpj.exe "),
-        ("\ud800", " "),
+        pytest.param("\ud800", " ", id="a lone surrogate"),
     ],
 )
 def test_attack_a_text_that_commands_the_terminal(written: str, shown: str) -> None:

@@ -23,6 +23,7 @@ from mamkit.jobs import (
 )
 from mamkit.previews import Finished
 from mamkit_apps.queues import QueueWrapper
+from mamkit_apps.terminal import one_line
 
 __all__ = ["BUCKETS", "MeteredQueue", "Numbers", "about"]
 
@@ -36,6 +37,8 @@ ENDS = {
     "lost": (logging.WARNING, "is lost: its lease ran out, or it was cancelled"),
     "unsaid": (logging.WARNING, "ended while the queue was away, and is done once more"),
 }
+
+SAID = 1000  # characters of a reason that the log has: the last ones, which say most; `mamkit jobs show` has more
 
 BUCKETS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 """Upper ends, in seconds, of the classes of durations: from a probe to a long part on a slow machine."""
@@ -180,7 +183,7 @@ class MeteredQueue(QueueWrapper):
         if outcome == "released" and reason is not None:
             return  # the worker itself says so
         level, what = ENDS[outcome]
-        why = f": {reason}" if reason else ""
+        why = f": {one_line(reason[-SAID:])}" if reason else ""
         log.log(level, "job %s %s after %.1f s: %s%s", lease.job.id, what, seconds, about(lease.job), why)
 
 
