@@ -11,7 +11,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
-__all__ = ["QUICK_ROUNDS", "ROUNDS", "Row", "alternate", "main", "median", "paired", "rate", "rounds_of"]
+__all__ = [
+    "QUICK_ROUNDS",
+    "ROUNDS",
+    "Row",
+    "alternate",
+    "main",
+    "median",
+    "paired",
+    "rate",
+    "ratio_of_rounds",
+    "rounds_of",
+]
 
 T = TypeVar("T")
 
@@ -65,9 +76,13 @@ def median(values: Iterable[float]) -> float:
 
 def paired(name: str, ours: Sequence[float], theirs: Sequence[float], *, peer: str, target: str = "") -> Row:
     """Return a row of seconds whose ratio is the median of those of each round: loads that come and go hit both."""
-    ratios = (mine / peers for mine, peers in zip(ours, theirs, strict=True))
     return Row(name=name, ours=median(ours), unit="s", peer=peer, peer_value=median(theirs), target=target,
-               paired=median(ratios))  # fmt: skip
+               paired=ratio_of_rounds(ours, theirs))  # fmt: skip
+
+
+def ratio_of_rounds(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Return the median of the ratios of each round."""
+    return median(mine / peers for mine, peers in zip(ours, theirs, strict=True))
 
 
 def rate(work: Callable[[], None], count: int) -> float:

@@ -28,7 +28,7 @@ from litestar import Litestar, get
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from benchmarks._harness import Row, main, median
+from benchmarks._harness import Row, main, median, ratio_of_rounds
 from benchmarks._seed import ADA, asset_id, seed, version_id
 from mamkit import catalog as db
 from mamkit_apps import logs
@@ -193,7 +193,7 @@ async def _growth(name: str, request: Request, sites: tuple[Site, Site], *, roun
         peer=f"{small.count:,} assets",
         peer_value=median(taken[small.count]) * 1000,
         target=GROWTH,
-        paired=median(b / a for a, b in zip(taken[small.count], taken[large.count], strict=True)),
+        paired=ratio_of_rounds(taken[large.count], taken[small.count]),
     )
 
 
@@ -226,7 +226,7 @@ async def _beside_bare(ours: Site, bare: Site, rounds: int, times: int) -> Row:
         peer="bare Litestar handler, one query",
         peer_value=median(rates[False]),
         target=">= 0.5",
-        paired=median(a / b for a, b in zip(rates[True], rates[False], strict=True)),
+        paired=ratio_of_rounds(rates[True], rates[False]),
     )
 
 

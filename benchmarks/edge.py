@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks._harness import QUICK_ROUNDS, ROUNDS, Row, main, median, rounds_of
+from benchmarks._harness import QUICK_ROUNDS, ROUNDS, Row, main, median, ratio_of_rounds, rounds_of
 from mamkit.clock import utc_now
 from mamkit.signing import Grant, KeyRing, UrlSigner
 from mamkit.storage import LocalStore
@@ -183,7 +183,7 @@ class Case:
             peer=self.peer,
             peer_value=median(found["theirs"]),
             target=self.target,
-            paired=median(a / b for a, b in zip(found["ours"], found["theirs"], strict=True)),
+            paired=ratio_of_rounds(found["ours"], found["theirs"]),
         )
 
 
@@ -310,7 +310,7 @@ def slow_readers(count: int) -> list[Row]:
             peer="alone",
             peer_value=median(found[idle]),
             target="<= 3",
-            paired=median(a / b for a, b in zip(found[busy], found[idle], strict=True)),
+            paired=ratio_of_rounds(found[busy], found[idle]),
         ),
         Row(
             name=f"memory for {count} slow readers",

@@ -14,7 +14,6 @@ how much the memory of the process grows.
 """
 
 import hashlib
-import operator
 import os
 import secrets
 import shutil
@@ -33,7 +32,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from benchmarks._harness import Row, main, median, rounds_of
+from benchmarks._harness import Row, main, median, ratio_of_rounds, rounds_of
 from mamkit.storage import (
     Expected,
     LocalStore,
@@ -98,7 +97,7 @@ class Race:
                 unit=self.unit,
                 peer=peer,
                 peer_value=median(found[peer]) if peer in found else None,
-                paired=median(map(operator.truediv, found["ours"], found[peer])) if peer in found else None,
+                paired=ratio_of_rounds(found["ours"], found[peer]) if peer in found else None,
                 target="" if target is None else f">= {target}",
             )
             for peer, target in targets.items()

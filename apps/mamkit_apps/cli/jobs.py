@@ -101,12 +101,13 @@ def _standing(job: "Job", now: datetime) -> str:
     """Return how far a job is and at whom, when its turn comes, or why it failed."""
     reason = " ".join(one_line(job.reason or "").split())
     reason = reason if len(reason) <= NARROW else f"{reason[: NARROW - 1]}…"
+    after = f", after {reason}" if reason else ""
     if job.lease_until is not None:
         silent = (now - job.lease_until).total_seconds()
         lease = f"silent for {duration_text(silent)}" if silent > 0 else f"lease for {duration_text(-silent)}"
-        reason = f"{job.progress:.0%} at {job.worker}, {lease}" + (f", after {reason}" if reason else "")
-    elif job.state == "waiting" and (left := (job.run_at - now).total_seconds()) > 0:
-        reason = f"in {duration_text(left)}" + (f", after {reason}" if reason else "")
+        return f"{job.progress:.0%} at {job.worker}, {lease}{after}"
+    if job.state == "waiting" and (left := (job.run_at - now).total_seconds()) > 0:
+        return f"in {duration_text(left)}{after}"
     return reason
 
 
@@ -133,7 +134,10 @@ def retry(*, ids: tuple[UUID, ...], data_dir: Path | None) -> None:
     """Let dead or cancelled jobs wait again, their attempts counted anew; previews that failed with them go on."""
     import asyncio
 
-    settings, queue = installed(data_dir), _queue(data_dir)
+    from mamkit_apps.wiring import open_queue
+
+    settings = installed(data_dir)
+    queue = open_queue(settings)
     _each(ids, queue.requeue, "waits again")
     asyncio.run(_resume(settings, [queue.get(job_id) for job_id in ids]))
 

@@ -82,9 +82,8 @@ def worker(*, stop_with_parent: bool, encoder: Literal["auto", "cpu", "nvenc"] |
 
     settings = WorkerSettings.load(**({"worker_encoder": encoder} if encoder else {}))
     if settings.redis_url is None:
-        installed(
-            settings.data_dir, named="DATA_DIR"
-        )  # in the wrong folder it would wait for jobs that nobody puts there
+        # In the wrong folder it would wait for jobs that nobody puts there.
+        installed(settings.data_dir, named="DATA_DIR")
     _prepare(settings.log_format, stop_with_parent=stop_with_parent)
     listener = None
     if settings.metrics_port is not None:

@@ -199,9 +199,10 @@ def _is_whole(credentials: Credentials, kept: UploadState) -> Steps[bool]:
 
     Who is killed between that and the answer to the promotion has the bytes in staging, or in a master already.
     """
-    whole = {"/api/uploads/parts/complete": {"upload": kept.upload}}
-    whole["/api/promote"] = {"asset_id": kept.asset_id, "sha256": kept.sha256}
-    for path, body in whole.items():
+    for path, body in (
+        ("/api/uploads/parts/complete", {"upload": kept.upload}),
+        ("/api/promote", {"asset_id": kept.asset_id, "sha256": kept.sha256}),
+    ):
         if (yield from _accepted(credentials, path, body, patience=kept.size / STORED_A_SECOND)) is not None:
             return True
     return False

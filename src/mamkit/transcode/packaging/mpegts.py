@@ -8,7 +8,7 @@ import struct
 from collections.abc import Sequence
 from fractions import Fraction
 
-__all__ = ["START", "AacTrack", "H264Track"]
+__all__ = ["SAMPLE_RATES", "START", "AacTrack", "H264Track"]
 
 START = 10
 """Seconds that all times are later here than in the film, since those of decoding begin before zero."""
@@ -20,7 +20,8 @@ _H264, _AAC = 0x1B, 0x0F  # stream types, table 2-34; AAC is framed by ADTS
 _VIDEO_ID, _AUDIO_ID = 0xE0, 0xC0  # section 2.4.3.7, table 2-22
 _LEAD = _CLOCK // 2  # ticks that the clock reference is ahead of decoding: time for a buffer to fill
 _DELIMITER = b"\0\0\0\1\x09\xf0"  # ITU-T H.264 section 7.3.2.4; begins each picture, ISO/IEC 13818-1 section 2.14.1
-_SAMPLE_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
+SAMPLE_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
+"""Those of AAC by their indices, which ADTS writes: ISO/IEC 14496-3 table 1.18."""
 
 
 class H264Track:
@@ -81,7 +82,7 @@ class AacTrack:
     def _adts(self, frame: bytes) -> bytes:
         """Return the header of a frame: ISO/IEC 14496-3 section 1.A.3.2, MPEG-4, AAC-LC, no checksum."""
         size = 7 + len(frame)
-        rate = _SAMPLE_RATES.index(self._sample_rate)
+        rate = SAMPLE_RATES.index(self._sample_rate)
         value = 0xFFF1 << 40 | 1 << 38 | rate << 34 | self._channels << 30 | size << 13 | 0x7FF << 2
         return value.to_bytes(7)
 

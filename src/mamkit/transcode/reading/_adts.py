@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from mamkit.errors import MissingExtraError
+from mamkit.transcode.packaging.mpegts import SAMPLE_RATES
 
 try:
     import av
@@ -24,8 +25,6 @@ NAME = "aac"
 _HEADER = 7  # bytes, without a checksum: table 1.A.6
 _SAMPLES = 1024  # of a raw data block
 _MOST_BROKEN = 1000  # places in a file
-_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
-"""By their indices: table 1.18."""
 
 
 def counted(container: InputContainer) -> "Iterator[av.Packet[Any]]":
@@ -40,7 +39,7 @@ def counted(container: InputContainer) -> "Iterator[av.Packet[Any]]":
         av.FFmpegError: It cannot be read, or there are too many places without a frame.
     """
     tick = container.streams[0].time_base or Fraction(1)  # a frame of any rate has a whole number of FFmpeg's
-    blocks = [round(_SAMPLES / (rate * tick)) for rate in _RATES] + [0] * (16 - len(_RATES))
+    blocks = [round(_SAMPLES / (rate * tick)) for rate in SAMPLE_RATES] + [0] * (16 - len(SAMPLE_RATES))
     now, broken = 0, 0
     while True:
         try:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from mamkit.transcode.models import Copyable, VideoStream
 from mamkit.transcode.reading._encryption import read_movie_box
 from mamkit.transcode.reading._frames import Frames
-from mamkit.transcode.reading._packets import SETS, header_units, nal_units, packet_frames
+from mamkit.transcode.reading._packets import are_known, begin_with_idr, header_units, nal_units, packet_frames
 from mamkit.transcode.reading._samples import SampleTable, sample_table
 from mamkit.transcode.reading.source import Source, fetch_ahead, open_bytes, size_of
 
@@ -36,8 +36,6 @@ _PROFILES = {"Constrained Baseline", "Main", "High"}
 _MOST_JITTER = Fraction(1, 4)  # of a frame, that a time may be off the grid of the constant rate
 _HEAD = 1 << 16  # bytes of a key frame that are looked at: parameter sets and messages come before the picture
 _LOOKED_AT = 16  # key frames of a film, spread over all of it: far apart in a store, and somebody waits
-_IDR = 5  # ITU-T H.264 table 7-1: the kind of NAL unit of a picture after which nothing needs what came before
-_PICTURES = {1, 2, 3, 4, _IDR}
 _HEADERS_OF_AVCC = 4  # byte with the size of the lengths: ISO/IEC 14496-15 section 5.3.3.1
 
 
@@ -88,7 +86,7 @@ def _listed(source: Source, file: BinaryIO, track_id: int, rate: Fraction) -> Fr
     avcc = _avcc(table.entry[1])
     if avcc is None or not table.composition:
         return "it does not begin with a key frame"
-    is_idr = partial(_is_idr, file, table, avcc)
+    is_idr = partial(_is_idr, file, table, (avcc[_HEADERS_OF_AVCC] & 3) + 1, header_units(avcc))
     tick = Fraction(1, table.timescale)
     edited = _edited(table, len(table.sizes), rate)
     return edited or Frames(
@@ -194,14 +192,12 @@ def _head(table: SampleTable, index: int) -> tuple[int, int]:
     return table.places[index], table.places[index] + min(table.sizes[index], _HEAD)
 
 
-def _is_idr(file: BinaryIO, table: SampleTable, avcc: bytes, index: int) -> bool:
+def _is_idr(file: BinaryIO, table: SampleTable, length_size: int, sets: frozenset[bytes], index: int) -> bool:
     """Return whether a sample is an IDR picture that is decoded with the parameter sets of the header."""
     start, stop = _head(table, index)
     file.seek(start)
-    units = nal_units(file.read(stop - start), (avcc[_HEADERS_OF_AVCC] & 3) + 1)
-    if not header_units(avcc).issuperset(unit for unit in units if unit[0] & 31 in SETS):
-        return False
-    return next((kind for unit in units if (kind := unit[0] & 31) in _PICTURES), None) == _IDR
+    units = nal_units(file.read(stop - start), length_size)
+    return are_known(units, sets) and begin_with_idr(units)
 
 
 def _peak(chosen: Sequence[int], before: Sequence[int], rate: Fraction) -> int:

@@ -1,6 +1,6 @@
 """The packets of a picture stream in a container that lists them nowhere: Matroska, and MPEG transport streams."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -11,15 +11,14 @@ from mamkit.transcode.reading._frames import Frames
 from mamkit.transcode.reading._input import open_source, packets
 from mamkit.transcode.reading.source import Source, size_of
 
-__all__ = ["SETS", "header_units", "nal_units", "packet_frames", "splitter"]
+__all__ = ["are_known", "begin_with_idr", "header_units", "nal_units", "packet_frames", "splitter"]
 
 _READ_THROUGH = 256 << 20  # bytes of a file that is read through for this: two seconds of a store that gives 1 Gb/s
 _START_CODE = b"\0\0\1"  # ITU-T H.264 section B.1.1
 _AVCC_HEADER = 6  # bytes up to the number of parameter sets: ISO/IEC 14496-15 section 5.3.3.1
 _IDR = 5  # ITU-T H.264 table 7-1
 _PICTURES = {1, 2, 3, 4, _IDR}
-SETS = {7, 8}
-"""The kinds of NAL units that are parameter sets."""
+_SETS = {7, 8}
 
 
 def splitter(headers: bytes) -> Callable[[bytes], list[bytes]]:
@@ -50,7 +49,7 @@ def nal_units(sample: bytes, length_size: int) -> list[bytes]:
 def header_units(headers: bytes) -> frozenset[bytes]:
     """Return the parameter sets of a stream, from what `splitter` goes by."""
     if headers[:1] != b"\1":
-        return frozenset(unit for unit in _between_start_codes(headers) if unit[0] & 31 in SETS)
+        return frozenset(unit for unit in _between_start_codes(headers) if unit[0] & 31 in _SETS)
     units: list[bytes] = []
     at = _AVCC_HEADER - 1
     for mask in (31, 255):  # three bits beside the number of sequence parameter sets are reserved
@@ -61,6 +60,16 @@ def header_units(headers: bytes) -> frozenset[bytes]:
             units.append(headers[at + 2 : at + 2 + length])
             at += 2 + length
     return frozenset(units)
+
+
+def are_known(units: Sequence[bytes], sets: frozenset[bytes]) -> bool:
+    """Return whether all parameter sets among some NAL units are of these."""
+    return sets.issuperset(unit for unit in units if unit[0] & 31 in _SETS)
+
+
+def begin_with_idr(units: Sequence[bytes]) -> bool:
+    """Return whether the first picture among some NAL units is one after which nothing needs what came before."""
+    return next((kind for unit in units if (kind := unit[0] & 31) in _PICTURES), None) == _IDR
 
 
 def packet_frames(source: Source, index: int) -> Frames | str:
@@ -112,9 +121,9 @@ class _Found:
             return "it is damaged in places"
         if packet.is_keyframe:
             units = self._units_of(bytes(packet))
-            if not self._sets.issuperset(unit for unit in units if unit[0] & 31 in SETS):
+            if not are_known(units, self._sets):
                 return "its parameter sets change"
-            if next((unit[0] & 31 for unit in units if unit[0] & 31 in _PICTURES), None) == _IDR:
+            if begin_with_idr(units):
                 self.sync.append(len(self.times))
         self.times.append(packet.pts)
         self.sizes.append(packet.size)
